@@ -1,0 +1,95 @@
+"""Every error this product raises on purpose.
+
+::
+
+    SegmenterError
+    ├── PromiseBroken          exit 1: something that is promised does not hold
+    │   ├── TopicRecreated       the topic is not the one whose offsets are stored
+    │   ├── LogTruncated         the log no longer holds an offset that is needed
+    │   └── WarehouseBehind      the sink has not yet read as far as the snapshot
+    ├── UsageError             exit 2: the caller can mend it
+    │   ├── SettingsError        a setting is unknown or out of bounds
+    │   ├── MappingError         a mapping does not fit its file
+    │   ├── RulesDiffer          this part judges events by other rules than the stored ones
+    │   └── PartitionsDiffer     topics do not have the same number of partitions
+    ├── Unreachable            exit 3: a part cannot be reached; trying again may help
+    │   └── NoStack              no embedded stack runs here
+    └── Fenced                 a write was refused: another owner, or a store that went back in time
+
+Each message is one line: what was wrong, what is allowed, what to do.
+"""
+
+from __future__ import annotations
+
+
+class SegmenterError(Exception):
+    """Base of all. ``exit_code`` is what a command ends with."""
+
+    exit_code = 1
+
+
+class PromiseBroken(SegmenterError):
+    """Something that is promised does not hold."""
+
+
+class TopicRecreated(PromiseBroken):
+    """A topic has another id than the one whose offsets are stored."""
+
+    def __init__(self, topic: str, stored: str, found: str, restore: str) -> None:
+        super().__init__(
+            f"topic {topic!r} was recreated: its id is {found}, the stored offsets belong to {stored}. {restore}"
+        )
+
+
+class LogTruncated(PromiseBroken):
+    """The log begins after, or ends before, an offset that must be read next."""
+
+    def __init__(self, topic: str, part: int, needed: int, begins: int, ends: int, restore: str) -> None:
+        super().__init__(
+            f"topic {topic!r} partition {part} holds offsets {begins} to {ends}, but {needed} must be read next. {restore}"
+        )
+
+
+class WarehouseBehind(PromiseBroken):
+    """The sink has not yet read as far as the snapshot that is to be compared."""
+
+
+class UsageError(SegmenterError):
+    """The caller asked for something that cannot be done as asked."""
+
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """A setting is unknown, malformed or out of bounds."""
+
+
+class MappingError(UsageError):
+    """A mapping does not fit the file it is meant for."""
+
+
+class RulesDiffer(UsageError):
+    """This part would judge events by other rules than the ones stored beside the data."""
+
+    def __init__(self, where: str, stored: dict[str, object], ours: dict[str, object]) -> None:
+        names = sorted(name for name in stored.keys() | ours.keys() if stored.get(name) != ours.get(name))
+        differing = ", ".join(f"{name} is {stored.get(name)} there and {ours.get(name)} here" for name in names)
+        super().__init__(f"the rules in {where} differ: {differing}. Use the same settings, or start with empty parts.")
+
+
+class PartitionsDiffer(UsageError):
+    """The topics of one system must have the same number of partitions."""
+
+
+class Unreachable(SegmenterError):
+    """A part cannot be reached, or does not answer as it should."""
+
+    exit_code = 3
+
+
+class NoStack(Unreachable):
+    """A setting says ``embedded``, but no embedded stack runs here."""
+
+
+class Fenced(SegmenterError):
+    """A write was refused because this process no longer owns the shard as it last saw it."""

@@ -1,0 +1,153 @@
+"""What an event is, and whether a record counts as one.
+
+The verdict is a pure function of the record and the `Rules`: worker, sink and any later reader of the
+same log come to the same one. What cannot be read is a value, `Refusal`, never an exception.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from segmenter.shards import shard_of
+
+TOPICS = {"clickstream": "click", "searches": "search", "views": "view"}
+"""Each event topic, without prefix, and the kind of event it holds."""
+
+DEAD_LETTERS = "dead-letters"
+"""The topic, without prefix, that takes what could not be read."""
+
+MAX_TIME_MS = 253_402_300_799_999
+MAX_DURATION_MS = 86_400_000
+MAX_USER_BYTES = 512
+MAX_PROPERTIES_BYTES = 4_096
+
+UserId = Annotated[str, Meta(min_length=1, max_length=128, description="whose event; kept byte for byte")]
+Milliseconds = Annotated[
+    int, Meta(ge=0, le=MAX_TIME_MS, description="when it happened: milliseconds since 1970-01-01 UTC")
+]
+Duration = Annotated[
+    int, Meta(ge=0, le=MAX_DURATION_MS, description="how long it lasted, in milliseconds; counts for clicks and views")
+]
+EventId = Annotated[
+    str, Meta(min_length=1, max_length=128, description="names the event: a repeat within the window counts once")
+]
+SessionId = Annotated[str, Meta(max_length=128, description="the visit it belongs to")]
+Device = Annotated[str, Meta(max_length=512, description="what it was done with, for example mobile")]
+Url = Annotated[str, Meta(max_length=8_192, description="the page")]
+Referrer = Annotated[str, Meta(max_length=8_192, description="the page before")]
+ItemId = Annotated[str, Meta(max_length=128, description="what was viewed")]
+Query = Annotated[str, Meta(max_length=8_192, description="what was searched for")]
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One click, search or view of one user; the topic says which.
+
+    >>> encode(Event("u42", 1_700_000_000_000, query="red shoes"))
+    b'{"user_id":"u42","time_ms":1700000000000,"query":"red shoes"}'
+    """
+
+    user_id: UserId
+    time_ms: Milliseconds
+    event_id: EventId | None = None
+    session_id: SessionId | None = None
+    device: Device | None = None
+    url: Url | None = None
+    referrer: Referrer | None = None
+    duration_ms: Duration | None = None
+    item_id: ItemId | None = None
+    query: Query | None = None
+    properties: Annotated[
+        msgspec.Raw,
+        Meta(description="anything else: a JSON object of at most 4 kB", extra_json_schema={"type": "object"}),
+    ] = msgspec.Raw()
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """All that a verdict depends on besides the record. Stored beside the data: a part with others refuses to start."""
+
+    partitions: int
+    duplicate_window: int = 100_000
+    max_ahead_ms: int = 86_400_000
+    max_event_bytes: int = 262_144
+    isolation: str = "read_committed"
+
+
+class Refusal(NamedTuple):
+    """Why a record is not an event: a stable ``reason``, and a ``detail`` for people."""
+
+    reason: str
+    detail: str
+
+
+REASONS = {
+    "empty": "the value is null",
+    "too_large": "the value is above 256 kB",
+    "malformed": "the value is not a JSON object, or not UTF-8",
+    "invalid": "a field is missing, of the wrong type or out of its bounds",
+    "wrong_key": "the key is not the bytes of the user id",
+    "wrong_partition": "the partition is not the one Kafka's default partitioner gives to the key",
+    "time_ahead": "the event's time is further ahead of the record's timestamp than the rules allow",
+}
+"""Every reason of a `Refusal`, and what it means."""
+
+_decoder = msgspec.json.Decoder(Event)
+_encoder = msgspec.json.Encoder()
+
+
+def encode(event: Event) -> bytes:
+    """The event as it is published: JSON without the absent fields. Its key is `key_of` the user."""
+    return _encoder.encode(event)
+
+
+def key_of(user_id: str) -> bytes:
+    """The key of a user's records: the id's bytes in UTF-8."""
+    return user_id.encode()
+
+
+def decode(value: bytes | None, key: bytes | None, partition: int, timestamp_ms: int, rules: Rules) -> Event | Refusal:
+    """The event that a record holds, or why it holds none.
+
+    >>> decode(b"[]", b"u42", 3, 0, Rules(partitions=4)).reason
+    'malformed'
+    """
+    if value is None:
+        return Refusal("empty", "the value is null")
+    if len(value) > rules.max_event_bytes:
+        return Refusal("too_large", f"{len(value)} bytes, at most {rules.max_event_bytes} are allowed")
+    try:
+        event = _decoder.decode(value)
+        user = event.user_id.encode()
+    except msgspec.ValidationError as error:
+        return Refusal("malformed" if value.lstrip()[:1] != b"{" else "invalid", str(error))
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        return Refusal("malformed", str(error))
+    if len(user) > MAX_USER_BYTES:
+        return Refusal("invalid", f"user_id has {len(user)} bytes, at most {MAX_USER_BYTES} are allowed")
+    if problem := _properties_problem(event.properties):
+        return Refusal("invalid", problem)
+    if user != key:
+        return Refusal("wrong_key", f"the key is {_shown(key)}, the user {_shown(user)}")
+    if shard_of(user, rules.partitions) != partition:
+        return Refusal(
+            "wrong_partition", f"partition {partition}, the key belongs to {shard_of(user, rules.partitions)}"
+        )
+    if event.time_ms - timestamp_ms > rules.max_ahead_ms:
+        ahead = event.time_ms - timestamp_ms
+        return Refusal("time_ahead", f"{ahead} ms ahead of the record, at most {rules.max_ahead_ms} are allowed")
+    return event
+
+
+def _properties_problem(properties: msgspec.Raw) -> str | None:
+    raw = bytes(properties)
+    if raw in (b"", b"null") or (raw[:1] == b"{" and len(raw) <= MAX_PROPERTIES_BYTES):
+        return None
+    if raw[:1] != b"{":
+        return "Expected `object | null` - at `$.properties`"
+    return f"properties have {len(raw)} bytes, at most {MAX_PROPERTIES_BYTES} are allowed"
+
+
+def _shown(data: bytes | None) -> str:
+    return repr(data if data is None or len(data) <= 80 else data[:80] + b"...")
