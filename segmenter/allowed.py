@@ -1,0 +1,80 @@
+"""What a setting may be: in words for people, and as a function that takes good values only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+EMBEDDED = "embedded"
+
+
+class Allowed(NamedTuple):
+    """What a setting may be, in words, and ``read``: any value to a good one, else ValueError or TypeError."""
+
+    words: str
+    read: Callable[[Any], Any]
+
+
+def whole(low: int, high: int) -> Allowed:
+    """A whole number between the two, or its digits."""
+
+    def read(value: Any) -> int:
+        if isinstance(value, bool | float) or not low <= int(value) <= high:
+            raise ValueError
+        return int(value)
+
+    return Allowed(f"a whole number from {low:,} to {high:,}", read)
+
+
+def text(pattern: str, words: str, also: Callable[[str], bool] = lambda _: True) -> Allowed:
+    """A string that matches all of ``pattern`` and passes ``also``."""
+
+    def read(value: Any) -> str:
+        if not re.fullmatch(pattern, value) or not also(value):
+            raise ValueError
+        return str(value)
+
+    return Allowed(words, read)
+
+
+def name(low: int, high: int) -> Allowed:
+    """A name of ``low`` to ``high`` characters that Kafka and Redis take alike."""
+    return text(f"[A-Za-z0-9._-]{{{low},{high}}}", f"{low} to {high} of A-Z a-z 0-9 . _ -")
+
+
+def _ports_fit(addresses: str) -> bool:
+    return addresses == EMBEDDED or all(0 < int(one.rpartition(":")[2]) < 65_536 for one in addresses.split(","))
+
+
+def _port_fits(url: str) -> bool:
+    return urlsplit(url).port != 0
+
+
+def _slugs(value: Any) -> tuple[str, ...]:
+    slugs = tuple(slug.strip() for slug in (value.split(",") if isinstance(value, str) else value))
+    fit = all(re.fullmatch("[a-z][a-z0-9_]{0,39}", slug) and slug != "unassigned" for slug in slugs)
+    if not fit or not 2 <= len(slugs) <= 12 or len(set(slugs)) < len(slugs):
+        raise ValueError
+    return slugs
+
+
+def _folder(value: Any) -> Path:
+    if not str(value) or "\0" in str(value):
+        raise ValueError
+    return Path(value).expanduser()
+
+
+_HOST = r"(\[[0-9A-Fa-f:]+\]|[^\s:,/@\[\]]+):\d{1,5}"
+KAFKA = text(f"{EMBEDDED}|{_HOST}(,{_HOST})*", "embedded, or host:port with further ones after commas", _ports_fit)
+REDIS = text(rf"{EMBEDDED}|(rediss?|unix)://\S+", "embedded, or redis://[user:password@]host:port/0", _port_fits)
+WAREHOUSE = text(
+    rf"{EMBEDDED}|sqlite:///.+|(mysql|mariadb)\+pymysql://\S+",
+    "embedded, sqlite:///file, or mysql+pymysql://user:password@host/database (or mariadb+pymysql)",
+    _port_fits,
+)
+LEVEL = text("debug|info|warning|error", "debug, info, warning or error")
+FOLDER = Allowed("a folder", _folder)
+SLUGS = Allowed("2 to 12 different names of a-z 0-9 _, each beginning with a letter, none of them unassigned", _slugs)
