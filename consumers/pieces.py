@@ -1,0 +1,114 @@
+"""From the records of a shard to pieces that one commit can hold.
+
+A piece is a run of records in each topic, cut where it would change more users than a commit should. What its
+records hold is read here: events, repeats of an event id, and records that are no events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from segmenter.events import Event, Refusal, Rules, decode
+from segmenter.folding import NO_DURATION
+from segmenter.topics import Record
+
+
+class Applied(NamedTuple):
+    """One event that counts, reduced to what a profile needs."""
+
+    user: int
+    """Index into the piece's users."""
+    topic: str
+    offset: int
+    kind: str
+    time_ms: int
+    duration_ms: int
+
+
+@dataclass
+class Piece:
+    """What one commit applies."""
+
+    offsets: dict[str, int]
+    """The next offset to apply of each topic, after this piece."""
+    users: dict[bytes, int] = field(default_factory=dict)
+    events: list[Applied] = field(default_factory=list)
+    duplicates: int = 0
+    refused: list[tuple[Record, Refusal]] = field(default_factory=list)
+
+
+class Seen:
+    """Where each (user, event id) of a shard was last seen, as far back as the duplicate window reaches.
+
+    A record is a duplicate when the one before it with the same user and event id, in the same topic and
+    partition, is at most ``window`` offsets older, whether or not that one counted.
+
+    >>> seen = Seen(window=10)
+    >>> [seen.again("views", b"u42", "e1", offset) for offset in (0, 10, 21)]
+    [False, True, False]
+    """
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._last: dict[str, dict[tuple[bytes, str], int]] = {}
+
+    def again(self, topic: str, user: bytes, event_id: str, offset: int) -> bool:
+        """Remember that the event was seen here, and tell whether it is a duplicate."""
+        last = self._last.setdefault(topic, {})
+        before = last.pop((user, event_id), None)
+        last[user, event_id] = offset
+        self._forget(last, offset - self._window)
+        return before is not None and offset - before <= self._window
+
+    @staticmethod
+    def _forget(last: dict[tuple[bytes, str], int], horizon: int) -> None:
+        """Drop what is older than ``horizon``; the dictionary is in the order of offsets."""
+        while last:
+            oldest = next(iter(last))
+            if last[oldest] >= horizon:
+                return
+            del last[oldest]
+
+
+def cut(
+    records: Iterable[Record],
+    offsets: Mapping[str, int],
+    kinds: Mapping[str, str],
+    seen: Seen,
+    rules: Rules,
+    most_users: int,
+) -> Iterator[Piece]:
+    """The pieces of a shard's records, which continue at ``offsets``; earlier records are only remembered.
+
+    ``seen`` moves along: it is right again once every piece has been taken.
+    """
+    piece = Piece(dict(offsets))
+    for record in records:
+        verdict = decode(record.value, record.key, record.partition, record.timestamp, rules)
+        if record.offset < piece.offsets[record.topic]:
+            if isinstance(verdict, Event) and verdict.event_id is not None:
+                seen.again(record.topic, verdict.user_id.encode(), verdict.event_id, record.offset)
+            continue
+        if isinstance(verdict, Refusal):
+            piece.refused.append((record, verdict))
+        else:
+            user = verdict.user_id.encode()
+            event_id = verdict.event_id
+            if event_id is not None and seen.again(record.topic, user, event_id, record.offset):
+                piece.duplicates += 1
+            else:
+                if user not in piece.users and len(piece.users) == most_users:
+                    yield piece
+                    piece = Piece(dict(piece.offsets))
+                piece.events.append(_applied(piece, user, verdict, record, kinds[record.topic]))
+        piece.offsets[record.topic] = record.offset + 1
+    if piece.offsets != dict(offsets):
+        yield piece
+
+
+def _applied(piece: Piece, user: bytes, event: Event, record: Record, kind: str) -> Applied:
+    index = piece.users.setdefault(user, len(piece.users))
+    duration = NO_DURATION if event.duration_ms is None else event.duration_ms
+    return Applied(index, record.topic, record.offset, kind, event.time_ms, duration)

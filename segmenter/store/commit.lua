@@ -1,0 +1,42 @@
+-- Write one batch of a shard: rows, audiences, change feed, and the shard's own fields, among them the offsets.
+-- A crash leaves all of it or nothing. An error in the middle does not, so `dirty` is the first write, and is
+-- cleared by the last one, which also sets the offsets; a dirty shard is recounted from its rows when it is opened.
+--
+-- KEYS: shard, model, feed, the audiences, the users' rows
+-- ARGV: token, version, next version, offsets the batch starts from ('' for none), digest of the judging generation,
+--       number of audiences, length to keep of the feed, number of shard fields,
+--       then the shard's fields (name, value), then five values a row,
+--       then for each audience how many leave, who, how many join, who, then seven values a feed entry
+-- Answers ok; done (this very batch was written before); stolen; rolled back; or superseded (judged by an older generation).
+local ROW = {'segment', 'generation', 'profile', 'offsets', 'vector'}
+local owner = redis.call('HMGET', KEYS[1], 'token', 'version', 'offsets')
+if owner[1] ~= ARGV[1] then return 'stolen' end
+if owner[2] == ARGV[3] then return 'done' end
+if owner[2] ~= ARGV[2] or (owner[3] or '') ~= ARGV[4] then return 'rolled back' end
+if (redis.call('HGET', KEYS[2], 'digest') or '') ~= ARGV[5] then return 'superseded' end
+
+local audiences, maxlen, fields = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
+local at = 9 + 2 * fields
+
+redis.call('HSET', KEYS[1], 'dirty', '1')
+for key = 4 + audiences, #KEYS do
+  redis.call('HSET', KEYS[key], ROW[1], ARGV[at], ROW[2], ARGV[at + 1], ROW[3], ARGV[at + 2],
+    ROW[4], ARGV[at + 3], ROW[5], ARGV[at + 4])
+  at = at + 5
+end
+for key = 4, 3 + audiences do
+  for _, command in ipairs({'SREM', 'SADD'}) do
+    local last = at + tonumber(ARGV[at])
+    for first = at + 1, last, 1000 do
+      redis.call(command, KEYS[key], unpack(ARGV, first, math.min(first + 999, last)))
+    end
+    at = last + 1
+  end
+end
+for entry = at, #ARGV, 7 do
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', maxlen, '*', 'n', ARGV[entry], 'user', ARGV[entry + 1],
+    'from', ARGV[entry + 2], 'to', ARGV[entry + 3], 'cause', ARGV[entry + 4],
+    'generation', ARGV[entry + 5], 'cut', ARGV[entry + 6])
+end
+redis.call('HSET', KEYS[1], 'version', ARGV[3], unpack(ARGV, 9, 8 + 2 * fields))
+return 'ok'

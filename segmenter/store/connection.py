@@ -1,0 +1,73 @@
+"""Reaching Redis, and making sure it is fit to hold profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+import redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
+
+from segmenter.errors import RulesDiffer, SegmenterError, Unreachable, UsageError
+from segmenter.events import Rules
+from segmenter.settings import Settings, masked
+from segmenter.store.keys import Keys
+
+LAYOUT = 1
+"""The number of the layout of keys and fields that this version reads and writes."""
+
+
+def connect(settings: Settings) -> redis.Redis:
+    """A connection to the store of ``settings``; it is first used when something is asked of it."""
+    client: redis.Redis = redis.Redis.from_url(
+        settings.redis_url,
+        socket_timeout=10,
+        socket_connect_timeout=5,
+        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), 3),
+    )
+    return client
+
+
+@contextmanager
+def reaching(client: redis.Redis) -> Iterator[None]:
+    """Turn the client's errors into one line that says which Redis did not answer."""
+    try:
+        yield
+    except redis.RedisError as error:
+        at = client.connection_pool.connection_kwargs
+        raise Unreachable(
+            f"Redis at {at.get('host')}:{at.get('port')} does not answer as it should ({error}). "
+            "Is it running, and is SEGMENTER_REDIS_URL its address and password?"
+        ) from error
+
+
+def check(client: redis.Redis, settings: Settings) -> None:
+    """Raise unless the store may be read: its layout is this version's."""
+    with reaching(client):
+        layout = client.hget(Keys(settings.key_prefix).meta(), "layout")
+    if layout is not None and int(layout) != LAYOUT:
+        raise UsageError(
+            f"{masked(settings.redis_url)} holds layout {int(layout)} under {settings.key_prefix!r}, this version "
+            f"reads layout {LAYOUT}. Use the matching version, another SEGMENTER_KEY_PREFIX, or start with an empty store."
+        )
+
+
+def claim(client: redis.Redis, settings: Settings, rules: Rules) -> None:
+    """Raise unless the store may be written: it never evicts, and judges by the same rules. An empty one takes ours."""
+    check(client, settings)
+    with reaching(client):
+        policy = client.info("memory")["maxmemory_policy"]
+        if policy != "noeviction":
+            raise SegmenterError(
+                f"Redis would evict profiles: maxmemory-policy is {policy}, it must be noeviction. "
+                "Set it in redis.conf, or run `redis-cli config set maxmemory-policy noeviction`."
+            )
+        meta = Keys(settings.key_prefix).meta()
+        client.hsetnx(meta, "layout", LAYOUT)
+        client.hsetnx(meta, "rules", msgspec.json.encode(rules))
+        stored = msgspec.json.decode(client.hget(meta, "rules"), type=dict[str, object])
+    ours = msgspec.to_builtins(rules)
+    if stored != ours:
+        raise RulesDiffer(f"Redis under {settings.key_prefix!r}", stored, ours)

@@ -1,0 +1,38 @@
+"""The published generations."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import redis
+
+from segmenter.kmeans import Generation, digest
+from segmenter.settings import Settings
+from segmenter.store.connection import reaching
+from segmenter.store.keys import Keys
+from segmenter.store.scripts import script
+
+KEPT = 100
+"""How many generations stay readable."""
+
+
+def read_model(client: redis.Redis, settings: Settings) -> Generation | None:
+    """The current generation, None before the first."""
+    keys = Keys(settings.key_prefix)
+    with reaching(client):
+        found = cast("bytes | None", script(client, "model")(keys=[keys.model()]))
+    return None if found is None else Generation.decode(found)
+
+
+def publish(client: redis.Redis, settings: Settings, generation: Generation, after: Generation | None) -> bool:
+    """Make ``generation`` the current one if ``after`` still is; tells whether it now is."""
+    keys = Keys(settings.key_prefix)
+    arguments = [
+        "" if after is None else digest(after),
+        digest(generation),
+        generation.number,
+        generation.encode(),
+        generation.number - KEPT,
+    ]
+    with reaching(client):
+        return bool(script(client, "publish")(keys=[keys.model()], args=arguments))

@@ -1,0 +1,74 @@
+"""Topics as a whole: which there are, their ids, and that their partitions match."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from kafka.admin import KafkaAdminClient
+from kafka.errors import TopicAlreadyExistsError
+
+from segmenter.errors import PartitionsDiffer, Unreachable
+from segmenter.events import DEAD_LETTERS, TOPICS
+from segmenter.settings import Settings
+from segmenter.topics.records import client_options, reaching
+
+
+def event_topics(settings: Settings) -> dict[str, str]:
+    """Each event topic by its full name, and the kind of event it holds."""
+    return {settings.topic_prefix + topic: kind for topic, kind in TOPICS.items()}
+
+
+def dead_letter_topic(settings: Settings) -> str:
+    """The full name of the topic that takes what could not be read."""
+    return settings.topic_prefix + DEAD_LETTERS
+
+
+def ensure_topics(settings: Settings) -> dict[str, str]:
+    """Create the topics that are missing, and return the ids of the event topics.
+
+    Raises `PartitionsDiffer` when the event topics do not all have ``settings.partitions`` partitions.
+    """
+    wanted = [*event_topics(settings), dead_letter_topic(settings)]
+    with reaching(settings), KafkaAdminClient(**client_options(settings)) as admin:
+        missing = [topic for topic, found in _describe(admin, wanted).items() if found is None]
+        if missing:
+            _create(admin, missing, settings.partitions)
+        return _checked_ids(_describe(admin, event_topics(settings)), settings)
+
+
+def topic_ids(settings: Settings) -> dict[str, str]:
+    """The ids of the event topics, which must all be there, with equal partition counts."""
+    with reaching(settings), KafkaAdminClient(**client_options(settings)) as admin:
+        return _checked_ids(_describe(admin, event_topics(settings)), settings)
+
+
+def _create(admin: KafkaAdminClient, topics: list[str], partitions: int) -> None:
+    try:
+        admin.create_topics({topic: {"num_partitions": partitions} for topic in topics}, wait_for_metadata=True)
+    except TopicAlreadyExistsError:
+        admin.wait_for_topics(topics)
+
+
+def _describe(admin: KafkaAdminClient, topics: Iterable[str]) -> dict[str, dict[str, Any] | None]:
+    found = {topic["name"]: topic for topic in admin.describe_topics(list(topics)) if topic["error_code"] == 0}
+    return {topic: found.get(topic) for topic in topics}
+
+
+def _checked_ids(found: dict[str, dict[str, Any] | None], settings: Settings) -> dict[str, str]:
+    ids: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    for topic, description in found.items():
+        if description is None:
+            raise Unreachable(
+                f"Kafka at {settings.kafka} has no topic {topic!r}. Publish to it, or run `segmenter generate`."
+            )
+        ids[topic] = str(description["topic_id"])
+        counts[topic] = len(description["partitions"])
+    if set(counts.values()) != {settings.partitions}:
+        listed = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
+        raise PartitionsDiffer(
+            f"every event topic needs {settings.partitions} partitions (SEGMENTER_PARTITIONS), but {listed}. "
+            "Set the number they all have, or create them anew with equal counts."
+        )
+    return ids

@@ -1,0 +1,134 @@
+"""Reading the log as a member of the consumer group, whole shards at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.structs import OffsetAndMetadata
+
+from segmenter.errors import PartitionsDiffer
+from segmenter.settings import Settings
+from segmenter.topics.admin import event_topics
+from segmenter.topics.reader import check_held, open_consumer, poll_held
+from segmenter.topics.records import Record, reaching
+
+
+class ShardConsumer:
+    """A group member that is given shards: one partition number across all event topics.
+
+    Newly assigned shards are paused; the owner opens each by `start`. ``assignments`` counts the
+    assignments so far, so that the owner sees when to look at `shards` again.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topics = list(event_topics(settings))
+        self._listener = _Pausing()
+        self._consumer = open_consumer(
+            settings,
+            group_id=settings.group,
+            partition_assignment_strategy=[RangePartitionAssignor],
+            heartbeat_interval_ms=500,
+            session_timeout_ms=6_000,
+        )
+        self._listener.consumer = self._consumer
+        self._consumer.subscribe(self._topics, listener=self._listener)
+
+    @property
+    def assignments(self) -> int:
+        """How often shards have been handed out to this member."""
+        return self._listener.assignments
+
+    def shards(self) -> set[int]:
+        """The shards this member holds now. Raises `PartitionsDiffer` if it was given parts of shards."""
+        assigned = {(tp.topic, tp.partition) for tp in self._consumer.assignment()}
+        shards = {part for _, part in assigned}
+        if assigned != {(topic, part) for topic in self._topics for part in shards}:
+            raise PartitionsDiffer(
+                f"the group {self._settings.group!r} gave this member parts of shards: {sorted(assigned)}. "
+                "Every member must be a worker of this version that reads the same topics."
+            )
+        return shards
+
+    def start(self, shard: int, offsets: Mapping[str, int]) -> None:
+        """Deliver a shard's records from the given offset of each topic on.
+
+        Raises `LogTruncated` when the log no longer holds one of them.
+        """
+        with reaching(self._settings):
+            check_held(self._consumer, {(topic, shard): offset for topic, offset in offsets.items()})
+        for topic, offset in offsets.items():
+            self._consumer.seek(TopicPartition(topic, shard), offset)
+        self._consumer.resume(*self._of(shard))
+
+    def stop(self, shard: int) -> None:
+        """Deliver no more records of a shard until it is started again."""
+        self._consumer.pause(*self._of(shard))
+
+    def poll(self, timeout_ms: int, max_records: int) -> dict[int, list[Record]]:
+        """New records by shard, in the order of each partition."""
+        with reaching(self._settings):
+            polled = poll_held(self._consumer, timeout_ms, max_records)
+        shards: dict[int, list[Record]] = {}
+        for tp, records in sorted(polled.items()):
+            shards.setdefault(tp.partition, []).extend(records)
+        return shards
+
+    def positions(self, shard: int) -> dict[str, int]:
+        """The next offset to be delivered of each topic of a started shard."""
+        with reaching(self._settings):
+            return {tp.topic: self._consumer.position(tp) for tp in self._of(shard)}
+
+    def beginnings(self, shard: int) -> dict[str, int]:
+        """The first offset that the log holds of each topic of a shard."""
+        return self._edges("beginning_offsets", [shard])[shard]
+
+    def ends(self, shards: set[int]) -> dict[int, dict[str, int]]:
+        """The offset after the last record of each topic, by shard, asked of the broker now."""
+        return self._edges("end_offsets", sorted(shards))
+
+    def _edges(self, which: str, shards: list[int]) -> dict[int, dict[str, int]]:
+        edges: dict[int, dict[str, int]] = {shard: {} for shard in shards}
+        partitions = [tp for shard in shards for tp in self._of(shard)]
+        if not partitions:
+            return edges
+        with reaching(self._settings):
+            for tp, offset in getattr(self._consumer, which)(partitions, timeout_ms=5_000).items():
+                edges[tp.partition][tp.topic] = offset
+        return edges
+
+    def tell_lag_tools(self, offsets: Mapping[int, Mapping[str, int]]) -> None:
+        """Commit offsets to Kafka for tools that show lag; nothing here ever reads them."""
+        self._consumer.commit_async(
+            {
+                TopicPartition(topic, shard): OffsetAndMetadata(offset, "", -1)
+                for shard, by_topic in offsets.items()
+                for topic, offset in by_topic.items()
+            }
+        )
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close(autocommit=False)
+
+    def _of(self, shard: int) -> list[TopicPartition]:
+        return [TopicPartition(topic, shard) for topic in self._topics]
+
+
+class _Pausing(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Runs on the client's IO thread: it may not block, so it only keeps records from flowing."""
+
+    consumer: KafkaConsumer
+    assignments = 0
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        self.assignments += 1
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        for tp in assigned:
+            self.consumer.seek(tp, 0)
+        self.consumer.pause(*assigned)
+        self.assignments += 1
