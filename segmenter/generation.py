@@ -1,0 +1,98 @@
+"""A generation: one published, frozen model that judges users, as plain data.
+
+It needs no numpy, so that a lookup can name a segment without waiting for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+UNASSIGNED = "unassigned"
+"""The slug of users whom no generation has judged yet."""
+
+Point = tuple[float, ...]
+"""One number a feature, in a vector's fixed-point units."""
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A group of users. It outlives generations: its id, slug and name stay while its centre moves."""
+
+    id: int
+    slug: str
+    name: str
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What a refit did to the list of segments.
+
+    A retired segment's users go, for the most part, ``into`` another. It is a merge if that one stayed where it was
+    and now covers both, a retirement if it had to move there.
+    """
+
+    kind: Literal["birth", "merge", "retirement"]
+    segment: int
+    into: int | None = None
+
+
+class Generation(msgspec.Struct, frozen=True, kw_only=True):
+    """A model: a vector belongs to the segment whose centre is nearest, each feature divided by its scale."""
+
+    number: int
+    """Counts up from 1."""
+    cause: Literal["bootstrap", "step", "refit"]
+    features: tuple[str, ...]
+    centres: tuple[Point, ...]
+    segments: tuple[Segment, ...]
+    """One for each centre, in the same order."""
+    scale: Point
+    fill: Point
+    """Where a missing feature stands."""
+    gain: float = 0.0
+    """By what share of the inertia it was better than the one before, when published."""
+    population: int
+    """Users when published."""
+    fitted_population: int
+    """Users at the last bootstrap or refit."""
+    created_ms: int
+    retired: tuple[Segment, ...] = ()
+    """All segments that once were and are no more."""
+    changes: tuple[Change, ...] = ()
+    """How the segments differ from the generation before."""
+
+    @property
+    def slugs(self) -> tuple[str, ...]:
+        """The slug of each centre's segment."""
+        return tuple([segment.slug for segment in self.segments])
+
+    def encode(self) -> bytes:
+        """As JSON, the same bytes for the same generation."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def decode(cls, stored: bytes) -> Generation:
+        """The generation of `encode`'s bytes."""
+        return msgspec.json.decode(stored, type=cls)
+
+
+def digest(generation: Generation) -> str:
+    """The SHA-256 of its JSON, in hexadecimal: two generations with one digest judge alike."""
+    return hashlib.sha256(generation.encode()).hexdigest()
+
+
+def name_of(slug: str) -> str:
+    """The readable name of a slug.
+
+    >>> name_of("low_engagement")
+    'Low engagement'
+    """
+    return slug.replace("_", " ").capitalize()
+
+
+def slugs_of(generation: Generation, indices: Iterable[int]) -> list[str]:
+    """The slugs of centres given by their index."""
+    slugs = generation.slugs
+    return [slugs[index] for index in indices]
