@@ -1,0 +1,1 @@
+"""What puts events on the log: a seeded generator, and the replay of recorded files."""

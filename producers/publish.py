@@ -1,0 +1,90 @@
+"""Publishing: every record keyed by its user, acknowledged by all replicas, neither repeated nor reordered."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from producers.messages import Message, Refused
+from segmenter.settings import Settings
+from segmenter.topics import ensure_topics, open_producer
+from segmenter.topics.records import reaching
+
+IN_FLIGHT = 10_000
+"""The most records that wait for their acknowledgement at a time."""
+
+ACK_S = 120
+FIRST_ROWS = 5
+
+
+class Tally(NamedTuple):
+    """The rows refused for one reason: how many, the first of them, and what was wrong with the very first."""
+
+    rows: int
+    first: tuple[int, ...]
+    detail: str
+
+
+class Published(NamedTuple):
+    """What became of what was read; ``read == published + the rows of refused``.
+
+    A record counts as published when the brokers have acknowledged it.
+    """
+
+    read: int
+    published: int
+    refused: dict[str, Tally]
+    seconds: float
+
+
+def publish(
+    settings: Settings, items: Iterable[Message | Refused], acknowledged: Callable[[int], object] = lambda records: None
+) -> Published:
+    """Publish the messages, creating missing topics, and tally the refused; ``acknowledged`` is told of each progress.
+
+    The records of a user keep their order. Raises `segmenter.errors.Unreachable` when a record is not acknowledged.
+    """
+    began = time.monotonic()
+    refused: dict[str, Tally] = {}
+    ensure_topics(settings)
+    published = _publish(settings, _messages(items, refused), acknowledged)
+    read = published + sum(tally.rows for tally in refused.values())
+    return Published(read, published, refused, time.monotonic() - began)
+
+
+def _publish(settings: Settings, messages: Iterable[Message], acknowledged: Callable[[int], object]) -> int:
+    published = 0
+    waiting: deque[Any] = deque()
+    producer = open_producer(settings)
+    try:
+        with reaching(settings):
+            for topic, key, value in messages:
+                waiting.append(producer.send(settings.topic_prefix + topic, value=value, key=key))
+                while waiting and (waiting[0].is_done or len(waiting) > IN_FLIGHT):
+                    waiting.popleft().get(timeout=ACK_S)
+                    acknowledged(1)
+                    published += 1
+            producer.flush()
+            for sent in waiting:
+                sent.get(timeout=ACK_S)
+            acknowledged(len(waiting))
+    finally:
+        producer.close(timeout=1)
+    return published + len(waiting)
+
+
+def _messages(items: Iterable[Message | Refused], refused: dict[str, Tally]) -> Iterator[Message]:
+    for item in items:
+        if isinstance(item, Refused):
+            refused[item.reason] = _tallied(refused.get(item.reason), item)
+        else:
+            yield item
+
+
+def _tallied(tally: Tally | None, refused: Refused) -> Tally:
+    if tally is None:
+        return Tally(1, (refused.row,), refused.detail)
+    first = tally.first if len(tally.first) == FIRST_ROWS else (*tally.first, refused.row)
+    return Tally(tally.rows + 1, first, tally.detail)
