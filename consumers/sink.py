@@ -1,0 +1,172 @@
+"""The sink: loads every event of the log into the warehouse's raw tables, exactly once.
+
+It reads Kafka itself, without a group, from the offsets that stand in the warehouse:
+
+1. read records from the stored offsets on
+2. judge each by the same rules as the worker; what is refused is counted and passed over
+3. add the rows and move the offsets in one transaction, which is refused if the offsets
+   are no longer where step 1 began
+
+So a crash anywhere loads nothing twice and loses nothing, and of two sinks at once one yields and reads on
+from where the other got to. Repeats are loaded too: whether one counts is for the batch summary to say.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import msgspec
+import structlog
+
+from segmenter import topics, warehouse
+from segmenter.errors import Fenced, TopicRecreated
+from segmenter.events import Event, Refusal, Rules, decode
+from segmenter.settings import Settings
+from segmenter.topics import Position, Reader, Record
+from segmenter.warehouse import Loaded, Move, RawRow, Warehouse
+
+MAX_RECORDS = 10_000
+"""The most records of one transaction."""
+
+log = structlog.get_logger()
+
+
+class SinkResult(NamedTuple):
+    """Events loaded by topic, records refused by reason, and the seconds it took."""
+
+    loaded: dict[str, int]
+    refused: dict[str, int]
+    seconds: float
+
+
+def run(
+    settings: Settings,
+    once: bool,
+    on_progress: Callable[[int], None] = lambda records: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> SinkResult:
+    """Load until ``stopping`` says so or, with ``once``, up to where the log ends now.
+
+    ``on_progress`` is told the number of records of each transaction. Raises `RulesDiffer`, `TopicRecreated`
+    and `LogTruncated` before anything is loaded.
+    """
+    began = time.monotonic()
+    tally = _Tally(Counter(), Counter())
+    with warehouse.connect(settings.warehouse_url) as house:
+        warehouse.migrate(house, now_ms=time.time_ns() // 1_000_000)
+        warehouse.hold_rules(house, msgspec.structs.asdict(settings.rules()))
+        ids = topics.topic_ids(settings)
+        goal = topics.ends(settings, ids) if once else None
+        while not _read_on(house, settings, ids, goal, tally, on_progress, stopping):
+            log.info("another sink is at work, reading on from where it got to")
+    return SinkResult(dict(tally.loaded), dict(tally.refused), time.monotonic() - began)
+
+
+class _Tally(NamedTuple):
+    loaded: Counter[str]
+    refused: Counter[str]
+
+
+def _read_on(
+    house: Warehouse,
+    settings: Settings,
+    ids: Mapping[str, str],
+    goal: Mapping[Position, int] | None,
+    tally: _Tally,
+    on_progress: Callable[[int], None],
+    stopping: Callable[[], bool],
+) -> bool:
+    """Load until it is time to end, or until another sink has loaded meanwhile: then False."""
+    at = stored_offsets(house, settings, ids)
+    rules = settings.rules()
+    with Reader(settings, at) as reader:
+        while not stopping() and (goal is None or any(offset < goal[where] for where, offset in at.items())):
+            records = reader.poll(500, MAX_RECORDS)
+            reached = reader.positions()
+            moves = {
+                (_plain(settings, topic), part): Move(at[topic, part], offset)
+                for (topic, part), offset in reached.items()
+                if offset != at[topic, part]
+            }
+            if not moves:
+                continue
+            rows, refused = judge(records, settings, ids, rules)
+            try:
+                warehouse.load(house, rows, moves)
+            except Fenced:
+                return False
+            tally.loaded.update({topic: len(batch) for topic, batch in rows.items()})
+            tally.refused.update(refused)
+            at = reached
+            on_progress(len(records))
+    return True
+
+
+def stored_offsets(house: Warehouse, settings: Settings, ids: Mapping[str, str]) -> dict[Position, int]:
+    """From where to read each partition; one never loaded before begins where the log does.
+
+    Raises `TopicRecreated` when the stored offsets belong to another topic of the same name.
+    """
+    stored = warehouse.loaded(house)
+    first = topics.beginnings(settings, ids)
+    new = {
+        (_plain(settings, topic), part): Loaded(ids[topic], offset)
+        for (topic, part), offset in first.items()
+        if (_plain(settings, topic), part) not in stored
+    }
+    if new:
+        warehouse.begin(house, new)
+        stored = warehouse.loaded(house)
+    for topic, part in first:
+        known = stored[_plain(settings, topic), part].topic_id
+        if known != ids[topic]:
+            raise TopicRecreated(topic, known, ids[topic], "Set SEGMENTER_WAREHOUSE_URL to an empty database.")
+    return {(topic, part): stored[_plain(settings, topic), part].next_pos for topic, part in first}
+
+
+def judge(
+    records: Iterable[Record], settings: Settings, ids: Mapping[str, str], rules: Rules
+) -> tuple[dict[str, list[RawRow]], Counter[str]]:
+    """The raw rows of the records that are events, by topic without prefix, and the reasons of the others."""
+    rows: dict[str, list[RawRow]] = {}
+    refused: Counter[str] = Counter()
+    for record in records:
+        event = decode(record.value, record.key, record.partition, record.timestamp, rules)
+        if isinstance(event, Refusal):
+            refused[event.reason] += 1
+        else:
+            rows.setdefault(_plain(settings, record.topic), []).append(raw_row(record, ids[record.topic], event))
+    return rows, refused
+
+
+def raw_row(record: Record, topic_id: str, event: Event) -> RawRow:
+    """One event in the order of ``warehouse.RAW_COLUMNS``; its ids as bytes."""
+    properties = bytes(event.properties)
+    return (
+        record.partition,
+        record.offset,
+        topic_id,
+        event.user_id.encode(),
+        event.time_ms,
+        record.timestamp,
+        _bytes(event.event_id),
+        _bytes(event.session_id),
+        event.device,
+        event.url,
+        event.referrer,
+        event.duration_ms,
+        _bytes(event.item_id),
+        event.query,
+        properties.decode() if properties not in (b"", b"null") else None,
+    )
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else text.encode()
+
+
+def _plain(settings: Settings, topic: str) -> str:
+    return topic.removeprefix(settings.topic_prefix)

@@ -1,0 +1,68 @@
+"""The snapshot: what the stream holds, copied into the warehouse while the stream goes on.
+
+The shards' offsets are read first and the rows after them, so a row holds at least the events below its shard's
+offsets, and possibly later ones. Rows and offsets are committed together, so a user's cut in each topic is
+exactly the greater of the shard's offset and the one after the last event of that topic in the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from segmenter import profiles, warehouse
+from segmenter.events import TOPICS
+from segmenter.features import features
+from segmenter.settings import Settings
+from segmenter.shards import shard_of
+from segmenter.store.connection import check, connect
+from segmenter.store.models import read_model
+from segmenter.store.rows import Row, scan_rows
+from segmenter.store.shards import ShardState, read_shards
+from segmenter.warehouse import Cut, Partition, Snapshot, UserRow
+
+
+def take(settings: Settings, now_ms: int) -> Snapshot:
+    """Store a snapshot of the store in the warehouse, stopping nothing; it is there as a whole or not at all.
+
+    Raises `RulesDiffer` when the warehouse judges events by other rules.
+    """
+    client = connect(settings)
+    check(client, settings)
+    with warehouse.connect(settings.warehouse_url) as house:
+        warehouse.migrate(house, now_ms)
+        warehouse.hold_rules(house, msgspec.structs.asdict(settings.rules()))
+        model = read_model(client, settings)
+        cuts = shard_cuts(read_shards(client, settings), settings)
+        users = ([user_row(row, cuts, settings) for row in rows] for rows in scan_rows(client, settings))
+        body = None if model is None else model.encode().decode()
+        return warehouse.write_snapshot(house, now_ms, cuts, users, model.number if model else 0, body)
+
+
+def shard_cuts(shards: Mapping[int, ShardState], settings: Settings) -> dict[Partition, Cut]:
+    """The next offset of every partition; 0 of a shard that no worker has written yet."""
+    cuts = {}
+    for part in range(settings.partitions):
+        state = shards.get(part)
+        for topic in TOPICS:
+            name = settings.topic_prefix + topic
+            offsets = (state.offsets if state else None) or {}
+            cuts[topic, part] = Cut(state.topic_ids.get(name) if state else None, offsets.get(name, 0))
+    return cuts
+
+
+def user_row(row: Row, cuts: Mapping[Partition, Cut], settings: Settings) -> UserRow:
+    """One row of the stream in the order of ``warehouse.USER_COLUMNS``."""
+    part = shard_of(row.user, settings.partitions)
+    profile = dict(zip(profiles.FIELDS, row.profile, strict=True))
+    last = {topic: row.offsets.get(settings.topic_prefix + topic, -1) for topic in TOPICS}
+    return (
+        row.user,
+        part,
+        *row.profile,
+        *features(profile).values(),
+        row.segment,
+        row.generation,
+        *(max(cuts[topic, part].next_pos, last[topic] + 1) for topic in TOPICS),
+    )

@@ -1,0 +1,53 @@
+"""The warehouse: raw events, snapshots and the batch summary, in SQLite, MySQL or MariaDB.
+
+The only place that imports SQLAlchemy. What differs between the databases is in `segmenter.warehouse.engine`;
+the schema and the summary are in ``sql/``, the same text for all.
+"""
+
+from __future__ import annotations
+
+from segmenter.warehouse.engine import Warehouse, connect
+from segmenter.warehouse.migrations import applied, migrate, pending, require_schema
+from segmenter.warehouse.raw import RAW_COLUMNS, Loaded, Move, Partition, RawRow, begin, hold_rules, load, loaded
+from segmenter.warehouse.snapshots import (
+    USER_COLUMNS,
+    VALUES,
+    Behind,
+    Cut,
+    Snapshot,
+    UserRow,
+    batch_rows,
+    behind,
+    find_snapshot,
+    stream_rows,
+    write_snapshot,
+)
+
+__all__ = [
+    "RAW_COLUMNS",
+    "USER_COLUMNS",
+    "VALUES",
+    "Behind",
+    "Cut",
+    "Loaded",
+    "Move",
+    "Partition",
+    "RawRow",
+    "Snapshot",
+    "UserRow",
+    "Warehouse",
+    "applied",
+    "batch_rows",
+    "begin",
+    "behind",
+    "connect",
+    "find_snapshot",
+    "hold_rules",
+    "load",
+    "loaded",
+    "migrate",
+    "pending",
+    "require_schema",
+    "stream_rows",
+    "write_snapshot",
+]

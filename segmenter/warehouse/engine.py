@@ -1,0 +1,132 @@
+"""How a warehouse is reached, and all in which SQLite and MySQL (or MariaDB) differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from segmenter.errors import SettingsError, Unreachable
+
+Warehouse = Engine
+"""A way to the database; it holds no connection until one is needed."""
+
+
+class _Dialect(NamedTuple):
+    table_options: str
+    mark: str
+    unless_there: str
+    options: Mapping[str, Any]
+
+
+_SQLITE = _Dialect(
+    table_options="",
+    mark="?",
+    unless_there="ON CONFLICT DO NOTHING",
+    options={"connect_args": {"timeout": 60, "isolation_level": None}},
+)
+_MYSQL = _Dialect(
+    table_options="ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC",
+    mark="%s",
+    unless_there="ON DUPLICATE KEY UPDATE {first} = {first}",
+    options={
+        "connect_args": {"charset": "utf8mb4", "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"},
+        "isolation_level": "REPEATABLE READ",
+        "pool_pre_ping": True,
+    },
+)
+_DIALECTS = {"sqlite": _SQLITE, "mysql": _MYSQL, "mariadb": _MYSQL}
+
+
+@contextmanager
+def connect(url: str) -> Iterator[Warehouse]:
+    """The warehouse at an SQLAlchemy URL: ``sqlite:///file``, ``mysql+pymysql://…`` or ``mariadb+pymysql://…``.
+
+    Nothing is asked of it yet; its connections are closed at the end. Raises `SettingsError` for any other URL.
+    """
+    engine = _engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise SettingsError(f"the warehouse URL cannot be read: {error}") from error
+    name, _, driver = parsed.drivername.partition("+")
+    if name not in _DIALECTS or (driver or "pymysql") != "pymysql":
+        raise SettingsError(
+            f"no warehouse of the sort {parsed.drivername!r}: use sqlite:///FILE or mysql+pymysql://USER:PASSWORD@HOST/NAME."
+        )
+    if name != "sqlite":
+        parsed = parsed.set(drivername=f"{name}+pymysql")
+    engine = create_engine(parsed, **_DIALECTS[name].options)
+    if name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A writer takes the write lock at once: a reader that turns writer later can be refused."""
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def writing(warehouse: Warehouse) -> Iterator[Connection]:
+    """One transaction that writes: all of it, or none if the block raises."""
+    with _reaching(warehouse), warehouse.execution_options(writes=True).begin() as connection:
+        yield connection
+
+
+@contextmanager
+def reading(warehouse: Warehouse) -> Iterator[Connection]:
+    """One transaction that reads: all its queries see the same moment."""
+    with _reaching(warehouse), warehouse.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def _reaching(warehouse: Warehouse) -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise Unreachable(
+            f"the warehouse at {warehouse.url.render_as_string(hide_password=True)} does not answer as it should "
+            f"({getattr(error, 'orig', None) or error}). Is it running, and is SEGMENTER_WAREHOUSE_URL its address?"
+        ) from error
+
+
+def dialect(connection: Connection) -> _Dialect:
+    """What is particular to the database behind ``connection``."""
+    return _DIALECTS[connection.dialect.name]
+
+
+def insert(
+    connection: Connection,
+    table: str,
+    columns: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+    *,
+    unless_there: bool = False,
+) -> None:
+    """Insert rows in bulk; with ``unless_there``, a row whose key is there already is left as it is."""
+    if not rows:
+        return
+    particular = dialect(connection)
+    statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(particular.mark for _ in columns)})"
+    if unless_there:
+        statement += " " + particular.unless_there.format(first=columns[0])
+    connection.exec_driver_sql(statement, list(rows))

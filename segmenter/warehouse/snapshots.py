@@ -1,0 +1,148 @@
+"""Snapshots of what the stream holds, and the batch summary up to their cuts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from segmenter.errors import TopicRecreated, UsageError
+from segmenter.events import TOPICS
+from segmenter.features import FEATURES
+from segmenter.profiles import FIELDS
+from segmenter.warehouse.engine import Warehouse, insert, reading, writing
+from segmenter.warehouse.migrations import statements
+from segmenter.warehouse.raw import Partition
+
+CUTS = tuple(f"cut_{topic}" for topic in TOPICS)
+VALUES = (*FIELDS, *(feature.name for feature in FEATURES))
+"""The numbers of a user: the profile's fields, then the features."""
+
+USER_COLUMNS = ("user_id", "part", *VALUES, "segment", "generation", *CUTS)
+UserRow = tuple[Any, ...]
+"""One user of a snapshot, in the order of `USER_COLUMNS`."""
+
+
+class Snapshot(NamedTuple):
+    """One snapshot: when it was taken, under which generation (0: none yet), and of how many users."""
+
+    snapshot_id: int
+    taken_ms: int
+    generation: int
+    users: int
+
+
+class Cut(NamedTuple):
+    """The next offset of a partition of the topic with this id; None before a worker has read it."""
+
+    topic_id: str | None
+    next_pos: int
+
+
+class Behind(NamedTuple):
+    """A partition that is loaded up to ``has`` while a snapshot needs it up to ``needed``."""
+
+    topic: str
+    part: int
+    needed: int
+    has: int
+
+
+def write_snapshot(
+    warehouse: Warehouse,
+    taken_ms: int,
+    cuts: Mapping[Partition, Cut],
+    users: Iterable[Sequence[UserRow]],
+    generation: int,
+    body: str | None,
+) -> Snapshot:
+    """Store a snapshot; it is there as a whole or not at all.
+
+    ``cuts`` were read before the first of ``users``, which come in batches and each once.
+    ``body`` is the generation as JSON, None before the first.
+    """
+    with writing(warehouse) as connection:
+        latest = connection.execute(text("SELECT COALESCE(MAX(snapshot_id), 0) FROM snapshots")).scalar_one()
+        number = int(latest) + 1
+        insert(connection, "snapshots", Snapshot._fields, [(number, taken_ms, generation, 0)])
+        insert(
+            connection,
+            "snapshot_cuts",
+            ("snapshot_id", "topic", "part", "topic_id", "next_pos"),
+            [(number, topic, part, *cut) for (topic, part), cut in cuts.items()],
+        )
+        for batch in users:
+            rows = [(number, *row) for row in batch]
+            insert(connection, "snapshot_users", ("snapshot_id", *USER_COLUMNS), rows)
+        if body is not None:
+            insert(connection, "generations", ("snapshot_id", "generation", "body"), [(number, generation, body)])
+        connection.execute(
+            text(
+                "UPDATE snapshots SET users = (SELECT COUNT(*) FROM snapshot_users WHERE snapshot_id = :number) "
+                "WHERE snapshot_id = :number"
+            ),
+            {"number": number},
+        )
+        return _snapshot(connection, number)
+
+
+def find_snapshot(warehouse: Warehouse, snapshot_id: int | None = None) -> Snapshot:
+    """A snapshot, the latest by default. Raises `UsageError` when there is none."""
+    with reading(warehouse) as connection:
+        found = connection.execute(text("SELECT snapshot_id FROM snapshots ORDER BY snapshot_id")).scalars().all()
+        if not found:
+            raise UsageError("the warehouse holds no snapshot yet: run `segmenter snapshot`.")
+        if snapshot_id is not None and snapshot_id not in found:
+            raise UsageError(f"the warehouse holds no snapshot {snapshot_id}, only {found[0]} to {found[-1]}.")
+        return _snapshot(connection, found[-1] if snapshot_id is None else snapshot_id)
+
+
+def stream_rows(warehouse: Warehouse, snapshot_id: int) -> dict[bytes, tuple[int | float | None, ...]]:
+    """What the stream held of each user, in the order of `VALUES`."""
+    query = f"SELECT user_id, {', '.join(VALUES)} FROM snapshot_users WHERE snapshot_id = :snapshot_id"
+    with reading(warehouse) as connection:
+        found = connection.execute(text(query), {"snapshot_id": snapshot_id})
+        return {user: tuple(values) for user, *values in found}
+
+
+def batch_rows(warehouse: Warehouse, snapshot_id: int, duplicate_window: int) -> dict[bytes, tuple[int, ...]]:
+    """The batch summary of each user up to the snapshot's cuts, in the order of ``profiles.FIELDS``."""
+    (query,) = statements("summary.sql")
+    bound = {"snapshot_id": snapshot_id, "duplicate_window": duplicate_window}
+    with reading(warehouse) as connection:
+        found = connection.execute(text(query), bound)
+        return {user: tuple(map(int, values)) for user, *values in found}
+
+
+def behind(warehouse: Warehouse, snapshot_id: int) -> list[Behind]:
+    """The partitions that are not yet loaded up to what the snapshot needs: the furthest cut in the shard.
+
+    Raises `TopicRecreated` when the snapshot and the raw events are of different topics of the same name.
+    """
+    cut_of = " ".join(f"WHEN '{topic}' THEN cut_{topic}" for topic in TOPICS)
+    query = f"""
+        SELECT
+            c.topic, c.part, c.topic_id AS stream_id, o.topic_id AS batch_id, o.next_pos AS has,
+            c.next_pos AS cut, MAX(CASE c.topic {cut_of} END) AS furthest
+        FROM snapshot_cuts c
+        LEFT JOIN snapshot_users u ON u.snapshot_id = c.snapshot_id AND u.part = c.part
+        LEFT JOIN sink_offsets o ON o.topic = c.topic AND o.part = c.part
+        WHERE c.snapshot_id = :snapshot_id
+        GROUP BY c.topic, c.part, c.topic_id, o.topic_id, o.next_pos, c.next_pos
+        ORDER BY c.topic, c.part
+    """
+    with reading(warehouse) as connection:
+        found = connection.execute(text(query), {"snapshot_id": snapshot_id}).all()
+    for row in found:
+        if None not in (row.stream_id, row.batch_id) and row.stream_id != row.batch_id:
+            raise TopicRecreated(
+                row.topic, row.batch_id, row.stream_id, "Use the Redis and the warehouse of one system."
+            )
+    needs = [Behind(row.topic, row.part, max(row.cut, row.furthest or 0), row.has or 0) for row in found]
+    return [need for need in needs if need.has < need.needed]
+
+
+def _snapshot(connection: Connection, snapshot_id: int) -> Snapshot:
+    query = f"SELECT {', '.join(Snapshot._fields)} FROM snapshots WHERE snapshot_id = :snapshot_id"
+    return Snapshot(*connection.execute(text(query), {"snapshot_id": snapshot_id}).one())

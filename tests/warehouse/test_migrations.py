@@ -1,0 +1,70 @@
+"""The schema: numbered files, recorded, safe to run again after stopping anywhere."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import sqlglot
+from sqlalchemy import inspect, text
+
+from segmenter import warehouse
+from segmenter.errors import UsageError
+from segmenter.events import TOPICS, Event
+from segmenter.warehouse import RAW_COLUMNS, USER_COLUMNS, Warehouse
+from segmenter.warehouse.engine import dialect, writing
+from segmenter.warehouse.migrations import names, statements
+
+
+def test_asking_changes_nothing(empty: Warehouse) -> None:
+    assert warehouse.applied(empty) == []
+    assert warehouse.pending(empty) == names()
+    assert inspect(empty).get_table_names() == []
+
+
+def test_migrating_twice_is_migrating_once(empty: Warehouse) -> None:
+    assert warehouse.migrate(empty, now_ms=5) == names()
+    assert warehouse.migrate(empty, now_ms=6) == []
+    assert warehouse.applied(empty) == names()
+    assert warehouse.pending(empty) == []
+
+
+@pytest.mark.parametrize("stop_after", range(6))
+def test_a_file_that_stopped_half_way_is_finished(empty: Warehouse, stop_after: int) -> None:
+    first = names()[0]
+    with writing(empty) as connection:
+        for statement in statements(first)[:stop_after]:
+            connection.execute(text(f"{statement} {dialect(connection).table_options}"))
+    assert warehouse.migrate(empty, now_ms=5) == names()
+    assert set(inspect(empty).get_table_names()) == {"migrations", *_tables()}
+
+
+def test_the_tables_have_the_columns_that_are_written(house: Warehouse) -> None:
+    def columns(table: str) -> set[str]:
+        return {column["name"] for column in inspect(house).get_columns(table)}
+
+    assert all(columns(f"raw_{topic}") == set(RAW_COLUMNS) for topic in TOPICS)
+    assert set(Event.__struct_fields__) <= set(RAW_COLUMNS)
+    assert columns("snapshot_users") == {"snapshot_id", *USER_COLUMNS}
+
+
+def test_a_part_without_its_schema_says_what_to_do(empty: Warehouse) -> None:
+    with pytest.raises(UsageError, match=r"001_raw_events\.sql.*run `segmenter migrate`"):
+        warehouse.require_schema(empty)
+
+
+@pytest.mark.parametrize("name", [*names(), "summary.sql"])
+def test_every_statement_is_mysql(name: str) -> None:
+    assert statements(name)
+    for statement in statements(name):
+        (parsed,) = sqlglot.parse(statement, read="mysql", error_level=sqlglot.ErrorLevel.RAISE)
+        assert parsed is not None and parsed.key in ("create", "select")
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_statement_may_be_run_twice(name: str) -> None:
+    assert all(statement.startswith("CREATE TABLE IF NOT EXISTS ") for statement in statements(name))
+
+
+def _tables() -> list[str]:
+    return [re.findall(r"EXISTS (\w+)", statement)[0] for name in names() for statement in statements(name)]
