@@ -1,0 +1,46 @@
+# The whole loop on this machine. `make` alone lists what there is.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format wheel real-up real-down test-real clean
+INPUT ?=
+MAPPING ?=
+ARGS ?=
+RUN := .venv/bin/python -m
+REAL := .real
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+install: ## fill .venv; PYTHON=python3.12 picks the interpreter
+	@PYTHON="$(PYTHON)" scripts/install
+
+demo: install ## raw events to live segments, and the proof; INPUT=file MAPPING=file for events of your own
+	@$(RUN) segmenter demo $(if $(INPUT),--input "$(INPUT)") $(if $(MAPPING),--mapping "$(MAPPING)") $(ARGS)
+
+test: install ## every test that this machine can run; ARGS="-k name" picks some
+	@$(RUN) pytest $(ARGS)
+
+lint: install ## ruff, mypy --strict, import-linter
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+	@$(RUN) mypy
+	@.venv/bin/lint-imports --no-logo
+
+format: install ## sort the imports and format the code
+	@$(RUN) ruff check --fix .
+	@$(RUN) ruff format .
+
+wheel: install ## build the wheel into dist/
+	@$(RUN) build --wheel
+
+real-up: ## start Kafka 4, Redis and MariaDB of this machine (java, mvn, redis-server, mariadbd) in .real/
+	@.ci/real-parts up $(REAL)
+
+real-down: ## stop them
+	@.ci/real-parts down $(REAL)
+
+test-real: install real-up ## every test, on the embedded and on the real parts, then stop them
+	@. $(REAL)/env && SEGMENTER_TEST_REAL=1 $(RUN) pytest $(ARGS); status=$$?; .ci/real-parts down $(REAL); exit $$status
+
+clean: ## remove .venv and what the tools left
+	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
