@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from consumers.pieces import Piece
 from segmenter import census, folding, kmeans
-from segmenter.generation import UNASSIGNED, Generation, slugs_of
+from segmenter.generation import Generation
 from segmenter.store.rows import Row
 from segmenter.store.shards import Batch, Change, ShardState
 from segmenter.vectors import vectors
@@ -55,7 +55,7 @@ def apply(piece: Piece, rows: Rows, state: ShardState, generation: Generation | 
 
 def rejudge(rows: Sequence[Row], state: ShardState, generation: Generation) -> Batch:
     """Judge rows that an older generation had judged."""
-    profiles = np.array([row.profile for row in rows], dtype=np.int64).reshape(len(rows), -1)
+    profiles = _profiles(rows)
     known = {row.user: row for row in rows}
     return _judged(list(known), profiles, [row.offsets for row in rows], known, state, generation)
 
@@ -69,7 +69,7 @@ def _judged(
     generation: Generation | None,
 ) -> Batch:
     after = vectors(folding.columns(profiles))
-    slugs = _slugs(after, generation)
+    slugs = kmeans.judge(after, generation)
     number = generation.number if generation else 0
     judged = [
         Row(user, slug, number, tuple(profile), cut, tuple(vector))
@@ -80,7 +80,7 @@ def _judged(
     known = [row for user in users if (row := rows[user]) is not None]
     before = np.array([row.vector for row in known], dtype=np.int64).reshape(len(known), after.shape[1])
     counted = census.moved(state.census, before, [row.segment for row in known], after, slugs)
-    by_model = {row.user: slug for row, slug in zip(known, _slugs(before, generation), strict=True)}
+    by_model = {row.user: slug for row, slug in zip(known, kmeans.judge(before, generation), strict=True)}
     changes = [change for row in judged if (change := _change(row, rows[row.user], by_model))]
     return Batch(judged, changes, state._replace(census=counted))
 
@@ -94,12 +94,6 @@ def _change(after: Row, before: Row | None, by_model: Mapping[bytes, str]) -> Ch
     return Change(
         after.user, before.segment, after.segment, "model" if by_model[after.user] == after.segment else "behaviour"
     )
-
-
-def _slugs(judged: Matrix, generation: Generation | None) -> list[str]:
-    if generation is None:
-        return [UNASSIGNED] * len(judged)
-    return slugs_of(generation, kmeans.assign(judged, generation).tolist())
 
 
 def _profiles(rows: Sequence[Row | None]) -> Matrix:

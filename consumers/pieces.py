@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from segmenter.events import Event, Refusal, Rules, decode
+from segmenter.events import TOPICS, Event, Refusal, Rules, decode
 from segmenter.folding import NO_DURATION
 from segmenter.topics import Record
 
@@ -75,40 +75,42 @@ class Seen:
 def cut(
     records: Iterable[Record],
     offsets: Mapping[str, int],
-    kinds: Mapping[str, str],
+    topic_prefix: str,
     seen: Seen,
     rules: Rules,
     most_users: int,
 ) -> Iterator[Piece]:
     """The pieces of a shard's records, which continue at ``offsets``; earlier records are only remembered.
 
-    ``seen`` moves along: it is right again once every piece has been taken.
+    Topics go without ``topic_prefix`` from here on. ``seen`` moves along: it fits the offsets again once every
+    piece has been taken.
     """
     piece = Piece(dict(offsets))
     for record in records:
+        topic = record.topic.removeprefix(topic_prefix)
         verdict = decode(record.value, record.key, record.partition, record.timestamp, rules)
-        if record.offset < piece.offsets[record.topic]:
+        if record.offset < piece.offsets[topic]:
             if isinstance(verdict, Event) and verdict.event_id is not None:
-                seen.again(record.topic, verdict.user_id.encode(), verdict.event_id, record.offset)
+                seen.again(topic, verdict.user_id.encode(), verdict.event_id, record.offset)
             continue
         if isinstance(verdict, Refusal):
             piece.refused.append((record, verdict))
         else:
             user = verdict.user_id.encode()
             event_id = verdict.event_id
-            if event_id is not None and seen.again(record.topic, user, event_id, record.offset):
+            if event_id is not None and seen.again(topic, user, event_id, record.offset):
                 piece.duplicates += 1
             else:
                 if user not in piece.users and len(piece.users) == most_users:
                     yield piece
                     piece = Piece(dict(piece.offsets))
-                piece.events.append(_applied(piece, user, verdict, record, kinds[record.topic]))
-        piece.offsets[record.topic] = record.offset + 1
+                piece.events.append(_applied(piece, user, verdict, topic, record.offset))
+        piece.offsets[topic] = record.offset + 1
     if piece.offsets != dict(offsets):
         yield piece
 
 
-def _applied(piece: Piece, user: bytes, event: Event, record: Record, kind: str) -> Applied:
+def _applied(piece: Piece, user: bytes, event: Event, topic: str, offset: int) -> Applied:
     index = piece.users.setdefault(user, len(piece.users))
     duration = NO_DURATION if event.duration_ms is None else event.duration_ms
-    return Applied(index, record.topic, record.offset, kind, event.time_ms, duration)
+    return Applied(index, topic, offset, TOPICS[topic], event.time_ms, duration)

@@ -46,9 +46,8 @@ def shard_cuts(shards: Mapping[int, ShardState], settings: Settings) -> dict[Par
     for part in range(settings.partitions):
         state = shards.get(part)
         for topic in TOPICS:
-            name = settings.topic_prefix + topic
             offsets = (state.offsets if state else None) or {}
-            cuts[topic, part] = Cut(state.topic_ids.get(name) if state else None, offsets.get(name, 0))
+            cuts[topic, part] = Cut(state.topic_ids.get(topic) if state else None, offsets.get(topic, 0))
     return cuts
 
 
@@ -56,7 +55,7 @@ def user_row(row: Row, cuts: Mapping[Partition, Cut], settings: Settings) -> Use
     """One row of the stream in the order of ``warehouse.USER_COLUMNS``."""
     part = shard_of(row.user, settings.partitions)
     profile = dict(zip(profiles.FIELDS, row.profile, strict=True))
-    last = {topic: row.offsets.get(settings.topic_prefix + topic, -1) for topic in TOPICS}
+    last = {topic: row.offsets.get(topic, -1) for topic in TOPICS}
     return (
         row.user,
         part,

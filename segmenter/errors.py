@@ -14,7 +14,9 @@
     │   └── PartitionsDiffer     topics do not have the same number of partitions
     ├── Unreachable            exit 3: a part cannot be reached; trying again may help
     │   └── NoStack              no embedded stack runs here
-    └── Fenced                 a write was refused: another owner, or a store that went back in time
+    └── Fenced                 a write was refused: this process no longer sees what it writes to as it is
+        ├── Stolen               another process owns the shard now
+        └── RolledBack           the store went back in time
 
 Each message is one line: what was wrong, what is allowed, what to do.
 """
@@ -92,4 +94,12 @@ class NoStack(Unreachable):
 
 
 class Fenced(SegmenterError):
-    """A write was refused because this process no longer owns the shard as it last saw it."""
+    """A write was refused because what it builds on is no longer as this process last saw it."""
+
+
+class Stolen(Fenced):
+    """Another process has become the shard's owner."""
+
+
+class RolledBack(Fenced):
+    """The store has lost writes that it had confirmed."""

@@ -19,12 +19,13 @@ from segmenter.topics.records import Record, reaching
 class ShardConsumer:
     """A group member that is given shards: one partition number across all event topics.
 
-    Newly assigned shards are paused; the owner opens each by `start`. ``assignments`` counts the
+    Topics go by their names without prefix. Newly assigned shards are paused; the owner opens each by `start`. ``assignments`` counts the
     assignments so far, so that the owner sees when to look at `shards` again.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._prefix = settings.topic_prefix
         self._topics = list(event_topics(settings))
         self._listener = _Pausing()
         self._consumer = open_consumer(
@@ -53,15 +54,16 @@ class ShardConsumer:
             )
         return shards
 
-    def start(self, shard: int, offsets: Mapping[str, int]) -> None:
-        """Deliver a shard's records from the given offset of each topic on.
+    def start(self, shard: int, offsets: Mapping[str, int], back: int) -> None:
+        """Deliver a shard's records from ``back`` before the given offset of each topic on, if the log holds those.
 
-        Raises `LogTruncated` when the log no longer holds one of them.
+        Raises `LogTruncated` when the log no longer holds one of the offsets.
         """
+        needed = {(self._prefix + topic, shard): offset for topic, offset in offsets.items()}
         with reaching(self._settings):
-            check_held(self._consumer, {(topic, shard): offset for topic, offset in offsets.items()})
-        for topic, offset in offsets.items():
-            self._consumer.seek(TopicPartition(topic, shard), offset)
+            begins = check_held(self._consumer, needed)
+        for position, offset in needed.items():
+            self._consumer.seek(TopicPartition(*position), max(begins[position], offset - back))
         self._consumer.resume(*self._of(shard))
 
     def stop(self, shard: int) -> None:
@@ -80,7 +82,7 @@ class ShardConsumer:
     def positions(self, shard: int) -> dict[str, int]:
         """The next offset to be delivered of each topic of a started shard."""
         with reaching(self._settings):
-            return {tp.topic: self._consumer.position(tp) for tp in self._of(shard)}
+            return {self._plain(tp): self._consumer.position(tp) for tp in self._of(shard)}
 
     def beginnings(self, shard: int) -> dict[str, int]:
         """The first offset that the log holds of each topic of a shard."""
@@ -97,14 +99,14 @@ class ShardConsumer:
             return edges
         with reaching(self._settings):
             for tp, offset in getattr(self._consumer, which)(partitions, timeout_ms=5_000).items():
-                edges[tp.partition][tp.topic] = offset
+                edges[tp.partition][self._plain(tp)] = offset
         return edges
 
     def tell_lag_tools(self, offsets: Mapping[int, Mapping[str, int]]) -> None:
         """Commit offsets to Kafka for tools that show lag; nothing here ever reads them."""
         self._consumer.commit_async(
             {
-                TopicPartition(topic, shard): OffsetAndMetadata(offset, "", -1)
+                TopicPartition(self._prefix + topic, shard): OffsetAndMetadata(offset, "", -1)
                 for shard, by_topic in offsets.items()
                 for topic, offset in by_topic.items()
             }
@@ -113,6 +115,9 @@ class ShardConsumer:
     def close(self) -> None:
         """Leave the group."""
         self._consumer.close(autocommit=False)
+
+    def _plain(self, tp: TopicPartition) -> str:
+        return str(tp.topic.removeprefix(self._prefix))
 
     def _of(self, shard: int) -> list[TopicPartition]:
         return [TopicPartition(topic, shard) for topic in self._topics]

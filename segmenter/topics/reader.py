@@ -27,6 +27,7 @@ def open_consumer(settings: Settings, **options: object) -> KafkaConsumer:
             fetch_max_wait_ms=100,
             max_partition_fetch_bytes=2 * 1024 * 1024,
             allow_auto_create_topics=False,
+            metrics_enabled=False,
         )
 
 
@@ -81,14 +82,15 @@ def read_to(settings: Settings, start: Mapping[Position, int], end: Mapping[Posi
             yield reader.poll(500)
 
 
-def check_held(consumer: KafkaConsumer, start: Mapping[Position, int]) -> None:
-    """Raise `LogTruncated` for an offset that the log does not hold."""
+def check_held(consumer: KafkaConsumer, start: Mapping[Position, int]) -> dict[Position, int]:
+    """The first offset held of each partition. Raises `LogTruncated` if the log does not hold one of ``start``."""
     partitions = [TopicPartition(*position) for position in start]
     first, last = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
     for (topic, part), needed in start.items():
         at = TopicPartition(topic, part)
         if not first[at] <= needed <= last[at]:
             raise LogTruncated(topic, part, needed, first[at], last[at], RESTORE)
+    return {(tp.topic, tp.partition): offset for tp, offset in first.items()}
 
 
 def poll_held(

@@ -32,7 +32,6 @@ def client_options(settings: Settings) -> dict[str, Any]:
         "bootstrap_servers": settings.kafka.split(","),
         "client_id": "segmenter",
         "bootstrap_timeout_ms": 10_000,
-        "metrics_enabled": False,
     }
 
 

@@ -1,0 +1,70 @@
+"""Which generation judges, as a worker sees it, and the search for the next one."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from multiprocessing.context import SpawnProcess
+
+from consumers.refit import population_of, refit, refit_is_due, step
+from consumers.shard import Store
+from segmenter.generation import Generation, digest
+from segmenter.settings import Settings
+from segmenter.store.connection import connect
+from segmenter.store.models import read_model
+from segmenter.store.shards import read_shards
+
+
+class Model:
+    """The current generation, and at most one child process that fits another."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._child: SpawnProcess | None = None
+        self._tried = 0
+        self.generation: Generation | None = None
+
+    def refresh(self) -> bool:
+        """Read the current generation; tells whether it is another one than before."""
+        current = read_model(self._store.client, self._store.settings)
+        before, self.generation = self.generation, current
+        return (before and digest(before)) != (current and digest(current))
+
+    def advance(self) -> None:
+        """Look for the next generation: start a refit that is due, or take a step that is worth it."""
+        if self._child and self._child.is_alive():
+            return
+        shards = read_shards(self._store.client, self._store.settings)
+        if refit_is_due(shards, self.generation, self._tried):
+            self._tried = population_of(shards)
+            self._child = multiprocessing.get_context("spawn").Process(
+                target=_refit, args=(self._store.settings,), daemon=True
+            )
+            self._child.start()
+        elif self.generation:
+            step(self._store, shards, self.generation, now_ms())
+
+    def refit_now(self) -> None:
+        """Fit afresh in this process, after a fit that is under way."""
+        if self._child:
+            self._child.join()
+        refit(self._store, now_ms())
+
+    def step_now(self) -> bool:
+        """Take a step if it is worth it; tells whether one was published."""
+        shards = read_shards(self._store.client, self._store.settings)
+        return self.generation is not None and step(self._store, shards, self.generation, now_ms())
+
+    def stop(self) -> None:
+        """End a fit that is under way."""
+        if self._child:
+            self._child.terminate()
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def _refit(settings: Settings) -> None:
+    refit(Store(connect(settings), settings), now_ms())

@@ -1,0 +1,31 @@
+"""What a shard's census and audiences must be, from its rows alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import redis
+
+from segmenter.census import Census, moved
+from segmenter.settings import Settings
+from segmenter.shards import shard_of
+from segmenter.store.rows import scan_rows
+from segmenter.store.shards import Change, ShardState, members
+
+
+def recount(
+    client: redis.Redis, settings: Settings, shard: int, state: ShardState
+) -> tuple[Census, list[Change]]:
+    """The census of a shard's rows, and the changes that make its audiences fit them."""
+    census: Census = {}
+    right: dict[bytes, str] = {}
+    for rows in scan_rows(client, settings):
+        own = [row for row in rows if shard_of(row.user, settings.partitions) == shard]
+        if own:
+            vectors = np.array([row.vector for row in own], dtype=np.int64)
+            census = moved(census, vectors[:0], [], vectors, [row.segment for row in own])
+            right |= {row.user: row.segment for row in own}
+    slugs = sorted({*right.values(), *state.census})
+    found = {slug: set(members(client, settings, shard, slug)) for slug in slugs}
+    leave = [Change(user, slug, None, "recount") for slug in slugs for user in found[slug] if right.get(user) != slug]
+    join = [Change(user, None, slug, "recount") for user, slug in right.items() if user not in found[slug]]
+    return census, leave + join

@@ -1,0 +1,122 @@
+"""One shard, as its owner holds it, and what its owner does to it.
+
+When a write ends in any other way than being confirmed, the owner no longer knows the shard: it lets go of it and
+takes it again. `Fenced` and `Unreachable` pass through here for that reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import redis
+import structlog
+
+from consumers import judging
+from consumers.pieces import Piece, Seen
+from consumers.recount import recount
+from segmenter.errors import RolledBack, Stolen, TopicRecreated
+from segmenter.generation import Generation, digest
+from segmenter.settings import Settings
+from segmenter.store.rows import read_rows
+from segmenter.store.shards import Batch, ShardState, commit, members, open_shard
+
+log = structlog.get_logger()
+
+
+class Superseded(Exception):
+    """A newer generation is current: judge again by that one."""
+
+
+class Store(NamedTuple):
+    """Where the shards are kept."""
+
+    client: redis.Redis
+    settings: Settings
+
+
+@dataclass
+class OwnedShard:
+    """A shard this process may write, as it was after its last write."""
+
+    number: int
+    state: ShardState
+    offsets: Mapping[str, int]
+    """The next offset to apply, by topic."""
+    seen: Seen
+    unswept: list[bytes] | None = None
+    """Users that the sweep has yet to look at; None before it has listed them."""
+
+
+def take(
+    store: Store,
+    number: int,
+    topic_ids: Mapping[str, str],
+    beginnings: Mapping[str, int],
+    generation: Generation | None,
+) -> OwnedShard:
+    """Become a shard's owner. One never read before begins where the log does; a dirty one is recounted first.
+
+    Raises `TopicRecreated` when the stored offsets belong to other topics.
+    """
+    state = open_shard(store.client, store.settings, number)
+    for topic, stored in state.topic_ids.items():
+        if topic_ids.get(topic) != stored:
+            found = topic_ids.get(topic, "missing")
+            raise TopicRecreated(topic, stored, found, "Set SEGMENTER_KEY_PREFIX to an unused one.")
+    shard = OwnedShard(number, state, state.offsets or beginnings, Seen(store.settings.duplicate_window))
+    if state.dirty:
+        log.warning("a commit failed half-way: the shard is recounted from its rows", shard=number)
+        counted, changes = recount(store.client, store.settings, number, state)
+        size = store.settings.commit_rows
+        for first in range(0, max(1, len(changes)), size):
+            last = first + size >= len(changes)
+            after = shard.state._replace(census=counted, dirty=not last)
+            _write(store, shard, Batch([], changes[first : first + size], after), generation)
+    if state.offsets is None:
+        after = shard.state._replace(offsets=dict(beginnings), topic_ids=dict(topic_ids))
+        _write(store, shard, Batch([], [], after), generation)
+    return shard
+
+
+def fold(store: Store, shard: OwnedShard, piece: Piece, generation: Generation | None) -> int:
+    """Apply a piece to the shard's rows, and return how many users it changed."""
+    users = list(piece.users)
+    rows = dict(zip(users, read_rows(store.client, store.settings, users), strict=True))
+    batch = judging.apply(piece, rows, shard.state, generation)
+    _write(store, shard, batch, generation)
+    shard.offsets = piece.offsets
+    return len(batch.rows)
+
+
+def needs_sweep(shard: OwnedShard, generation: Generation | None) -> bool:
+    """Whether some of the shard's rows may have been judged by an older generation."""
+    return generation is not None and shard.state.generation != generation.number
+
+
+def sweep(store: Store, shard: OwnedShard, generation: Generation) -> None:
+    """Judge the next few users by the present generation, and note when all have been."""
+    if shard.unswept is None:
+        slugs = list(shard.state.census)
+        shard.unswept = [user for slug in slugs for user in members(store.client, store.settings, shard.number, slug)]
+    users = shard.unswept[-store.settings.commit_rows :]
+    del shard.unswept[-store.settings.commit_rows :]
+    found = read_rows(store.client, store.settings, users)
+    old = [row for row in found if row is not None and row.generation != generation.number]
+    batch = judging.rejudge(old, shard.state, generation)
+    if not shard.unswept:
+        batch = batch._replace(after=batch.after._replace(generation=generation.number))
+    _write(store, shard, batch, generation)
+
+
+def _write(store: Store, shard: OwnedShard, batch: Batch, generation: Generation | None) -> None:
+    judged_by = digest(generation) if generation else ""
+    answer, after = commit(store.client, store.settings, shard.number, shard.state, batch, judged_by)
+    if answer == "superseded":
+        raise Superseded
+    if answer == "stolen":
+        raise Stolen(f"shard {shard.number} has another owner")
+    if answer == "rolled back":
+        raise RolledBack(f"Redis no longer has the last writes of shard {shard.number}")
+    shard.state = after

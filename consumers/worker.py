@@ -1,0 +1,224 @@
+"""The worker: keeps the live store exactly as the log says.
+
+With each shard that it holds, always in this order:
+
+1. poll     the records of open shards
+2. cut      decode, judge and deduplicate them; cut them into pieces that one commit can hold
+3. tell     what is no event goes to the dead-letter topic, and is acknowledged
+4. read     the rows of a piece's users, fold its events into them, and judge the users
+5. commit   one script writes rows, census, audiences, feed and the next offsets, or nothing
+6. mark     Kafka's own offsets, for tools that show lag; nothing here reads them
+
+A crash between any two loses nothing and counts nothing twice. Before 5 all is done again from the stored offsets:
+a dead letter is then repeated under its key, and readers drop repeats. After 5 nothing is left to be done.
+
+Between polls the worker beats once a second, sweeps users whom an older generation judged, and, if it holds
+shard 0, looks for the next generation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import structlog
+
+from consumers.holding import Holding
+from consumers.model import Model
+from consumers.pieces import Piece, cut
+from consumers.shard import OwnedShard, Store, Superseded, fold, needs_sweep, sweep
+from segmenter import dead_letters
+from segmenter.errors import Fenced, RolledBack, Stolen, Unreachable
+from segmenter.events import TOPICS, Refusal
+from segmenter.settings import Settings
+from segmenter.store.connection import claim, connect
+from segmenter.store.shards import beat
+from segmenter.topics import Position, Record, dead_letter_topic, ends, ensure_topics, open_producer, produce_all
+
+POLL_RECORDS = 5_000
+BEAT_SECONDS = 1.0
+GIVE_UP_AFTER = 8
+"""How often in a row shards may fail before a run that is to end gives up."""
+
+log = structlog.get_logger()
+
+
+class WorkerResult(NamedTuple):
+    """What a run did, and the seconds from its first record to its last."""
+
+    records: int
+    rows: int
+    dead_letters: int
+    seconds: float
+
+
+class Worker:
+    """One member of the group. All that it knows can be lost: the store and the log hold it."""
+
+    def __init__(self, settings: Settings, may_refit: bool, on_progress: Callable[[int], None]) -> None:
+        self._settings = settings
+        self._store = Store(connect(settings), settings)
+        claim(self._store.client, settings, settings.rules())
+        ids = {topic.removeprefix(settings.topic_prefix): id for topic, id in ensure_topics(settings).items()}
+        self._producer = open_producer(settings)
+        self._holding = Holding(self._store, ids)
+        self._model = Model(self._store)
+        self._may_refit = may_refit
+        self._on_progress = on_progress
+        self._next_beat = 0.0
+        self._began = self._ended = time.monotonic()
+        self._records = self._rows = self._refused = 0
+
+    def run(self, goal: Mapping[Position, int] | None, stopping: Callable[[], bool]) -> WorkerResult:
+        """Work until ``stopping`` says so or, given a goal, until all held shards are read up to it and settled."""
+        try:
+            while not stopping():
+                self._turn(may_give_up=goal is not None)
+                if goal is not None and self._reached(goal):
+                    self._settle()
+                    break
+            return WorkerResult(self._records, self._rows, self._refused, self._ended - self._began)
+        finally:
+            self._model.stop()
+            self._holding.leave()
+            self._producer.close()
+
+    def _turn(self, may_give_up: bool) -> None:
+        try:
+            if time.monotonic() >= self._next_beat:
+                self._beat()
+            self._holding.open(self._model.generation)
+            unswept = [shard for shard in self._shards() if needs_sweep(shard, self._model.generation)]
+            for shard, records in self._holding.poll(0 if unswept else 100, POLL_RECORDS):
+                self._take_in(shard, records)
+            for shard in unswept:
+                self._sweep(shard)
+        except Superseded:
+            self._follow_model()
+        except Stolen as reason:
+            self._holding.rejoin(reason)
+        except (RolledBack, Unreachable) as reason:
+            if may_give_up and self._holding.failures >= GIVE_UP_AFTER:
+                raise
+            self._holding.close_all(reason)
+
+    def _shards(self) -> list[OwnedShard]:
+        return list(self._holding.shards.values())
+
+    def _take_in(self, shard: OwnedShard, records: list[Record]) -> None:
+        """Steps 2 to 5 for the records of one poll."""
+        if not self._records:
+            self._began = time.monotonic()
+        prefix, rules = self._settings.topic_prefix, self._settings.rules()
+        for piece in cut(records, shard.offsets, prefix, shard.seen, rules, self._settings.commit_rows):
+            if piece.refused:
+                self._tell(piece.refused)
+            self._rows += self._fold(shard, piece)
+            self._refused += len(piece.refused)
+        self._records += len(records)
+        self._ended = time.monotonic()
+        self._on_progress(len(records))
+
+    def _tell(self, refused: list[tuple[Record, Refusal]]) -> None:
+        letters = [
+            dead_letters.describe(
+                record.topic, record.partition, record.offset, record.timestamp, record.key, record.value, refusal
+            )
+            for record, refusal in refused
+        ]
+        told = [(dead_letters.key_of(letter), dead_letters.encode(letter)) for letter in letters]
+        produce_all(self._producer, self._settings, dead_letter_topic(self._settings), told)
+
+    def _fold(self, shard: OwnedShard, piece: Piece) -> int:
+        while True:
+            try:
+                return fold(self._store, shard, piece, self._model.generation)
+            except Superseded:
+                self._follow_model()
+
+    def _sweep(self, shard: OwnedShard) -> None:
+        generation = self._model.generation
+        if generation is not None and needs_sweep(shard, generation):
+            sweep(self._store, shard, generation)
+
+    def _follow_model(self) -> None:
+        """Judge by the current generation from now on; a sweep that is under way starts again."""
+        if self._model.refresh():
+            for shard in self._shards():
+                shard.unswept = None
+
+    def _beat(self) -> None:
+        """What is due once a second: follow the model, say how fresh the shards are, look for a better model."""
+        self._next_beat = time.monotonic() + BEAT_SECONDS
+        self._follow_model()
+        if self._holding.shards:
+            self._say_fresh()
+            self._holding.tell_lag_tools()
+        if self._may_refit and 0 in self._holding.shards:
+            self._model.advance()
+
+    def _say_fresh(self) -> None:
+        """Confirm that each held shard is as it was left, and since when it is at the end of the log."""
+        fresh = self._fresh()
+        seen = {shard.number: (shard.state, fresh[shard.number]) for shard in self._shards()}
+        for number, answer in beat(self._store.client, self._settings, seen).items():
+            if answer != "ok":
+                raise (Stolen if answer == "stolen" else RolledBack)(f"shard {number} is no longer as it was left")
+        self._holding.failures = 0
+
+    def _fresh(self) -> dict[int, int | None]:
+        """For each held shard, how many ms ago it was read to the end of the log; None if it is behind."""
+        asked = time.monotonic()
+        try:
+            positions, at_end = self._holding.positions(), self._holding.ends()
+        except Unreachable as reason:
+            log.warning("cannot tell where the log ends", reason=str(reason))
+            return dict.fromkeys(self._holding.shards)
+        age_ms = int((time.monotonic() - asked) * 1000)
+        return {
+            number: age_ms if all(at[topic] >= end for topic, end in at_end[number].items()) else None
+            for number, at in positions.items()
+        }
+
+    def _reached(self, goal: Mapping[Position, int]) -> bool:
+        if not self._holding.complete():
+            return False
+        prefix = self._settings.topic_prefix
+        positions = self._holding.positions()
+        return all(
+            positions[part][topic.removeprefix(prefix)] >= end for (topic, part), end in goal.items() if part in positions
+        )
+
+    def _settle(self) -> None:
+        """End with everyone in the held shards judged by one generation, and that one as good as it gets."""
+        alone = len(self._holding.shards) == self._settings.partitions
+        if self._may_refit and alone:
+            self._model.refit_now()
+        while True:
+            self._follow_model()
+            self._sweep_all()
+            if not (self._may_refit and alone and self._model.step_now()):
+                break
+        self._say_fresh()
+
+    def _sweep_all(self) -> None:
+        for shard in self._shards():
+            while needs_sweep(shard, self._model.generation):
+                try:
+                    self._sweep(shard)
+                except Superseded:
+                    self._follow_model()
+
+
+def run(
+    settings: Settings,
+    once: bool,
+    may_refit: bool = True,
+    on_progress: Callable[[int], None] = lambda records: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> WorkerResult:
+    """Work until ``stopping``; with ``once``, until the shards held are read to where the log ends now, and settled."""
+    worker = Worker(settings, may_refit, on_progress)
+    goal = ends(settings, [settings.topic_prefix + topic for topic in TOPICS]) if once else None
+    return worker.run(goal, stopping)
