@@ -71,7 +71,7 @@ def tally(vectors: NDArray[np.int64], labels: Iterable[Label]) -> dict[Label, Ta
     Tally(users=2, present=(2, 1), sums=(7, 5), squares=(25, 25))
     """
     rows: dict[Label, list[int]] = {}
-    for row, label in enumerate(labels):
+    for row, label in zip(range(len(vectors)), labels, strict=True):
         rows.setdefault(label, []).append(row)
     return {label: _tally(vectors[members]) for label, members in rows.items()}
 

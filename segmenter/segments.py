@@ -36,8 +36,8 @@ class Match(NamedTuple):
 
 
 def engagement(centre: Point, scale: Point) -> float:
-    """How active the users about a centre are: the mean of its scaled features."""
-    return sum([coordinate / spread for coordinate, spread in zip(centre, scale, strict=True)]) / len(centre)
+    """How active the users about a centre are: the sum of its scaled features."""
+    return sum([coordinate / spread for coordinate, spread in zip(centre, scale, strict=True)])
 
 
 def initial(centres: Sequence[Point], scale: Point, names: Sequence[str]) -> Match:

@@ -1,0 +1,55 @@
+"""Vectors: what each feature becomes, and the text a row keeps."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segmenter.features import FEATURES, features
+from segmenter.vectors import MISSING, SCALE_BITS, decode, encode, fixed, vectors
+
+FIELDS = ("clicks", "clicks_timed", "click_ms", "searches", "views", "views_timed", "view_ms")
+profile = st.fixed_dictionaries({name: st.integers(0, 2**40) for name in FIELDS})
+
+
+def number(value: float | None) -> int:
+    """One number of a vector, by the definition and without numpy."""
+    return MISSING if value is None else round(math.log1p(value) * 2**SCALE_BITS)
+
+
+@given(st.lists(profile, min_size=1, max_size=20))
+def test_a_vector_is_log1p_of_the_features_in_fixed_point(profiles: list[dict[str, int]]) -> None:
+    made = vectors({name: np.array([profile[name] for profile in profiles]) for name in FIELDS})
+
+    assert made.dtype == np.int64
+    assert made.shape == (len(profiles), len(FEATURES))
+    for row, profile in zip(made.tolist(), profiles, strict=True):
+        for have, value in zip(row, features(profile).values(), strict=True):
+            assert abs(have - number(value)) <= 1  # numpy's log1p and math's may differ in the last bit
+            assert (have == MISSING) == (value is None)
+
+
+def test_no_profiles_make_no_vectors() -> None:
+    assert vectors({name: np.array([], dtype=np.int64) for name in FIELDS}).shape == (0, len(FEATURES))
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
+def test_a_finite_number_never_reads_as_missing_and_keeps_its_sign(values: list[float]) -> None:
+    made = fixed(np.array(values))
+
+    assert MISSING not in made.tolist()
+    assert all(have * value >= 0 for have, value in zip(made.tolist(), np.sign(values).tolist(), strict=True))
+
+
+@pytest.mark.parametrize("vector", [(0,), (MISSING,), (MISSING, MISSING), (0, MISSING, 7), (-5, 2**40)])
+def test_a_vector_survives_its_text(vector: tuple[int, ...]) -> None:
+    assert decode(encode(vector)) == vector
+
+
+@given(st.lists(st.integers(), min_size=1).map(tuple))
+def test_any_vector_survives_its_text(vector: tuple[int, ...]) -> None:
+    assert decode(encode(vector)) == vector
