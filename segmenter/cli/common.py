@@ -26,14 +26,15 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 """Standard output, for people."""
 
 
-def settings(**arguments: Any) -> Settings:
+def settings(*parts: str, **arguments: Any) -> Settings:
     """The settings in force, with the addresses of the running stack in place of ``embedded``; logging is set up.
 
-    Raises SettingsError and NoStack.
+    ``parts`` are those that the verb needs, of ``kafka``, ``redis_url`` and ``warehouse_url`` (default: all).
+    ``arguments`` override settings by name. Raises SettingsError and NoStack.
     """
     unresolved = every_setting.load(**arguments)
     logs.setup(unresolved.log_level)
-    return embedded.resolve(unresolved)
+    return embedded.resolve(unresolved, *parts)
 
 
 def emit(data: dict[str, Any], as_json: bool, show: Callable[[dict[str, Any]], None]) -> None:
