@@ -71,3 +71,10 @@ def claim(client: redis.Redis, settings: Settings, rules: Rules) -> None:
     ours = msgspec.to_builtins(rules)
     if stored != ours:
         raise RulesDiffer(f"Redis under {settings.key_prefix!r}", stored, ours)
+
+
+def clock_ms(client: redis.Redis) -> int:
+    """Now, by the clock of Redis, in milliseconds since 1970."""
+    with reaching(client):
+        seconds, microseconds = client.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000

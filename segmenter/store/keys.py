@@ -22,7 +22,7 @@ class Keys(NamedTuple):
         return f"{self.prefix}:meta"
 
     def model(self) -> str:
-        """Hash: ``current`` (number), ``digest`` (of its JSON), and each recent generation's JSON by its number."""
+        """Hash: ``current`` (number), ``digest`` (of its JSON), ``names`` (by slug), and each recent generation's JSON by number."""
         return f"{self.prefix}:model"
 
     def user(self, user: bytes) -> bytes:

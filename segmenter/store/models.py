@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
+import msgspec
 import redis
 
-from segmenter.kmeans import Generation, digest
+from segmenter.generation import UNASSIGNED, Generation, digest, name_of
 from segmenter.settings import Settings
 from segmenter.store.connection import reaching
 from segmenter.store.keys import Keys
@@ -27,11 +28,14 @@ def read_model(client: redis.Redis, settings: Settings) -> Generation | None:
 def publish(client: redis.Redis, settings: Settings, generation: Generation, after: Generation | None) -> bool:
     """Make ``generation`` the current one if ``after`` still is; tells whether it now is."""
     keys = Keys(settings.key_prefix)
+    segments = (*generation.retired, *generation.segments)
+    names = {UNASSIGNED: name_of(UNASSIGNED)} | {segment.slug: segment.name for segment in segments}
     arguments = [
         "" if after is None else digest(after),
         digest(generation),
         generation.number,
         generation.encode(),
+        msgspec.json.encode(names),
         generation.number - KEPT,
     ]
     with reaching(client):

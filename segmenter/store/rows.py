@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 import redis
@@ -12,6 +12,7 @@ from segmenter import profiles, vectors
 from segmenter.settings import Settings
 from segmenter.store.connection import reaching
 from segmenter.store.keys import Keys
+from segmenter.store.scripts import script
 
 FIELDS = ("segment", "generation", "profile", "offsets", "vector")
 """The fields of a row in Redis, in the order that everything here uses."""
@@ -62,10 +63,7 @@ def read_rows(client: redis.Redis, settings: Settings, users: Sequence[bytes]) -
     """The rows of ``users``, in one round trip."""
     keys = Keys(settings.key_prefix)
     with reaching(client):
-        pipeline = client.pipeline(transaction=False)
-        for user in users:
-            pipeline.hmget(keys.user(user), FIELDS)
-        found = pipeline.execute()
+        found = cast("list[list[bytes | None]]", script(client, "rows")(keys=[keys.user(user) for user in users]))
     return [decode(user, values) for user, values in zip(users, found, strict=True)]
 
 

@@ -24,7 +24,7 @@ def open_producer(settings: Settings) -> KafkaProducer:
 
 
 def produce_all(
-    producer: KafkaProducer, settings: Settings, topic: str, records: Iterable[tuple[bytes, bytes]]
+    producer: KafkaProducer, settings: Settings, topic: str, records: Iterable[tuple[bytes | None, bytes | None]]
 ) -> None:
     """Send (key, value) records to ``topic`` and return when each is acknowledged."""
     with reaching(settings):

@@ -1,0 +1,36 @@
+"""`segmenter worker`: keep the live segments."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from segmenter.cli import common
+
+
+def worker(*, once: bool = False, refit: Annotated[bool, Parameter(negative="--no-refit")] = True, json: common.Json = False) -> None:
+    """Keep every user's profile and segment in Redis as the events arrive, until stopped.
+
+    Run as many as there are partitions at most: they share the shards.
+
+    Parameters
+    ----------
+    once
+        Take in what the log holds now, settle on a model, then end.
+    refit
+        Whether to look for better generations of the model; ``--no-refit`` keeps the current one.
+    """
+    from consumers import worker as workers
+
+    with common.stopping() as stop, common.progress("taking in") as advance:
+        result = workers.run(common.settings(), once, refit, advance, stop.is_set)
+    common.emit(result._asdict(), json, _show)
+
+
+def _show(report: dict[str, Any]) -> None:
+    rate = report["records"] / max(report["seconds"], 0.001)
+    common.console.print(
+        f"took in {report['records']:,} records in {report['seconds']:.1f} s ({rate:,.0f} a second), "
+        f"wrote {report['rows']:,} rows, {report['dead_letters']:,} dead letters"
+    )

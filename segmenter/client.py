@@ -1,0 +1,128 @@
+"""Asking which segment a user is in, and how fresh the answer is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from segmenter import embedded
+from segmenter.allowed import EMBEDDED
+from segmenter.events import Rules
+from segmenter.features import features
+from segmenter.settings import load
+from segmenter.shards import shard_of
+from segmenter.store.connection import check, connect, reaching
+from segmenter.store.keys import Keys
+
+UNKNOWN = "unknown"
+"""The segment of a user of whom no event has counted."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What is known of one user."""
+
+    user: str
+    segment: str
+    """The slug: one of the segments, ``unassigned`` before there are any, ``unknown`` for a user without events."""
+    name: str
+    """The segment's name for people."""
+    features: dict[str, int | float | None]
+    aggregates: dict[str, int]
+    generation: int
+    """The generation of the model that judged so."""
+    offsets: dict[str, int]
+    """The last offset of each topic that is in these aggregates."""
+    age_ms: int | None
+    """How long ago everything in the log up to then was in here; None if that was never so."""
+    stale: bool
+    """Whether the age, or the silence of the shard's worker, is beyond ``stale_after_ms``."""
+
+
+class SegmentClient:
+    """Looks users up in Redis: one user or a thousand, in one round trip.
+
+    ``SegmentClient("redis://cache:6379/0")``, or ``SegmentClient()`` for the Redis of the settings in force.
+    Other settings go by keyword. Raises `segmenter.errors.Unreachable` when Redis does not answer.
+    """
+
+    def __init__(self, redis_url: str | None = None, **settings: Any) -> None:
+        chosen = load(redis_url=redis_url, **settings)
+        self._settings = embedded.resolve(chosen) if chosen.redis_url == EMBEDDED else chosen
+        self._redis = connect(self._settings)
+        self._keys = Keys(self._settings.key_prefix)
+        self._partitions: int | None = None
+
+    def lookup(self, user: str) -> Answer:
+        """What is known of one user; nobody is an error."""
+        return self.lookup_many([user])[0]
+
+    def lookup_many(self, users: Iterable[str]) -> list[Answer]:
+        """What is known of each user, in the same order, in one round trip."""
+        asked = [(user, user.encode()) for user in users]
+        shards = {key: shard_of(key, self._count_partitions()) for _, key in asked}
+        wanted = sorted(set(shards.values()))
+        with reaching(self._redis):
+            # In this order a row is at least as fresh as its shard says, and the clock has run on: ages are never too low.
+            pipeline = self._redis.pipeline(transaction=False)
+            for shard in wanted:
+                pipeline.hmget(self._keys.shard(shard), "beat_ms", "caught_up_ms")
+            for _, key in asked:
+                pipeline.hmget(self._keys.user(key), "segment", "generation", "profile", "offsets")
+            pipeline.hget(self._keys.model(), "names")
+            pipeline.time()
+            *found, stored_names, (seconds, microseconds) = pipeline.execute()
+        now_ms = seconds * 1000 + microseconds // 1000
+        names = msgspec.json.decode(stored_names or b"{}", type=dict[str, str])
+        fresh = {shard: self._freshness(beats, now_ms) for shard, beats in zip(wanted, found, strict=False)}
+        rows = found[len(wanted) :]
+        return [_answer(user, row, names, *fresh[shards[key]]) for (user, key), row in zip(asked, rows, strict=True)]
+
+    def close(self) -> None:
+        """Release the connections."""
+        self._redis.close()
+
+    def __enter__(self) -> SegmentClient:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _count_partitions(self) -> int:
+        """The number of shards, as whoever writes the store has it; asked once."""
+        if self._partitions is None:
+            check(self._redis, self._settings)
+            with reaching(self._redis):
+                rules = self._redis.hget(self._keys.meta(), "rules")
+            if rules is None:
+                return self._settings.partitions
+            self._partitions = msgspec.json.decode(rules, type=Rules).partitions
+        return self._partitions
+
+    def _freshness(self, beats: list[bytes | None], now_ms: int) -> tuple[int | None, bool]:
+        beat, caught_up = beats
+        if beat is None or caught_up is None:
+            return None, True
+        age = now_ms - int(caught_up)
+        return age, max(age, now_ms - int(beat)) > self._settings.stale_after_ms
+
+
+def _answer(user: str, row: list[bytes | None], names: Mapping[str, str], age_ms: int | None, stale: bool) -> Answer:
+    segment, generation, profile, offsets = row
+    if segment is None or generation is None or profile is None or offsets is None:
+        return Answer(user, UNKNOWN, "Unknown", {}, {}, 0, {}, age_ms, stale)
+    slug = segment.decode()
+    aggregates = msgspec.json.decode(profile, type=dict[str, int])
+    return Answer(
+        user,
+        slug,
+        names.get(slug, slug),
+        features(aggregates),
+        aggregates,
+        int(generation),
+        msgspec.json.decode(offsets, type=dict[str, int]),
+        age_ms,
+        stale,
+    )

@@ -1,0 +1,139 @@
+"""The parts the tests run on: embedded ones always, and real ones where they are given.
+
+With ``SEGMENTER_TEST_REAL=1`` every test that uses `settings` runs a second time, on Apache Kafka, Redis and a database
+server, named by ``SEGMENTER_TEST_KAFKA``, ``SEGMENTER_TEST_REDIS_URL`` and ``SEGMENTER_TEST_WAREHOUSE_URL``; a skip is
+then a failure. The summary tells how many tests ran on which parts.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+
+from segmenter.embedded import private_stack
+from segmenter.settings import Settings
+from segmenter.store.connection import connect
+
+REAL = os.environ.get("SEGMENTER_TEST_REAL") == "1"
+PARTS = ["embedded", "real"] if REAL else ["embedded"]
+
+
+@pytest.fixture(scope="session")
+def embedded_parts() -> Iterator[Settings]:
+    """A broker and a Redis of our own, shared by the whole run."""
+    with private_stack() as stack:
+        yield Settings(kafka=stack.kafka, redis_url=stack.redis_url, warehouse_url=stack.warehouse_url)
+
+
+@pytest.fixture(params=PARTS)
+def parts(request: pytest.FixtureRequest) -> str:
+    """``embedded`` or ``real``."""
+    return str(request.param)
+
+
+@pytest.fixture
+def warehouse_url(parts: str, tmp_path: Path) -> Iterator[str]:
+    """An empty warehouse."""
+    if parts == "embedded":
+        yield f"sqlite:///{tmp_path}/warehouse.db"
+        return
+    server = sqlalchemy.make_url(os.environ["SEGMENTER_TEST_WAREHOUSE_URL"])
+    name = f"segmenter_test_{uuid.uuid4().hex}"
+    engine = sqlalchemy.create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
+        yield server.set(database=name).render_as_string(hide_password=False)
+        connection.execute(sqlalchemy.text(f"DROP DATABASE {name}"))
+    engine.dispose()
+
+
+@pytest.fixture
+def settings(parts: str, warehouse_url: str, request: pytest.FixtureRequest) -> Iterator[Settings]:
+    """Settings of running parts on which nothing has been written under our names."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    if parts == "embedded":
+        own: Settings = request.getfixturevalue("embedded_parts")
+        addresses = {"kafka": own.kafka, "redis_url": own.redis_url}
+    else:
+        addresses = {
+            "kafka": os.environ["SEGMENTER_TEST_KAFKA"],
+            "redis_url": os.environ["SEGMENTER_TEST_REDIS_URL"],
+        }
+    made = Settings(
+        **addresses, warehouse_url=warehouse_url, key_prefix=name, topic_prefix=f"{name}.", group=name, partitions=2
+    )
+    with ExitStack() as at_end:
+        at_end.callback(_remove_keys, made)
+        yield made
+
+
+@pytest.fixture
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment in which a command uses `settings`."""
+    named = {
+        "KAFKA": settings.kafka,
+        "REDIS_URL": settings.redis_url,
+        "WAREHOUSE_URL": settings.warehouse_url,
+        "KEY_PREFIX": settings.key_prefix,
+        "TOPIC_PREFIX": settings.topic_prefix,
+        "GROUP": settings.group,
+        "PARTITIONS": str(settings.partitions),
+    }
+    return os.environ | {f"SEGMENTER_{name}": value for name, value in named.items()}
+
+
+def _remove_keys(settings: Settings) -> None:
+    client = connect(settings)
+    for keys in iter(lambda: client.keys(f"{settings.key_prefix}:*")[:5_000], []):
+        client.delete(*keys)
+    client.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[None]:
+    report = yield
+    callspec = getattr(item, "callspec", None)
+    report.parts = callspec.params.get("parts", "none") if callspec else "none"
+    if REAL and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, although every part is there: {report.longrepr}"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say on which parts the tests ran."""
+    ran: Counter[str] = Counter()
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            if getattr(report, "when", "") == "call":
+                ran[getattr(report, "parts", "none")] += 1
+    names: dict[str, Callable[[], str]] = {"none": lambda: "no parts", "embedded": _embedded, "real": _real}
+    terminalreporter.section("parts")
+    for parts, name in names.items():
+        if ran[parts]:
+            terminalreporter.write_line(f"{ran[parts]:5} tests on {name()}")
+    if not REAL:
+        terminalreporter.write_line("    0 tests on real parts: SEGMENTER_TEST_REAL=1 with their addresses runs those too")
+
+
+def _embedded() -> str:
+    return "embedded parts: Tansu broker, Redis, SQLite"
+
+
+def _real() -> str:
+    client = connect(Settings(redis_url=os.environ["SEGMENTER_TEST_REDIS_URL"]))
+    redis_version = client.info("server")["redis_version"]
+    engine = sqlalchemy.create_engine(os.environ["SEGMENTER_TEST_WAREHOUSE_URL"])
+    with engine.connect() as connection:
+        database = connection.execute(sqlalchemy.text("SELECT VERSION()")).scalar_one()
+    kafka = os.environ.get("SEGMENTER_TEST_KAFKA_VERSION", "")
+    return f"real parts: Apache Kafka {kafka}, Redis {redis_version}, {database}"

@@ -1,0 +1,34 @@
+"""Small steps that the tests of the loop are told in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from segmenter.events import Event, encode, key_of
+from segmenter.settings import Settings
+from segmenter.store.connection import connect
+from segmenter.store.rows import Row, scan_rows
+from segmenter.topics import ensure_topics, open_producer, produce_all
+
+START_MS = 1_700_000_000_000
+
+
+def publish(settings: Settings, topic: str, events: Iterable[Event]) -> None:
+    """Put events on a topic, in their order."""
+    publish_raw(settings, topic, [(key_of(event.user_id), encode(event)) for event in events])
+
+
+def publish_raw(settings: Settings, topic: str, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
+    """Put records on a topic as they are."""
+    ensure_topics(settings)
+    producer = open_producer(settings)
+    produce_all(producer, settings, settings.topic_prefix + topic, records)
+    producer.close()
+
+
+def rows(settings: Settings) -> dict[bytes, Row]:
+    """Every user's row."""
+    client = connect(settings)
+    found = {row.user: row for batch in scan_rows(client, settings) for row in batch}
+    client.close()
+    return found

@@ -1,0 +1,137 @@
+"""The whole loop, from events on topics to a verdict, on small inputs whose answer is known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from consumers import sink, snapshot, worker
+from segmenter import topics, warehouse
+from segmenter.cli.reconcile import verdict
+from segmenter.client import SegmentClient
+from segmenter.dead_letters import decode
+from segmenter.events import Event
+from segmenter.reconcile import Reconciliation
+from segmenter.settings import Settings
+from tests.loop.helpers import START_MS, publish, publish_raw, rows
+
+USERS = ["Bob", "bob", "bób", "bob ", "007", "7", "17850.0", "1e5", "-0", "🦆", "nul\0inside"]
+
+
+def reconcile(settings: Settings) -> Reconciliation:
+    sink.run(settings, once=True)
+    snapshot.take(settings, START_MS)
+    return verdict(settings)[1]
+
+
+def test_users_whose_ids_look_alike_stay_apart(settings: Settings) -> None:
+    """Case, accents, spaces, digits and NUL: eleven users everywhere, each with its own number of clicks."""
+    clicks = [
+        Event(user, START_MS + n, duration_ms=n)
+        for place, user in enumerate(USERS, 1)
+        for n in range(place)
+    ]
+    publish(settings, "clickstream", clicks)
+    publish(settings, "searches", [Event(user, START_MS) for user in USERS])
+    worker.run(settings, once=True)
+    result = reconcile(settings)
+    assert (result.compared, result.differing, result.missing, result.extra) == (11, 0, 0, 0)
+    with SegmentClient(settings.redis_url, key_prefix=settings.key_prefix) as client:
+        answers = client.lookup_many(USERS)
+    assert [answer.aggregates["clicks"] for answer in answers] == list(range(1, 12))
+    assert {answer.user for answer in answers} == set(USERS)
+
+
+BROKEN: list[tuple[str, str, bytes | None, bytes | None]] = [
+    ("not JSON", "malformed", b"u1", b"click!"),
+    ("a JSON list", "malformed", b"u1", b"[1]"),
+    ("no user", "invalid", b"u1", b'{"time_ms": 1}'),
+    ("an empty user", "invalid", b"", b'{"user_id": "", "time_ms": 1}'),
+    ("a number for a user", "invalid", b"7", b'{"user_id": 7, "time_ms": 1}'),
+    ("a user of 10 kB", "invalid", b"u" * 10_000, json.dumps({"user_id": "u" * 10_000, "time_ms": 1}).encode()),
+    ("a negative duration", "invalid", b"u1", b'{"user_id": "u1", "time_ms": 1, "duration_ms": -1}'),
+    ("a textual duration", "invalid", b"u1", b'{"user_id": "u1", "time_ms": 1, "duration_ms": "9"}'),
+    ("a time in the year 3000", "time_ahead", b"u1", b'{"user_id": "u1", "time_ms": 32503680000000}'),
+    ("above 256 kB", "too_large", b"u1", b'{"user_id": "u1", "time_ms": 1, "query": "' + b"x" * 262_144 + b'"}'),
+    ("a null value", "empty", b"u1", None),
+    ("a key that is not the user", "wrong_key", b"u2", b'{"user_id": "u1", "time_ms": 1}'),
+    ("a lone surrogate", "malformed", b"u1", b'{"user_id": "\\ud800", "time_ms": 1}'),
+    ("nested without end", "malformed", b"u1", b'{"user_id": "u1", "time_ms": 1, "x": ' + b"[" * 9_999 + b"]" * 9_999 + b"}"),
+]
+
+
+def test_what_is_no_event_becomes_a_dead_letter(settings: Settings) -> None:
+    """Each is kept with its position and reason, counted once, and the events around it count."""
+    publish(settings, "clickstream", [Event("u1", START_MS)])
+    publish_raw(settings, "clickstream", [(key, value) for _, _, key, value in BROKEN])
+    publish(settings, "clickstream", [Event("u1", START_MS + 1)])
+    result = worker.run(settings, once=True)
+    assert result.dead_letters == len(BROKEN)
+    letters = list(read_dead_letters(settings).values())
+    assert sorted(letter.reason for letter in letters) == sorted(reason for _, reason, _, _ in BROKEN)
+    large = next(letter for letter in letters if letter.reason == "too_large")
+    assert large.value is not None and large.sha256 is not None
+    assert (len(large.value), large.length) == (4_096, len(BROKEN[9][3] or b""))
+    assert rows(settings)[b"u1"].profile[0] == 2
+    assert reconcile(settings).equal
+
+
+def read_dead_letters(settings: Settings) -> dict[bytes | None, topics.Record]:
+    topic = [topics.dead_letter_topic(settings)]
+    read = topics.read_to(settings, topics.beginnings(settings, topic), topics.ends(settings, topic))
+    return {record.key: decode(record.value or b"") for records in read for record in records}
+
+
+def test_a_repeated_event_counts_once_within_the_window(settings: Settings) -> None:
+    """Live and in the batch alike, after a restart too; beyond the window it counts again."""
+    one = Event("u1", START_MS, event_id="e1", duration_ms=10)
+    publish(settings, "clickstream", [one, one, Event("u1", START_MS), Event("u1", START_MS)])
+    worker.run(settings, once=True)
+    publish(settings, "clickstream", [one])
+    worker.run(settings, once=True)
+    assert rows(settings)[b"u1"].profile[:3] == (3, 1, 10)
+    assert reconcile(settings).equal
+
+
+@pytest.mark.parametrize("window, counted", [(2, 2), (3, 1)])
+def test_the_window_is_counted_in_offsets(
+    settings: Settings, with_window: Callable[[Settings, int], Settings], window: int, counted: int
+) -> None:
+    narrow = with_window(settings, window)
+    one, other = Event("u1", START_MS, event_id="e1"), Event("u1", START_MS, event_id="e2")
+    publish(narrow, "views", [one, other, other, one])
+    worker.run(narrow, once=True)
+    assert rows(narrow)[b"u1"].profile[4] == counted + 1
+    assert reconcile(narrow).equal
+
+
+def test_a_row_deleted_behind_the_back_is_named(settings: Settings) -> None:
+    """Reconcile compares with what the sink read, not with what the stream computed."""
+    publish(settings, "views", [Event(f"u{n}", START_MS, duration_ms=5) for n in range(20)])
+    worker.run(settings, once=True)
+    assert reconcile(settings).equal
+    with warehouse.connect(settings.warehouse_url) as house, house.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM raw_views WHERE user_id = " + hexadecimal("u7"))
+    result = verdict(settings)[1]
+    assert not result.equal
+    assert [example.user for example in result.examples] == [b"u7"]
+
+
+def hexadecimal(user: str) -> str:
+    return f"x'{user.encode().hex()}'"
+
+
+def test_an_unknown_user_is_unknown(settings: Settings) -> None:
+    """Nobody is an error, before and after there is anything."""
+    with SegmentClient(settings.redis_url, key_prefix=settings.key_prefix) as client:
+        before = client.lookup("nobody")
+        publish(settings, "views", [Event("u1", START_MS)])
+        worker.run(settings, once=True)
+        nobody, somebody = client.lookup_many(["nobody", "u1"])
+    assert (before.segment, before.age_ms, before.stale) == ("unknown", None, True)
+    assert (nobody.segment, nobody.aggregates) == ("unknown", {})
+    assert somebody.aggregates["views"] == 1
+    assert somebody.features["mean_view_ms"] is None
+    assert somebody.age_ms is not None and not somebody.stale
