@@ -87,7 +87,9 @@ def _columns(events: int, users: int, seed: int, start_ms: int, days: int, rng: 
     late = rng.exponential(LATE_MS, events) * (rng.random(events) < LATE)
     arrival = np.argsort(time + late, kind="stable")
     pick = rng.geometric(0.02, events)
-    return Columns(*(column[arrival] for column in (user, topic, time, duration, session, opens, pick)))
+    return Columns(
+        user[arrival], topic[arrival], time[arrival], duration[arrival], session[arrival], opens[arrival], pick[arrival]
+    )
 
 
 def _of(field: str, persona: Ints) -> NDArray[np.float64]:

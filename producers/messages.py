@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+FIRST_ROWS = 5
+
 
 class Message(NamedTuple):
     """One record to be published; ``topic`` is without prefix."""
 
     topic: str
-    key: bytes | None
+    key: bytes
     value: bytes | None
 
 
@@ -22,3 +24,25 @@ class Refused(NamedTuple):
     row: int
     reason: str
     detail: str
+
+
+class Tally(NamedTuple):
+    """The rows refused for one reason: how many, the first of them, and what was wrong with the very first."""
+
+    rows: int
+    first: tuple[int, ...]
+    detail: str
+
+
+def tally(refused: dict[str, Tally], row: Refused) -> None:
+    """Count one more refused row under its reason.
+
+    >>> refused = {}
+    >>> for number in (3, 8):
+    ...     tally(refused, Refused(number, "no time", f"{number} o'clock"))
+    >>> refused
+    {'no time': Tally(rows=2, first=(3, 8), detail="3 o'clock")}
+    """
+    before = refused.get(row.reason, Tally(0, (), row.detail))
+    first = before.first if len(before.first) == FIRST_ROWS else (*before.first, row.row)
+    refused[row.reason] = Tally(before.rows + 1, first, before.detail)

@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from producers.messages import Message, Refused
+from producers.messages import Message, Refused, Tally, tally
 from segmenter.settings import Settings
+from segmenter.shards import shard_of
 from segmenter.topics import ensure_topics, open_producer
 from segmenter.topics.records import reaching
 
@@ -16,15 +17,6 @@ IN_FLIGHT = 10_000
 """The most records that wait for their acknowledgement at a time."""
 
 ACK_S = 120
-FIRST_ROWS = 5
-
-
-class Tally(NamedTuple):
-    """The rows refused for one reason: how many, the first of them, and what was wrong with the very first."""
-
-    rows: int
-    first: tuple[int, ...]
-    detail: str
 
 
 class Published(NamedTuple):
@@ -50,7 +42,7 @@ def publish(
     refused: dict[str, Tally] = {}
     ensure_topics(settings)
     published = _publish(settings, _messages(items, refused), acknowledged)
-    read = published + sum(tally.rows for tally in refused.values())
+    read = published + sum(each.rows for each in refused.values())
     return Published(read, published, refused, time.monotonic() - began)
 
 
@@ -61,7 +53,8 @@ def _publish(settings: Settings, messages: Iterable[Message], acknowledged: Call
     try:
         with reaching(settings):
             for topic, key, value in messages:
-                waiting.append(producer.send(settings.topic_prefix + topic, value=value, key=key))
+                part = shard_of(key, settings.partitions)
+                waiting.append(producer.send(settings.topic_prefix + topic, value=value, key=key, partition=part))
                 while waiting and (waiting[0].is_done or len(waiting) > IN_FLIGHT):
                     waiting.popleft().get(timeout=ACK_S)
                     acknowledged(1)
@@ -78,13 +71,6 @@ def _publish(settings: Settings, messages: Iterable[Message], acknowledged: Call
 def _messages(items: Iterable[Message | Refused], refused: dict[str, Tally]) -> Iterator[Message]:
     for item in items:
         if isinstance(item, Refused):
-            refused[item.reason] = _tallied(refused.get(item.reason), item)
+            tally(refused, item)
         else:
             yield item
-
-
-def _tallied(tally: Tally | None, refused: Refused) -> Tally:
-    if tally is None:
-        return Tally(1, (refused.row,), refused.detail)
-    first = tally.first if len(tally.first) == FIRST_ROWS else (*tally.first, refused.row)
-    return Tally(tally.rows + 1, first, tally.detail)

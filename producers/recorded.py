@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import msgspec
 
@@ -52,11 +52,15 @@ def rows(file: Path, mapping: Mapping, wanted: list[str]) -> Iterator[Row | Refu
 @contextmanager
 def _opened(file: Path, mapping: Mapping) -> Iterator[IO[Any]]:
     try:
-        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as raw:
+        with _bytes(file) as raw:
             yield raw if mapping.format == "parquet" else _decoded(raw, mapping.encoding)
     except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
         reason = (isinstance(error, OSError) and error.strerror) or str(error).splitlines()[0]
         raise UsageError(f"cannot read {file} as {mapping.format}: {reason}.") from None
+
+
+def _bytes(file: Path) -> IO[bytes]:
+    return cast("IO[bytes]", gzip.open(file)) if file.suffix == ".gz" else file.open("rb")
 
 
 def _decoded(raw: IO[bytes], encoding: str) -> IO[str]:

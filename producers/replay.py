@@ -35,9 +35,7 @@ class Wishes(NamedTuple):
     limit: int | None = None
 
 
-def messages(
-    file: Path, mapping_path: Path, rules: Rules, now_ms: int, wishes: Wishes = Wishes()
-) -> Iterator[Message | Refused]:
+def messages(file: Path, mapping_path: Path, rules: Rules, now_ms: int, wishes: Wishes) -> Iterator[Message | Refused]:
     """The messages of a recorded file, and the rows that become none; ``now_ms`` is when they are published.
 
     Raises `segmenter.errors.MappingError` at once when the mapping is wrong or does not fit the file.

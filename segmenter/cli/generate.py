@@ -1,0 +1,69 @@
+"""`segmenter generate`: publish synthetic events of known personas."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from segmenter.cli import common
+
+Count = Number(gte=0)
+Positive = Number(gte=1)
+
+
+def generate(
+    *,
+    events: Annotated[int, Parameter(validator=Count)] = 100_000,
+    users: Annotated[int, Parameter(validator=Positive)] = 3_000,
+    seed: Annotated[int, Parameter(validator=Count)] = 1,
+    days: Annotated[int, Parameter(validator=Positive)] = 7,
+    broken: Annotated[int, Parameter(validator=Count)] = 0,
+    json: common.Json = False,
+) -> None:
+    """Publish synthetic events of users whose personas are known.
+
+    The same arguments give the same events, with the same ids: published twice, they count once.
+
+    Parameters
+    ----------
+    events
+        How many events to publish.
+    users
+        How many users they belong to.
+    seed
+        Chooses the users and all that they do.
+    days
+        Over how many days the events are spread, from 2026-01-05 on.
+    broken
+        How many records to publish on top that are no events: they become dead letters.
+    """
+    from producers.generate import generate as synthetic
+    from producers.personas import personas
+    from producers.publish import publish
+
+    records = synthetic(events, users, seed, days=days, broken_records=broken)
+    settings = common.settings()
+    with common.progress("publishing", events + broken) as advance:
+        published = publish(settings, records, advance)
+    report = {
+        "published": published.published,
+        "events": events,
+        "broken": broken,
+        "users": users,
+        "seed": seed,
+        "personas": dict(Counter(persona.name for persona in personas(users, seed).values())),
+        "seconds": round(published.seconds, 3),
+    }
+    common.emit(report, json, _show)
+
+
+def _show(report: dict[str, Any]) -> None:
+    rate = report["published"] / max(report["seconds"], 0.001)
+    common.console.print(
+        f"published {report['published']:,} records of {report['users']:,} users, {report['broken']:,} of them broken, "
+        f"in {report['seconds']:.1f} s ({rate:,.0f} a second)"
+    )
+    common.console.print("personas: " + ", ".join(f"{name} {users:,}" for name, users in report["personas"].items()))

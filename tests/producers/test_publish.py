@@ -1,0 +1,61 @@
+"""What is published stands on the log: keyed by user, in order, in the partition that its key says."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+
+from producers.generate import generate
+from producers.messages import Refused, Tally
+from producers.publish import Published, publish
+from segmenter.errors import PartitionsDiffer
+from segmenter.events import TOPICS
+from segmenter.settings import Settings
+from segmenter.shards import shard_of
+from segmenter.topics import ensure_topics
+
+OnTheLog = Callable[[], list[tuple[str, int, bytes | None, bytes | None]]]
+EVENTS, BROKEN = 3_000, 24
+
+
+def test_every_message_is_on_the_log_once_and_in_order(settings: Settings, on_the_log: OnTheLog) -> None:
+    sent = list(generate(EVENTS, 100, 1, broken_records=BROKEN))
+    told: list[int] = []
+    published = publish(settings, iter(sent), told.append)
+
+    assert published._replace(seconds=0.0) == Published(EVENTS + BROKEN, EVENTS + BROKEN, {}, 0.0)
+    assert sum(told) == EVENTS + BROKEN
+    found = on_the_log()
+    assert len(found) == EVENTS + BROKEN
+    for topic in TOPICS:
+        for part in range(settings.partitions):
+            here = [(key, value) for at, number, key, value in found if (at, number) == (topic, part)]
+            wanted = [
+                (message.key, message.value)
+                for message in sent
+                if message.topic == topic and shard_of(message.key, settings.partitions) == part
+            ]
+            assert here == wanted
+
+
+def test_the_sum_holds_and_refused_rows_are_tallied_by_reason(settings: Settings, on_the_log: OnTheLog) -> None:
+    good = list(generate(10, 3, 1))
+    bad = [Refused(row, "no time" if row % 2 else "no user", f"row {row}") for row in range(20)]
+    published = publish(settings, [*bad, *good])
+    assert published.refused == {
+        "no user": Tally(10, (0, 2, 4, 6, 8), "row 0"),
+        "no time": Tally(10, (1, 3, 5, 7, 9), "row 1"),
+    }
+    assert (published.read, published.published) == (30, 10)
+    assert len(on_the_log()) == 10
+
+
+def test_other_partition_counts_are_refused_before_anything_is_published(
+    settings: Settings, on_the_log: OnTheLog
+) -> None:
+    ensure_topics(settings)
+    with pytest.raises(PartitionsDiffer):
+        publish(dataclasses.replace(settings, partitions=settings.partitions + 1), generate(10, 3, 1))
+    assert on_the_log() == []
