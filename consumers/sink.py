@@ -48,7 +48,7 @@ def run(
     on_progress: Callable[[int], None] = lambda records: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> SinkResult:
-    """Load until ``stopping`` says so or, with ``once``, up to where the log ends now.
+    """Load until ``stopping`` says so or, with ``once``, up to where the log ends now. Missing topics are created.
 
     ``on_progress`` is told the number of records of each transaction. Raises `RulesDiffer`, `TopicRecreated`
     and `LogTruncated` before anything is loaded.
@@ -58,7 +58,7 @@ def run(
     with warehouse.connect(settings.warehouse_url) as house:
         warehouse.migrate(house, now_ms=time.time_ns() // 1_000_000)
         warehouse.hold_rules(house, msgspec.structs.asdict(settings.rules()))
-        ids = topics.topic_ids(settings)
+        ids = topics.ensure_topics(settings)
         goal = topics.ends(settings, ids) if once else None
         while not _read_on(house, settings, ids, goal, tally, on_progress, stopping):
             log.info("another sink is at work, reading on from where it got to")

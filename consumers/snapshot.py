@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import msgspec
 
 from segmenter import profiles, warehouse
+from segmenter.errors import UsageError
 from segmenter.events import TOPICS
 from segmenter.features import features
 from segmenter.settings import Settings
@@ -26,7 +27,8 @@ from segmenter.warehouse import Cut, Partition, Snapshot, UserRow
 def take(settings: Settings, now_ms: int) -> Snapshot:
     """Store a snapshot of the store in the warehouse, stopping nothing; it is there as a whole or not at all.
 
-    Raises `RulesDiffer` when the warehouse judges events by other rules.
+    Raises `RulesDiffer` when the warehouse judges events by other rules, `UsageError` when no worker has
+    written to the store yet.
     """
     client = connect(settings)
     check(client, settings)
@@ -34,7 +36,10 @@ def take(settings: Settings, now_ms: int) -> Snapshot:
         warehouse.migrate(house, now_ms)
         warehouse.hold_rules(house, msgspec.structs.asdict(settings.rules()))
         model = read_model(client, settings)
-        cuts = shard_cuts(read_shards(client, settings), settings)
+        shards = read_shards(client, settings)
+        if not shards:
+            raise UsageError("there is nothing to take a snapshot of: run `segmenter worker --once` first.")
+        cuts = shard_cuts(shards, settings)
         users = ([user_row(row, cuts, settings) for row in rows] for rows in scan_rows(client, settings))
         body = None if model is None else model.encode().decode()
         return warehouse.write_snapshot(house, now_ms, cuts, users, model.number if model else 0, body)

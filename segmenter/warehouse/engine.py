@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from segmenter.errors import SettingsError, Unreachable
+from segmenter.errors import Unreachable
 
 Warehouse = Engine
 """A way to the database; it holds no connection until one is needed."""
@@ -43,34 +43,19 @@ _DIALECTS = {"sqlite": _SQLITE, "mysql": _MYSQL, "mariadb": _MYSQL}
 
 @contextmanager
 def connect(url: str) -> Iterator[Warehouse]:
-    """The warehouse at an SQLAlchemy URL: ``sqlite:///file``, ``mysql+pymysql://…`` or ``mariadb+pymysql://…``.
+    """The warehouse at an SQLAlchemy URL, as the settings allow it: SQLite, MySQL or MariaDB.
 
-    Nothing is asked of it yet; its connections are closed at the end. Raises `SettingsError` for any other URL.
+    Nothing is asked of it yet; its connections are closed at the end.
     """
-    engine = _engine(url)
+    parsed = make_url(url)
+    engine = create_engine(parsed, **_DIALECTS[parsed.get_backend_name()].options)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
     try:
         yield engine
     finally:
         engine.dispose()
-
-
-def _engine(url: str) -> Engine:
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise SettingsError(f"the warehouse URL cannot be read: {error}") from error
-    name, _, driver = parsed.drivername.partition("+")
-    if name not in _DIALECTS or (driver or "pymysql") != "pymysql":
-        raise SettingsError(
-            f"no warehouse of the sort {parsed.drivername!r}: use sqlite:///FILE or mysql+pymysql://USER:PASSWORD@HOST/NAME."
-        )
-    if name != "sqlite":
-        parsed = parsed.set(drivername=f"{name}+pymysql")
-    engine = create_engine(parsed, **_DIALECTS[name].options)
-    if name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    return engine
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:

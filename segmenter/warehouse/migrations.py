@@ -56,7 +56,10 @@ def migrate(warehouse: Warehouse, now_ms: int) -> list[str]:
 
 def require_schema(warehouse: Warehouse) -> None:
     """Raise `UsageError` unless every file has been applied."""
-    if missing := pending(warehouse):
+    missing = pending(warehouse)
+    if missing == names():
+        raise UsageError("the warehouse is empty: run `segmenter sink --once`, then `segmenter snapshot`.")
+    if missing:
         raise UsageError(f"the warehouse lacks {', '.join(missing)}: run `segmenter migrate`.")
 
 

@@ -14,7 +14,7 @@ from segmenter import warehouse
 from segmenter.warehouse import Warehouse
 
 
-@pytest.fixture(params=["sqlite", pytest.param("real", marks=pytest.mark.real)])
+@pytest.fixture(params=["sqlite", "real"])
 def warehouse_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty warehouse."""
     if request.param == "sqlite":

@@ -48,8 +48,14 @@ def test_the_tables_have_the_columns_that_are_written(house: Warehouse) -> None:
     assert columns("snapshot_users") == {"snapshot_id", *USER_COLUMNS}
 
 
-def test_a_part_without_its_schema_says_what_to_do(empty: Warehouse) -> None:
-    with pytest.raises(UsageError, match=r"001_raw_events\.sql.*run `segmenter migrate`"):
+def test_a_warehouse_without_the_schema_says_what_to_do(empty: Warehouse) -> None:
+    with pytest.raises(UsageError, match="the warehouse is empty: run `segmenter sink --once`"):
+        warehouse.require_schema(empty)
+    warehouse.migrate(empty, now_ms=5)
+    warehouse.require_schema(empty)
+    with writing(empty) as connection:
+        connection.execute(text("DELETE FROM migrations WHERE name = :name"), {"name": names()[-1]})
+    with pytest.raises(UsageError, match=rf"lacks {re.escape(names()[-1])}: run `segmenter migrate`"):
         warehouse.require_schema(empty)
 
 

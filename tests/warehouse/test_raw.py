@@ -16,9 +16,9 @@ RULES = {"partitions": 4, "duplicate_window": 100}
 
 
 def rows(count: int, start: int = 0, part: int = 0) -> list[RawRow]:
+    same = (None, "mobile", "/\N{SNOWMAN}\N{PILE OF POO}", None)
     return [
-        (part, start + pos, "t1", b"u%d" % (pos % 7), 1_000 + pos, 2_000, b"e%d" % pos)
-        + (None, "mobile", "/\N{SNOWMAN}\N{PILE OF POO}", None, pos, b"i", None, '{"a": 1}')
+        (part, start + pos, "t1", b"u%d" % (pos % 7), 1_000, 2_000, b"e%d" % pos, *same, pos, b"i", None, '{"a": 1}')
         for pos in range(count)
     ]
 

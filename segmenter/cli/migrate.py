@@ -1,0 +1,33 @@
+"""`segmenter migrate`: create or upgrade the schema of the warehouse."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from segmenter.cli import common
+
+
+def migrate(*, pending: bool = False, json: common.Json = False) -> None:
+    """Create the warehouse's tables, or bring them up to this version; doing it again changes nothing.
+
+    Sink and snapshot do so themselves: this verb is for a database user who alone may change tables.
+
+    Parameters
+    ----------
+    pending
+        Only say what would be applied; change nothing.
+    """
+    from segmenter import warehouse
+
+    with warehouse.connect(common.settings().warehouse_url) as house:
+        done = [] if pending else warehouse.migrate(house, time.time_ns() // 1_000_000)
+        report = {"done": done, "applied": warehouse.applied(house), "pending": warehouse.pending(house)}
+    common.emit(report, json, _show)
+
+
+def _show(report: dict[str, Any]) -> None:
+    for name in report["applied"]:
+        common.console.print(f"{name}: {'applied now' if name in report['done'] else 'was applied before'}")
+    for name in report["pending"]:
+        common.console.print(f"{name}: pending")

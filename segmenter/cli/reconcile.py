@@ -1,0 +1,105 @@
+"""`segmenter reconcile`: prove that the stream equals the batch, or show where it does not."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from segmenter.cli import common
+from segmenter.errors import WarehouseBehind
+
+if TYPE_CHECKING:
+    from segmenter.reconcile import Example, Reconciliation
+    from segmenter.settings import Settings
+    from segmenter.warehouse import Snapshot, Warehouse
+
+
+def reconcile(
+    *,
+    snapshot: int | None = None,
+    wait: Annotated[float, Parameter(validator=Number(gte=0))] = 5,
+    json: common.Json = False,
+) -> int:
+    """Compare each user of a snapshot with the batch summary of the raw events; end with 1 if anything differs.
+
+    Parameters
+    ----------
+    snapshot
+        The number of the snapshot; the latest by default.
+    wait
+        How many seconds to wait for the sink to load all that the snapshot needs.
+    """
+    taken, result = verdict(common.settings(), snapshot, wait)
+    age_ms = time.time_ns() // 1_000_000 - taken.taken_ms
+    report = {**taken._asdict(), "age_ms": age_ms, **result._asdict(), "examples": list(map(_plain, result.examples))}
+    common.emit(report, json, _show)
+    return 0 if result.equal else 1
+
+
+def verdict(settings: Settings, snapshot_id: int | None = None, wait_s: float = 0) -> tuple[Snapshot, Reconciliation]:
+    """A snapshot, the latest by default, and how it compares with the batch.
+
+    Raises `WarehouseBehind` when the sink has not loaded all that it needs within ``wait_s`` seconds.
+    """
+    import msgspec
+
+    from segmenter import warehouse
+    from segmenter.features import features
+    from segmenter.profiles import FIELDS
+    from segmenter.reconcile import compare
+
+    with warehouse.connect(settings.warehouse_url) as house:
+        warehouse.require_schema(house)
+        taken = warehouse.find_snapshot(house, snapshot_id)
+        warehouse.hold_rules(house, msgspec.structs.asdict(settings.rules()))
+        _await_sink(house, taken, wait_s)
+        stream = warehouse.stream_rows(house, taken.snapshot_id)
+        summary = warehouse.batch_rows(house, taken.snapshot_id, settings.duplicate_window)
+    batch = {
+        user: (*profile, *features(dict(zip(FIELDS, profile, strict=True))).values())
+        for user, profile in summary.items()
+    }
+    return taken, compare(warehouse.VALUES, stream, batch)
+
+
+def _await_sink(house: Warehouse, taken: Snapshot, wait_s: float) -> None:
+    from segmenter import warehouse
+
+    deadline = time.monotonic() + wait_s
+    while behind := warehouse.behind(house, taken.snapshot_id):
+        if time.monotonic() >= deadline:
+            first = behind[0]
+            raise WarehouseBehind(
+                f"warehouse behind: snapshot {taken.snapshot_id} needs topic {first.topic!r} partition {first.part} "
+                f"up to offset {first.needed}, loaded up to {first.has}"
+                + (f" (and {len(behind) - 1} more)" if len(behind) > 1 else "")
+                + ": run `segmenter sink --once`."
+            )
+        time.sleep(0.1)
+
+
+def _plain(example: Example) -> dict[str, Any]:
+    return {**example._asdict(), "user": example.user.decode(errors="backslashreplace")}
+
+
+def _show(report: dict[str, Any]) -> None:
+    from segmenter.reconcile import shown
+
+    def line(text: str) -> None:
+        common.console.print(text, markup=False, soft_wrap=True)
+
+    line(f"snapshot {report['snapshot_id']}, taken {report['age_ms'] / 1_000:,.0f} s ago, {report['users']:,} users")
+    numbers = ", ".join(f"{name} {report[name]:,}" for name in ("compared", "differing", "missing", "extra"))
+    equal = not (report["differing"] or report["missing"] or report["extra"])
+    line(f"{'stream = batch' if equal else 'STREAM AND BATCH DIFFER'}: {numbers}")
+    for example in report["examples"]:
+        line(f"  {shown(example['user'].encode())} ({example['verdict']})")
+        for name, (stream, batch) in example["fields"].items():
+            line(f"    {name}: stream {_value(stream)}, batch {_value(batch)}")
+
+
+def _value(value: float | None) -> str:
+    return "nothing" if value is None else f"{value:,}"
