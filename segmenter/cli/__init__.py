@@ -42,8 +42,6 @@ def build() -> App:
         group = Group.create_ordered(heading)
         for verb in verbs:
             name = verb.replace("-", "_")
-            if not _source(name).exists():
-                continue
             app.command(f"segmenter.cli.{name}:{name}", name=verb, group=group, help=_help(name))
     app.register_install_completion_command(help="Install completion for your shell.")
     return app
@@ -71,10 +69,6 @@ def _run() -> int:
 
 def _help(name: str) -> str | None:
     """The docstring of the verb's function, or of its module, read without importing it."""
-    tree = ast.parse(_source(name).read_text("utf-8"))
+    tree = ast.parse(Path(__file__).with_name(f"{name}.py").read_text("utf-8"))
     functions = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name)
     return ast.get_docstring(next(functions, tree))
-
-
-def _source(name: str) -> Path:
-    return Path(__file__).with_name(f"{name}.py")
