@@ -74,9 +74,9 @@ class Holding:
         """The next offset of each topic that will be polled, by open shard."""
         return {number: self._consumer.positions(number) for number in self.shards}
 
-    def ends(self) -> dict[int, dict[str, int]]:
-        """The offset after the last record of each topic, by open shard, as the broker says now."""
-        return self._consumer.ends(set(self.shards))
+    def at_end(self) -> set[int]:
+        """Which open shards have been polled whole, as the broker says now."""
+        return self._consumer.at_end(self.shards)
 
     def tell_lag_tools(self) -> None:
         """Commit offsets to Kafka for tools that show lag."""

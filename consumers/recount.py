@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import redis
 
 from segmenter.census import Census, moved
 from segmenter.settings import Settings
 from segmenter.shards import shard_of
+from segmenter.store.connection import Redis
 from segmenter.store.rows import scan_rows
 from segmenter.store.shards import Change, ShardState, members
 
 
-def recount(
-    client: redis.Redis, settings: Settings, shard: int, state: ShardState
-) -> tuple[Census, list[Change]]:
+def recount(client: Redis, settings: Settings, shard: int, state: ShardState) -> tuple[Census, list[Change]]:
     """The census of a shard's rows, and the changes that make its audiences fit them."""
     census: Census = {}
     right: dict[bytes, str] = {}

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import redis
 import structlog
 
 from consumers import judging
@@ -19,6 +18,7 @@ from consumers.recount import recount
 from segmenter.errors import RolledBack, Stolen, TopicRecreated
 from segmenter.generation import Generation, digest
 from segmenter.settings import Settings
+from segmenter.store.connection import Redis
 from segmenter.store.rows import read_rows
 from segmenter.store.shards import Batch, ShardState, commit, members, open_shard
 
@@ -32,7 +32,7 @@ class Superseded(Exception):
 class Store(NamedTuple):
     """Where the shards are kept."""
 
-    client: redis.Redis
+    client: Redis
     settings: Settings
 
 

@@ -29,7 +29,7 @@ from consumers.model import Model
 from consumers.pieces import Piece, cut
 from consumers.shard import OwnedShard, Store, Superseded, fold, needs_sweep, sweep
 from segmenter import dead_letters
-from segmenter.errors import Fenced, RolledBack, Stolen, Unreachable
+from segmenter.errors import RolledBack, Stolen, Unreachable
 from segmenter.events import TOPICS, Refusal
 from segmenter.settings import Settings
 from segmenter.store.connection import claim, connect
@@ -171,15 +171,12 @@ class Worker:
         """For each held shard, how many ms ago it was read to the end of the log; None if it is behind."""
         asked = time.monotonic()
         try:
-            positions, at_end = self._holding.positions(), self._holding.ends()
+            at_end = self._holding.at_end()
         except Unreachable as reason:
             log.warning("cannot tell where the log ends", reason=str(reason))
-            return dict.fromkeys(self._holding.shards)
+            at_end = set()
         age_ms = int((time.monotonic() - asked) * 1000)
-        return {
-            number: age_ms if all(at[topic] >= end for topic, end in at_end[number].items()) else None
-            for number, at in positions.items()
-        }
+        return {number: age_ms if number in at_end else None for number in self._holding.shards}
 
     def _reached(self, goal: Mapping[Position, int]) -> bool:
         if not self._holding.complete():
@@ -187,7 +184,9 @@ class Worker:
         prefix = self._settings.topic_prefix
         positions = self._holding.positions()
         return all(
-            positions[part][topic.removeprefix(prefix)] >= end for (topic, part), end in goal.items() if part in positions
+            positions[part][topic.removeprefix(prefix)] >= end
+            for (topic, part), end in goal.items()
+            if part in positions
         )
 
     def _settle(self) -> None:

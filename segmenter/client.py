@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -65,7 +64,7 @@ class SegmentClient:
         shards = {key: shard_of(key, self._count_partitions()) for _, key in asked}
         wanted = sorted(set(shards.values()))
         with reaching(self._redis):
-            # In this order a row is at least as fresh as its shard says, and the clock has run on: ages are never too low.
+            # Shards before rows, the clock last: a row is at least as fresh as its age says.
             pipeline = self._redis.pipeline(transaction=False)
             for shard in wanted:
                 pipeline.hmget(self._keys.shard(shard), "beat_ms", "caught_up_ms")
@@ -87,7 +86,7 @@ class SegmentClient:
     def __enter__(self) -> SegmentClient:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _count_partitions(self) -> int:

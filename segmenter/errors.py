@@ -46,9 +46,9 @@ class TopicRecreated(PromiseBroken):
 class LogTruncated(PromiseBroken):
     """The log begins after, or ends before, an offset that must be read next."""
 
-    def __init__(self, topic: str, part: int, needed: int, begins: int, ends: int, restore: str) -> None:
+    def __init__(self, topic: str, part: int, needed: int, but: str, restore: str) -> None:
         super().__init__(
-            f"topic {topic!r} partition {part} holds offsets {begins} to {ends}, but {needed} must be read next. {restore}"
+            f"offset {needed} of topic {topic!r} partition {part} must be read next, but the log {but}. {restore}"
         )
 
 

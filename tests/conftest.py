@@ -97,9 +97,7 @@ def _remove_keys(settings: Settings) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     report = yield
     callspec = getattr(item, "callspec", None)
     report.parts = callspec.params.get("parts", "none") if callspec else "none"
@@ -122,7 +120,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if ran[parts]:
             terminalreporter.write_line(f"{ran[parts]:5} tests on {name()}")
     if not REAL:
-        terminalreporter.write_line("    0 tests on real parts: SEGMENTER_TEST_REAL=1 with their addresses runs those too")
+        terminalreporter.write_line("    0 tests on real parts: `make test-real` runs those too")
 
 
 def _embedded() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import msgspec
 import redis
@@ -14,6 +15,9 @@ from segmenter.errors import RulesDiffer, SegmenterError, Unreachable, UsageErro
 from segmenter.events import Rules
 from segmenter.settings import Settings, masked
 from segmenter.store.keys import Keys
+
+Redis = redis.Redis
+"""A connection to the store, by a name that needs no import of the client."""
 
 LAYOUT = 1
 """The number of the layout of keys and fields that this version reads and writes."""
@@ -49,8 +53,8 @@ def check(client: redis.Redis, settings: Settings) -> None:
         layout = client.hget(Keys(settings.key_prefix).meta(), "layout")
     if layout is not None and int(layout) != LAYOUT:
         raise UsageError(
-            f"{masked(settings.redis_url)} holds layout {int(layout)} under {settings.key_prefix!r}, this version "
-            f"reads layout {LAYOUT}. Use the matching version, another SEGMENTER_KEY_PREFIX, or start with an empty store."
+            f"{masked(settings.redis_url)} holds layout {int(layout)} under {settings.key_prefix!r}, this version reads "
+            f"layout {LAYOUT}. Use the matching version, another SEGMENTER_KEY_PREFIX, or an empty store."
         )
 
 
@@ -67,7 +71,7 @@ def claim(client: redis.Redis, settings: Settings, rules: Rules) -> None:
         meta = Keys(settings.key_prefix).meta()
         client.hsetnx(meta, "layout", LAYOUT)
         client.hsetnx(meta, "rules", msgspec.json.encode(rules))
-        stored = msgspec.json.decode(client.hget(meta, "rules"), type=dict[str, object])
+        stored = msgspec.json.decode(cast("bytes", client.hget(meta, "rules")), type=dict[str, object])
     ours = msgspec.to_builtins(rules)
     if stored != ours:
         raise RulesDiffer(f"Redis under {settings.key_prefix!r}", stored, ours)

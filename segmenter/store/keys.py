@@ -22,7 +22,7 @@ class Keys(NamedTuple):
         return f"{self.prefix}:meta"
 
     def model(self) -> str:
-        """Hash: ``current`` (number), ``digest`` (of its JSON), ``names`` (by slug), and each recent generation's JSON by number."""
+        """Hash: the ``current`` number, its ``digest``, the ``names`` of slugs, and by number each recent generation."""
         return f"{self.prefix}:model"
 
     def user(self, user: bytes) -> bytes:
@@ -34,7 +34,7 @@ class Keys(NamedTuple):
         return f"{self.prefix}:user:".encode()
 
     def shard(self, shard: int) -> str:
-        """Hash: what a shard's owner keeps: ``token``, ``version``, ``offsets``, ``census``, ``counts`` and its beats."""
+        """Hash: what a shard's owner keeps, ``token``, ``version``, ``offsets``, ``census`` and ``counts`` among it."""
         return f"{self.prefix}:shard:{shard}"
 
     def audience(self, shard: int, segment: str) -> str:

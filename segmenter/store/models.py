@@ -30,7 +30,7 @@ def publish(client: redis.Redis, settings: Settings, generation: Generation, aft
     keys = Keys(settings.key_prefix)
     segments = (*generation.retired, *generation.segments)
     names = {UNASSIGNED: name_of(UNASSIGNED)} | {segment.slug: segment.name for segment in segments}
-    arguments = [
+    arguments: list[str | bytes | int] = [
         "" if after is None else digest(after),
         digest(generation),
         generation.number,

@@ -75,7 +75,7 @@ def scan_rows(client: redis.Redis, settings: Settings) -> Iterator[list[Row]]:
     while True:
         with reaching(client):
             cursor, found = client.scan(cursor, match=prefix + b"*", count=1_000)
-        users = [key[len(prefix) :] for key in dict.fromkeys(found)]
+        users = [key[len(prefix) :] for key in cast("dict[bytes, None]", dict.fromkeys(found))]
         fresh = [user for user in users if user not in seen]
         seen.update(fresh)
         yield [row for row in read_rows(client, settings, fresh) if row is not None]

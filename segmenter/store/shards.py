@@ -21,7 +21,7 @@ FEED_LENGTH = 100_000
 """About how many changes a shard's feed keeps."""
 
 Answer = Literal["ok", "done", "stolen", "rolled back", "superseded"]
-"""A script's answer: written now, written before, another owner, a store gone back in time, judged by an old generation."""
+"""A script's answer: written now, written before, owned by another, gone back in time, judged by an old generation."""
 
 Argument = bytes | str | int
 
@@ -142,12 +142,12 @@ def commit(
 def beat(
     client: redis.Redis, settings: Settings, shards: Mapping[int, tuple[ShardState, int | None]]
 ) -> dict[int, Answer]:
-    """Say, for each shard as last seen, that its owner lives, and how many ms ago it was at the log's end, if it was."""
+    """Say of each shard, as last seen, that its owner lives, and how many ms ago it was at the log's end, if it was."""
     keys = Keys(settings.key_prefix)
     with reaching(client):
         pipeline = client.pipeline(transaction=False)
         for shard, (state, age_ms) in shards.items():
-            arguments = [state.token, state.version, "" if age_ms is None else age_ms]
+            arguments: list[Argument] = [state.token, state.version, "" if age_ms is None else age_ms]
             script(client, "beat")(keys=[keys.shard(shard)], args=arguments, client=pipeline)
         answers = pipeline.execute()
     return {shard: answer.decode() for shard, answer in zip(shards, answers, strict=True)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
@@ -19,8 +19,8 @@ from segmenter.topics.records import Record, reaching
 class ShardConsumer:
     """A group member that is given shards: one partition number across all event topics.
 
-    Topics go by their names without prefix. Newly assigned shards are paused; the owner opens each by `start`. ``assignments`` counts the
-    assignments so far, so that the owner sees when to look at `shards` again.
+    Topics go by their names without prefix. Newly assigned shards are paused; the owner opens each by `start`.
+    ``assignments`` counts the assignments so far, so that the owner sees when to look at `shards` again.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -86,21 +86,23 @@ class ShardConsumer:
 
     def beginnings(self, shard: int) -> dict[str, int]:
         """The first offset that the log holds of each topic of a shard."""
-        return self._edges("beginning_offsets", [shard])[shard]
+        with reaching(self._settings):
+            first = self._consumer.beginning_offsets(self._of(shard), timeout_ms=5_000)
+        return {self._plain(tp): offset for tp, offset in first.items()}
 
-    def ends(self, shards: set[int]) -> dict[int, dict[str, int]]:
-        """The offset after the last record of each topic, by shard, asked of the broker now."""
-        return self._edges("end_offsets", sorted(shards))
-
-    def _edges(self, which: str, shards: list[int]) -> dict[int, dict[str, int]]:
-        edges: dict[int, dict[str, int]] = {shard: {} for shard in shards}
+    def at_end(self, shards: Iterable[int]) -> set[int]:
+        """Which started shards have been delivered whole, as the broker says now."""
         partitions = [tp for shard in shards for tp in self._of(shard)]
         if not partitions:
-            return edges
+            return set()
         with reaching(self._settings):
-            for tp, offset in getattr(self._consumer, which)(partitions, timeout_ms=5_000).items():
-                edges[tp.partition][self._plain(tp)] = offset
-        return edges
+            told = self._consumer.end_offsets(partitions, timeout_ms=5_000)
+            behind = {tp.partition for tp in partitions if self._consumer.position(tp) < self._end(tp, told[tp])}
+        return {tp.partition for tp in partitions} - behind
+
+    def _end(self, tp: TopicPartition, told: int) -> int:
+        """See `segmenter.topics.reader.ends` for brokers that tell too little; the last fetch knows better."""
+        return max(told, self._consumer.highwater(tp) or 0)
 
     def tell_lag_tools(self, offsets: Mapping[int, Mapping[str, int]]) -> None:
         """Commit offsets to Kafka for tools that show lag; nothing here ever reads them."""

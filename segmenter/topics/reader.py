@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
-from types import TracebackType
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import OffsetOutOfRangeError
@@ -12,7 +12,9 @@ from segmenter.errors import LogTruncated
 from segmenter.settings import Settings
 from segmenter.topics.records import Position, Record, client_options, reaching
 
-RESTORE = "Restore from a snapshot, or start with an empty store."
+RESTORE = "Start with an empty store, or put the missing part of the log back."
+_WHOLE_BATCH = 1_000_000
+_LAST_RECORD_SECONDS = 10.0
 
 
 def open_consumer(settings: Settings, **options: object) -> KafkaConsumer:
@@ -61,18 +63,41 @@ class Reader:
     def __enter__(self) -> Reader:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
 def beginnings(settings: Settings, topics: Iterable[str]) -> dict[Position, int]:
     """The first offset that the log still holds of each partition of ``topics``."""
-    return _edges(settings, topics, "beginning_offsets")
+    consumer = open_consumer(settings)
+    try:
+        with reaching(settings):
+            return _positions(consumer.beginning_offsets(_partitions(settings, topics)))
+    finally:
+        consumer.close()
 
 
 def ends(settings: Settings, topics: Iterable[str]) -> dict[Position, int]:
-    """The offset after the last record of each partition of ``topics``."""
-    return _edges(settings, topics, "end_offsets")
+    """The offset after the last record of each partition of ``topics``.
+
+    The last record is read to be sure: some brokers (Tansu 0.6) tell where the last batch begins, not where it ends.
+    """
+    consumer = open_consumer(settings)
+    try:
+        with reaching(settings):
+            partitions = _partitions(settings, topics)
+            first, told = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+            unread = {tp for tp in partitions if told[tp] > first[tp]}
+            consumer.assign(unread)
+            for tp in unread:
+                consumer.seek(tp, told[tp] - 1)
+            deadline = time.monotonic() + _LAST_RECORD_SECONDS
+            while unread and time.monotonic() < deadline:
+                unread -= consumer.poll(500, _WHOLE_BATCH).keys()
+            read = {tp: consumer.position(tp) for tp in consumer.assignment()}
+            return _positions({tp: max(end, read.get(tp, 0)) for tp, end in told.items()})
+    finally:
+        consumer.close()
 
 
 def read_to(settings: Settings, start: Mapping[Position, int], end: Mapping[Position, int]) -> Iterator[list[Record]]:
@@ -83,34 +108,27 @@ def read_to(settings: Settings, start: Mapping[Position, int], end: Mapping[Posi
 
 
 def check_held(consumer: KafkaConsumer, start: Mapping[Position, int]) -> dict[Position, int]:
-    """The first offset held of each partition. Raises `LogTruncated` if the log does not hold one of ``start``."""
-    partitions = [TopicPartition(*position) for position in start]
-    first, last = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+    """The first offset held of each partition. Raises `LogTruncated` if one of ``start`` is before it."""
+    first = _positions(consumer.beginning_offsets([TopicPartition(*position) for position in start]))
     for (topic, part), needed in start.items():
-        at = TopicPartition(topic, part)
-        if not first[at] <= needed <= last[at]:
-            raise LogTruncated(topic, part, needed, first[at], last[at], RESTORE)
-    return {(tp.topic, tp.partition): offset for tp, offset in first.items()}
+        if needed < first[topic, part]:
+            raise LogTruncated(topic, part, needed, f"begins at {first[topic, part]}", RESTORE)
+    return first
 
 
-def poll_held(
-    consumer: KafkaConsumer, timeout_ms: int, max_records: int
-) -> Mapping[TopicPartition, list[Record]]:
-    """Poll; an offset that the log has lost meanwhile is `LogTruncated`."""
+def poll_held(consumer: KafkaConsumer, timeout_ms: int, max_records: int) -> Mapping[TopicPartition, list[Record]]:
+    """Poll; an offset that the log does not hold, or no longer, is `LogTruncated`."""
     try:
         polled: Mapping[TopicPartition, list[Record]] = consumer.poll(timeout_ms, max_records)
-    except OffsetOutOfRangeError:
-        flowing = consumer.assignment() - consumer.paused()
-        check_held(consumer, {(tp.topic, tp.partition): consumer.position(tp) for tp in flowing})
-        raise
+    except OffsetOutOfRangeError as error:
+        ((tp, needed),) = error.args[0].items()
+        raise LogTruncated(tp.topic, tp.partition, needed, "does not hold it", RESTORE) from error
     return polled
 
 
-def _edges(settings: Settings, topics: Iterable[str], which: str) -> dict[Position, int]:
-    partitions = [TopicPartition(topic, part) for topic in topics for part in range(settings.partitions)]
-    consumer = open_consumer(settings)
-    try:
-        with reaching(settings):
-            return {(tp.topic, tp.partition): offset for tp, offset in getattr(consumer, which)(partitions).items()}
-    finally:
-        consumer.close()
+def _partitions(settings: Settings, topics: Iterable[str]) -> list[TopicPartition]:
+    return [TopicPartition(topic, part) for topic in topics for part in range(settings.partitions)]
+
+
+def _positions(offsets: Mapping[TopicPartition, int]) -> dict[Position, int]:
+    return {(tp.topic, tp.partition): offset for tp, offset in offsets.items()}

@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from segmenter.warehouse.engine import Warehouse, connect
 from segmenter.warehouse.migrations import applied, migrate, pending, require_schema
-from segmenter.warehouse.raw import RAW_COLUMNS, Loaded, Move, Partition, RawRow, begin, hold_rules, load, loaded
+from segmenter.warehouse.raw import (
+    RAW_COLUMNS,
+    Loaded,
+    Move,
+    Partition,
+    RawRow,
+    begin,
+    hold_rules,
+    load,
+    loaded,
+    raw_rows,
+)
 from segmenter.warehouse.snapshots import (
     USER_COLUMNS,
     VALUES,
@@ -47,6 +58,7 @@ __all__ = [
     "loaded",
     "migrate",
     "pending",
+    "raw_rows",
     "require_schema",
     "stream_rows",
     "write_snapshot",

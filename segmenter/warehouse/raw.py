@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import text
 
 from segmenter.errors import Fenced, RulesDiffer
+from segmenter.events import TOPICS
 from segmenter.warehouse.engine import Warehouse, insert, reading, writing
 
 RAW_COLUMNS = (
@@ -71,6 +72,12 @@ def loaded(warehouse: Warehouse) -> dict[Partition, Loaded]:
     with reading(warehouse) as connection:
         found = connection.execute(text("SELECT topic, part, topic_id, next_pos FROM sink_offsets"))
         return {(row.topic, row.part): Loaded(row.topic_id, row.next_pos) for row in found}
+
+
+def raw_rows(warehouse: Warehouse) -> dict[str, int]:
+    """How many raw events the warehouse holds, by topic."""
+    with reading(warehouse) as connection:
+        return {topic: connection.execute(text(f"SELECT COUNT(*) FROM raw_{topic}")).scalar_one() for topic in TOPICS}
 
 
 def begin(warehouse: Warehouse, starts: Mapping[Partition, Loaded]) -> None:

@@ -28,11 +28,7 @@ def reconcile(settings: Settings) -> Reconciliation:
 
 def test_users_whose_ids_look_alike_stay_apart(settings: Settings) -> None:
     """Case, accents, spaces, digits and NUL: eleven users everywhere, each with its own number of clicks."""
-    clicks = [
-        Event(user, START_MS + n, duration_ms=n)
-        for place, user in enumerate(USERS, 1)
-        for n in range(place)
-    ]
+    clicks = [Event(user, START_MS + n, duration_ms=n) for place, user in enumerate(USERS, 1) for n in range(place)]
     publish(settings, "clickstream", clicks)
     publish(settings, "searches", [Event(user, START_MS) for user in USERS])
     worker.run(settings, once=True)
@@ -58,7 +54,7 @@ BROKEN: list[tuple[str, str, bytes | None, bytes | None]] = [
     ("a null value", "empty", b"u1", None),
     ("a key that is not the user", "wrong_key", b"u2", b'{"user_id": "u1", "time_ms": 1}'),
     ("a lone surrogate", "malformed", b"u1", b'{"user_id": "\\ud800", "time_ms": 1}'),
-    ("nested without end", "malformed", b"u1", b'{"user_id": "u1", "time_ms": 1, "x": ' + b"[" * 9_999 + b"]" * 9_999 + b"}"),
+    ("nested without end", "malformed", b"u1", b'{"user_id": "u1", "x": ' + b"[" * 9_999 + b"]" * 9_999 + b"}"),
 ]
 
 
