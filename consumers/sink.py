@@ -22,7 +22,7 @@ import msgspec
 import structlog
 
 from segmenter import topics, warehouse
-from segmenter.errors import Fenced, TopicRecreated
+from segmenter.errors import Fenced, LogTruncated, TopicRecreated
 from segmenter.events import Event, Refusal, Rules, decode
 from segmenter.settings import Settings
 from segmenter.topics import Position, Reader, Record
@@ -30,6 +30,8 @@ from segmenter.warehouse import Loaded, Move, RawRow, Warehouse
 
 MAX_RECORDS = 10_000
 """The most records of one transaction."""
+
+_RESTORE = "Set SEGMENTER_WAREHOUSE_URL to an empty database."
 
 log = structlog.get_logger()
 
@@ -108,23 +110,23 @@ def _read_on(
 def stored_offsets(house: Warehouse, settings: Settings, ids: Mapping[str, str]) -> dict[Position, int]:
     """From where to read each partition; one never loaded before begins where the log does.
 
-    Raises `TopicRecreated` when the stored offsets belong to another topic of the same name.
+    Raises `TopicRecreated` when the stored offsets belong to another topic of the same name, `LogTruncated` when
+    the log ends before one of them.
     """
-    stored = warehouse.loaded(house)
-    first = topics.beginnings(settings, ids)
-    new = {
+    begin = {
         (_plain(settings, topic), part): Loaded(ids[topic], offset)
-        for (topic, part), offset in first.items()
-        if (_plain(settings, topic), part) not in stored
+        for (topic, part), offset in topics.beginnings(settings, ids).items()
     }
-    if new:
-        warehouse.begin(house, new)
-        stored = warehouse.loaded(house)
-    for topic, part in first:
-        known = stored[_plain(settings, topic), part].topic_id
+    warehouse.begin(house, begin)
+    stored = warehouse.loaded(house)
+    at = {}
+    for (topic, part), end in topics.ends(settings, ids).items():
+        known, at[topic, part] = stored[_plain(settings, topic), part]
         if known != ids[topic]:
-            raise TopicRecreated(topic, known, ids[topic], "Set SEGMENTER_WAREHOUSE_URL to an empty database.")
-    return {(topic, part): stored[_plain(settings, topic), part].next_pos for topic, part in first}
+            raise TopicRecreated(topic, known, ids[topic], _RESTORE)
+        if at[topic, part] > end:
+            raise LogTruncated(topic, part, at[topic, part], f"ends at {end}", _RESTORE)
+    return at
 
 
 def judge(

@@ -1,0 +1,153 @@
+"""The sink on a running log: every event once, whatever happens to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections import Counter
+
+import pytest
+from sqlalchemy import text
+
+from consumers import sink
+from segmenter import topics, warehouse
+from segmenter.errors import LogTruncated, RulesDiffer, TopicRecreated
+from segmenter.events import TOPICS, Event, encode, key_of
+from segmenter.settings import Settings
+from segmenter.warehouse.engine import reading, writing
+
+BROKEN = [b"[]", b"not JSON", b'{"user_id":7,"time_ms":1}', b""]
+
+
+def publish(settings: Settings, events: int = 60) -> None:
+    """Put events of some users, and broken records after them, in each topic."""
+    topics.ensure_topics(settings)
+    producer = topics.open_producer(settings)
+    for topic in TOPICS:
+        records = [Event(f"u{number % 7}", number, event_id=f"e{number}") for number in range(events)]
+        values = [(key_of(event.user_id), encode(event)) for event in records]
+        told = values + [(b"u1", value) for value in BROKEN]
+        topics.produce_all(producer, settings, settings.topic_prefix + topic, told)
+    producer.close()
+
+
+def held(settings: Settings) -> dict[str, int]:
+    """How many rows each raw table holds, and that no two are of one event."""
+    counts = {}
+    with warehouse.connect(settings.warehouse_url) as house, reading(house) as connection:
+        for topic in TOPICS:
+            query = f"SELECT COUNT(*), COUNT(DISTINCT event_id) FROM raw_{topic}"
+            rows, events = connection.execute(text(query)).one()
+            assert rows == events
+            counts[topic] = rows
+    return counts
+
+
+def change(settings: Settings, statement: str) -> None:
+    with warehouse.connect(settings.warehouse_url) as house, writing(house) as connection:
+        connection.execute(text(statement))
+
+
+def test_it_loads_events_counts_refusals_and_passes_over_them(settings: Settings) -> None:
+    publish(settings)
+    result = sink.run(settings, once=True)
+    assert result.loaded == held(settings) == dict.fromkeys(TOPICS, 60)
+    assert result.refused == {"malformed": 9, "invalid": 3}
+    with warehouse.connect(settings.warehouse_url) as house:
+        moved = {at: position.next_pos for at, position in warehouse.loaded(house).items()}
+    ends = topics.ends(settings, topics.event_topics(settings))
+    assert moved == {(topic.removeprefix(settings.topic_prefix), part): end for (topic, part), end in ends.items()}
+    assert sum(moved.values()) == 3 * (60 + len(BROKEN))
+
+
+def test_loading_again_loads_what_is_new(settings: Settings) -> None:
+    publish(settings)
+    sink.run(settings, once=True)
+    again = sink.run(settings, once=True)
+    assert (again.loaded, again.refused) == ({}, {})
+    topics_before = held(settings)
+    publish(settings, events=0)
+    assert sum(sink.run(settings, once=True).refused.values()) == 3 * len(BROKEN)
+    assert held(settings) == topics_before
+
+
+def test_a_crash_between_two_transactions_loses_and_repeats_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(settings)
+    monkeypatch.setattr(sink, "MAX_RECORDS", 25)
+    crashes = 0
+    while True:
+        try:
+            sink.run(settings, once=True, on_progress=_crash)
+            break
+        except _Crash:
+            crashes += 1
+    assert crashes >= 7
+    assert held(settings) == dict.fromkeys(TOPICS, 60)
+
+
+def test_two_sinks_at_once_load_each_event_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(settings)
+    monkeypatch.setattr(sink, "MAX_RECORDS", 25)
+    loaded: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
+
+    def load() -> None:
+        result = sink.run(settings, once=True)
+        loaded.update(result.loaded)
+        refused.update(result.refused)
+
+    threads = [threading.Thread(target=load) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert held(settings) == loaded == dict.fromkeys(TOPICS, 60)
+    assert sum(refused.values()) == 3 * len(BROKEN)
+
+
+def test_it_ends_when_told_to(settings: Settings) -> None:
+    publish(settings)
+    done = threading.Event()
+    remaining = 3 * (60 + len(BROKEN))
+
+    def progress(records: int) -> None:
+        nonlocal remaining
+        remaining -= records
+        if not remaining:
+            done.set()
+
+    assert sum(sink.run(settings, False, progress, done.is_set).loaded.values()) == 180
+
+
+def test_a_topic_of_the_same_name_is_not_taken_for_the_loaded_one(settings: Settings) -> None:
+    publish(settings)
+    sink.run(settings, once=True)
+    change(settings, "UPDATE sink_offsets SET topic_id = 'before' WHERE topic = 'views'")
+    with pytest.raises(TopicRecreated, match=r"views' was recreated.*SEGMENTER_WAREHOUSE_URL"):
+        sink.run(settings, once=True)
+
+
+def test_an_offset_beyond_the_log_is_an_error(settings: Settings) -> None:
+    publish(settings)
+    sink.run(settings, once=True)
+    change(settings, "UPDATE sink_offsets SET next_pos = 1000000 WHERE topic = 'views' AND part = 1")
+    with pytest.raises(LogTruncated, match=r"offset 1000000 of topic .*views' partition 1 .* the log ends at \d+\."):
+        sink.run(settings, once=True)
+
+
+def test_other_rules_are_refused_before_anything_is_loaded(settings: Settings) -> None:
+    publish(settings)
+    sink.run(settings, once=True)
+    other = dataclasses.replace(settings, duplicate_window=7)
+    with pytest.raises(RulesDiffer, match="duplicate_window is 100000 there and 7 here"):
+        sink.run(other, once=True)
+
+
+class _Crash(Exception):
+    pass
+
+
+def _crash(records: int) -> None:
+    raise _Crash
