@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from collections.abc import Sequence
 from multiprocessing.context import SpawnProcess
+
+import numpy as np
 
 from consumers.refit import population_of, refit, refit_is_due, step
 from consumers.shard import Store
+from segmenter.clusterer import Drift
 from segmenter.generation import Generation, digest
+from segmenter.kmeans import inertia
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.models import read_model
+from segmenter.store.rows import Row
 from segmenter.store.shards import read_shards
 
 
@@ -22,6 +28,8 @@ class Model:
         self._store = store
         self._child: SpawnProcess | None = None
         self._tried = 0
+        self._drift = Drift()
+        self._drifted = False
         self.generation: Generation | None = None
 
     def refresh(self) -> bool:
@@ -30,13 +38,22 @@ class Model:
         before, self.generation = self.generation, current
         return (before and digest(before)) != (current and digest(current))
 
+    def watch(self, rows: Sequence[Row]) -> None:
+        """Take note of how well the present centres fit users who have just been active."""
+        if self.generation is not None and rows:
+            found = self.generation
+            vectors = np.array([row.vector for row in rows], dtype=np.int64)
+            distance = inertia(vectors, found.centres, found.scale, found.fill) / len(rows)
+            self._drifted |= self._drift.update(distance)
+
     def advance(self) -> None:
         """Look for the next generation: start a refit that is due, or take a step that is worth it."""
         if self._child and self._child.is_alive():
             return
         shards = read_shards(self._store.client, self._store.settings)
-        if refit_is_due(shards, self.generation, self._tried):
+        if self._drifted or refit_is_due(shards, self.generation, self._tried):
             self._tried = population_of(shards)
+            self._drift, self._drifted = Drift(), False
             self._child = multiprocessing.get_context("spawn").Process(
                 target=_refit, args=(self._store.settings,), daemon=True
             )

@@ -6,7 +6,7 @@ takes it again. `Fenced` and `Unreachable` pass through here for that reason.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from segmenter.errors import RolledBack, Stolen, TopicRecreated
 from segmenter.generation import Generation, digest
 from segmenter.settings import Settings
 from segmenter.store.connection import Redis
-from segmenter.store.rows import read_rows
+from segmenter.store.rows import Row, read_rows
 from segmenter.store.shards import Batch, ShardState, commit, members, open_shard
 
 log = structlog.get_logger()
@@ -80,14 +80,14 @@ def take(
     return shard
 
 
-def fold(store: Store, shard: OwnedShard, piece: Piece, generation: Generation | None) -> int:
-    """Apply a piece to the shard's rows, and return how many users it changed."""
+def fold(store: Store, shard: OwnedShard, piece: Piece, generation: Generation | None) -> Sequence[Row]:
+    """Apply a piece to the shard's rows, and return those that it changed."""
     users = list(piece.users)
     rows = dict(zip(users, read_rows(store.client, store.settings, users), strict=True))
     batch = judging.apply(piece, rows, shard.state, generation)
     _write(store, shard, batch, generation)
     shard.offsets = piece.offsets
-    return len(batch.rows)
+    return batch.rows
 
 
 def needs_sweep(shard: OwnedShard, generation: Generation | None) -> bool:

@@ -19,7 +19,7 @@ shard 0, looks for the next generation.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -33,6 +33,7 @@ from segmenter.errors import RolledBack, Stolen, Unreachable
 from segmenter.events import TOPICS, Refusal
 from segmenter.settings import Settings
 from segmenter.store.connection import claim, connect
+from segmenter.store.rows import Row
 from segmenter.store.shards import beat
 from segmenter.topics import Position, Record, dead_letter_topic, ends, ensure_topics, open_producer, produce_all
 
@@ -114,7 +115,9 @@ class Worker:
         for piece in cut(records, shard.offsets, prefix, shard.seen, rules, self._settings.commit_rows):
             if piece.refused:
                 self._tell(piece.refused)
-            self._rows += self._fold(shard, piece)
+            rows = self._fold(shard, piece)
+            self._model.watch(rows)
+            self._rows += len(rows)
             self._refused += len(piece.refused)
         self._records += len(records)
         self._ended = time.monotonic()
@@ -130,7 +133,7 @@ class Worker:
         told = [(dead_letters.key_of(letter), dead_letters.encode(letter)) for letter in letters]
         produce_all(self._producer, self._settings, dead_letter_topic(self._settings), told)
 
-    def _fold(self, shard: OwnedShard, piece: Piece) -> int:
+    def _fold(self, shard: OwnedShard, piece: Piece) -> Sequence[Row]:
         while True:
             try:
                 return fold(self._store, shard, piece, self._model.generation)
