@@ -1,0 +1,148 @@
+"""The worker among others: generations, restarts, takeovers and an orderly end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from consumers import worker
+from consumers.recount import recount
+from producers.generate import generate
+from producers.publish import publish
+from segmenter.client import SegmentClient
+from segmenter.settings import Settings
+from segmenter.store.connection import connect
+from segmenter.store.models import publish as publish_model
+from segmenter.store.models import read_model
+from segmenter.store.shards import open_shard, read_shards
+from segmenter.vectors import SCALE_BITS
+from tests.loop.helpers import rows
+
+USERS = 400
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, f"waited 60 s until {what}"
+        threading.Event().wait(0.02)
+
+
+def folded(settings: Settings) -> int:
+    client = connect(settings)
+    found = sum(state.counts.folded for state in read_shards(client, settings).values())
+    client.close()
+    return found
+
+
+def test_everyone_is_judged_by_the_generation_their_row_names(settings: Settings) -> None:
+    """After a run all rows name the current generation, and census and audiences are what the rows say."""
+    publish(settings, generate(4_000, USERS, seed=1))
+    worker.run(settings, once=True)
+    client = connect(settings)
+    model = read_model(client, settings)
+    assert model is not None and model.slugs == settings.segments
+    assert {row.generation for row in rows(settings).values()} == {model.number}
+    for shard, state in read_shards(client, settings).items():
+        assert recount(client, settings, shard, state) == (state.census, [])
+    sizes = {slug: sum(s.census[slug].users for s in read_shards(client, settings).values()) for slug in model.slugs}
+    assert sum(sizes.values()) == len(rows(settings)) and min(sizes.values()) > 0
+    client.close()
+
+
+def test_a_new_generation_reaches_everyone(settings: Settings) -> None:
+    """Published from outside, it is swept through all rows; who moved is told with the cause `model`."""
+    publish(settings, generate(2_000, USERS, seed=1))
+    worker.run(settings, once=True)
+    client = connect(settings)
+    model = read_model(client, settings)
+    assert model is not None
+    turned = type(model)(
+        **{name: getattr(model, name) for name in model.__struct_fields__}
+        | {"number": model.number + 1, "centres": model.centres[::-1]}
+    )
+    assert publish_model(client, settings, turned, model)
+    before = rows(settings)
+    worker.run(settings, once=True, may_refit=False)
+    after = rows(settings)
+    assert {row.generation for row in after.values()} == {turned.number}
+    moved = {user for user in after if after[user].segment != before[user].segment}
+    told = {
+        entry[b"user"]
+        for shard in range(settings.partitions)
+        for _, entry in client.xrange(f"{settings.key_prefix}:feed:{shard}")
+        if entry[b"cause"] == b"model" and entry[b"generation"] == str(turned.number).encode()
+    }
+    assert moved == told and moved
+    assert all(after[user].profile == before[user].profile for user in after)
+    client.close()
+
+
+def test_the_population_decides_scale_and_fill(settings: Settings) -> None:
+    """The published fill is the mean of log1p over those who have the feature, the clicks' over everyone."""
+    publish(settings, generate(2_000, USERS, seed=1))
+    worker.run(settings, once=True)
+    client = connect(settings)
+    model = read_model(client, settings)
+    client.close()
+    vectors = [row.vector for row in rows(settings).values()]
+    assert model is not None
+    assert model.fill[0] == pytest.approx(sum(vector[0] for vector in vectors) / len(vectors), abs=1)
+    timed = [vector[3] for vector in vectors if vector[3] >= 0]
+    assert len(timed) < len(vectors)
+    assert model.fill[3] / 2**SCALE_BITS == pytest.approx(sum(timed) / len(timed) / 2**SCALE_BITS, abs=1e-6)
+
+
+def test_workers_share_the_shards(settings: Settings) -> None:
+    """A second worker joins while the first is at work, then one leaves; every event counts once."""
+    first, second = threading.Event(), threading.Event()
+    with ThreadPoolExecutor() as pool:
+        futures = [pool.submit(worker.run, settings, False, False, lambda n: None, first.is_set)]
+        publish(settings, generate(3_000, USERS, seed=1))
+        until(lambda: folded(settings) > 0, "the first worker folds")
+        futures.append(pool.submit(worker.run, settings, False, False, lambda n: None, second.is_set))
+        publish(settings, generate(3_000, USERS, seed=2))
+        until(lambda: folded(settings) == 6_000, "all is folded")
+        first.set()
+        publish(settings, generate(3_000, USERS, seed=3))
+        until(lambda: folded(settings) == 9_000, "the one that stays folds the rest")
+        second.set()
+        results = [future.result() for future in futures]
+    assert sum(sum(row.profile[index] for index in (0, 3, 4)) for row in rows(settings).values()) == 9_000
+    assert all(result.records > 0 for result in results)
+
+
+def test_a_worker_that_lost_its_shard_takes_it_back(settings: Settings) -> None:
+    """Fenced by another owner, it joins its group again and goes on; nothing counts twice."""
+    stop = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        future = pool.submit(worker.run, settings, False, False, lambda n: None, stop.is_set)
+        publish(settings, generate(1_000, USERS, seed=1))
+        until(lambda: folded(settings) == 1_000, "all is folded")
+        client = connect(settings)
+        open_shard(client, settings, 0)
+        client.close()
+        publish(settings, generate(1_000, USERS, seed=2))
+        until(lambda: folded(settings) == 2_000, "the rest is folded")
+        stop.set()
+        future.result()
+    assert sum(sum(row.profile[index] for index in (0, 3, 4)) for row in rows(settings).values()) == 2_000
+
+
+def test_sigterm_ends_in_order(settings: Settings, environment: dict[str, str]) -> None:
+    """The process ends with 0, and what it had folded is complete and fresh until then."""
+    publish(settings, generate(1_000, USERS, seed=1))
+    process = subprocess.Popen([sys.executable, "-m", "segmenter", "worker"], env=environment, stderr=subprocess.PIPE)
+    with SegmentClient(settings.redis_url, key_prefix=settings.key_prefix) as client:
+        until(lambda: not client.lookup("u1").stale, "lookups are fresh")
+    process.terminate()
+    assert process.communicate(timeout=30)[1] is not None
+    assert process.returncode == 0
+    assert folded(settings) == 1_000

@@ -1,0 +1,144 @@
+"""The commit script: who may write, what a batch leaves behind, and what a failure half-way does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from consumers.recount import recount
+from consumers.shard import Store, take
+from segmenter import census
+from segmenter.errors import TopicRecreated, Unreachable
+from segmenter.generation import Generation, Segment, digest
+from segmenter.settings import Settings
+from segmenter.store.connection import connect
+from segmenter.store.keys import Keys
+from segmenter.store.models import publish
+from segmenter.store.rows import Row, read_rows, scan_rows
+from segmenter.store.shards import Batch, Change, ShardState, beat, commit, members, open_shard, read_shards
+
+SHARD = 1
+
+
+@pytest.fixture
+def client(settings: Settings) -> Any:
+    opened = connect(settings)
+    yield opened
+    opened.close()
+
+
+def row(user: bytes, clicks: int, segment: str = "unassigned", generation: int = 0) -> Row:
+    vector = (clicks, 0, -1, -1)
+    return Row(user, segment, generation, (clicks, 0, 0, 0, 0, 0, 0, 1, 2), {"clickstream": clicks}, vector)
+
+
+def batch_of(state: ShardState, *rows: Row) -> Batch:
+    """A batch that brings new users, and moves the offset on by their number."""
+    counted = dict(state.census)
+    for each in rows:
+        one = census.Tally(1, (1, 1, 0, 0), (each.vector[0], 0, 0, 0), (each.vector[0] ** 2, 0, 0, 0))
+        counted[each.segment] = counted[each.segment] + one if each.segment in counted else one
+    offsets = {"clickstream": (state.offsets or {}).get("clickstream", 0) + len(rows)}
+    changes = [Change(each.user, None, each.segment, "behaviour") for each in rows]
+    return Batch(rows, changes, state._replace(census=counted, offsets=offsets))
+
+
+def generation(number: int) -> Generation:
+    point = (0.0, 0.0, 0.0, 0.0)
+    return Generation(
+        number=number, cause="bootstrap", features=(), centres=(point,), segments=(Segment(0, "low", "Low"),),
+        scale=(1.0, 1.0, 1.0, 1.0), fill=point, population=1, fitted_population=1, created_ms=0,
+    )  # fmt: skip
+
+
+def test_a_batch_is_written_whole(client: Redis, settings: Settings) -> None:
+    """Rows, audience, feed, census and offsets are there together, and as they were given."""
+    state = open_shard(client, settings, SHARD)
+    answer, after = commit(client, settings, SHARD, state, batch_of(state, row(b"a", 1), row(b"b\0b", 2)), "")
+    assert answer == "ok"
+    assert read_rows(client, settings, [b"a", b"b\0b", b"c"]) == [row(b"a", 1), row(b"b\0b", 2), None]
+    assert sorted(members(client, settings, SHARD, "unassigned")) == [b"a", b"b\0b"]
+    assert read_shards(client, settings)[SHARD] == after
+    assert after.offsets == {"clickstream": 2} and after.feed == 2
+    entries = [fields for _, fields in client.xrange(Keys(settings.key_prefix).feed(SHARD))]
+    assert [(entry[b"n"], entry[b"user"], entry[b"to"]) for entry in entries] == [
+        (b"1", b"a", b"unassigned"),
+        (b"2", b"b\0b", b"unassigned"),
+    ]
+
+
+def test_a_repeated_call_writes_nothing_twice(client: Redis, settings: Settings) -> None:
+    """A client that times out and calls again is told that it was done."""
+    state = open_shard(client, settings, SHARD)
+    batch = batch_of(state, row(b"a", 1))
+    first, second = (commit(client, settings, SHARD, state, batch, "") for _ in range(2))
+    assert (first[0], second[0]) == ("ok", "done")
+    assert first[1] == second[1] == read_shards(client, settings)[SHARD]
+    assert client.xlen(Keys(settings.key_prefix).feed(SHARD)) == 1
+
+
+def test_an_earlier_owner_is_refused(client: Redis, settings: Settings) -> None:
+    """Whoever opened the shard before can write nothing, not even a beat."""
+    early = open_shard(client, settings, SHARD)
+    late = open_shard(client, settings, SHARD)
+    assert commit(client, settings, SHARD, early, batch_of(early, row(b"a", 1)), "")[0] == "stolen"
+    assert beat(client, settings, {SHARD: (early, 0)}) == {SHARD: "stolen"}
+    assert read_rows(client, settings, [b"a"]) == [None]
+    assert beat(client, settings, {SHARD: (late, 0)}) == {SHARD: "ok"}
+
+
+@pytest.mark.parametrize("field, value", [("version", "1"), ("offsets", '{"clickstream":7}')])
+def test_a_store_gone_back_in_time_is_noticed(client: Redis, settings: Settings, field: str, value: str) -> None:
+    """The owner's next write and its next beat both see that confirmed writes are gone."""
+    state = open_shard(client, settings, SHARD)
+    _, state = commit(client, settings, SHARD, state, batch_of(state, row(b"a", 1)), "")
+    client.hset(Keys(settings.key_prefix).shard(SHARD), field, value)
+    assert commit(client, settings, SHARD, state, batch_of(state, row(b"b", 1)), "")[0] == "rolled back"
+    assert beat(client, settings, {SHARD: (state, None)})[SHARD] == ("rolled back" if field == "version" else "ok")
+
+
+def test_a_judgement_by_an_old_generation_is_refused(client: Redis, settings: Settings) -> None:
+    """Who judged by what is no longer current must judge again."""
+    state = open_shard(client, settings, SHARD)
+    assert publish(client, settings, generation(1), None)
+    assert commit(client, settings, SHARD, state, batch_of(state, row(b"a", 1)), "")[0] == "superseded"
+    assert commit(client, settings, SHARD, state, batch_of(state, row(b"a", 1)), digest(generation(1)))[0] == "ok"
+
+
+def test_only_one_of_two_generations_follows(client: Redis, settings: Settings) -> None:
+    """Publishing compares and sets: the second to follow the same one is refused, a repeat of the first is not."""
+    first = generation(1)
+    assert publish(client, settings, first, None)
+    second, other = generation(2), generation(3)
+    assert publish(client, settings, second, first)
+    assert publish(client, settings, second, first)
+    assert not publish(client, settings, other, first)
+
+
+def test_a_commit_that_fails_half_way_is_recounted(client: Redis, settings: Settings) -> None:
+    """A key of the wrong type stops the script in the middle; opening the shard makes census and audiences fit again."""
+    store = Store(client, settings)
+    state = open_shard(client, settings, SHARD)
+    _, state = commit(client, settings, SHARD, state, batch_of(state, row(b"u5", 1)), "")
+    key = Keys(settings.key_prefix).user(b"u11")
+    client.set(key, "not a hash")
+    with pytest.raises(Unreachable, match="WRONGTYPE"):
+        commit(client, settings, SHARD, state, batch_of(state, row(b"u15", 3), row(b"u11", 4)), "")
+    assert read_shards(client, settings)[SHARD].dirty
+    client.delete(key)
+    owned = take(store, SHARD, {}, {"clickstream": 0}, None)
+    assert not owned.state.dirty and owned.offsets == {"clickstream": 1}
+    written = [each.user for rows in scan_rows(client, settings) for each in rows]
+    assert sorted(members(client, settings, SHARD, "unassigned")) == sorted(written)
+    assert owned.state.census["unassigned"].users == len(written)
+    assert recount(client, settings, SHARD, owned.state) == (owned.state.census, [])
+
+
+def test_offsets_of_another_topic_are_refused(client: Redis, settings: Settings) -> None:
+    """A topic of the same name that was made anew has other offsets."""
+    store = Store(client, settings)
+    take(store, SHARD, {"clickstream": "id-1"}, {"clickstream": 0}, None)
+    with pytest.raises(TopicRecreated, match="'clickstream' was recreated"):
+        take(store, SHARD, {"clickstream": "id-2"}, {"clickstream": 0}, None)
