@@ -24,6 +24,9 @@ UserRow = tuple[Any, ...]
 """One user of a snapshot, in the order of `USER_COLUMNS`."""
 
 
+_ONE_AT_A_TIME = ("snapshots", "whoever writes one locks this row")
+
+
 class Snapshot(NamedTuple):
     """One snapshot: when it was taken, under which generation (0: none yet), and of how many users."""
 
@@ -63,6 +66,7 @@ def write_snapshot(
     ``body`` is the generation as JSON, None before the first.
     """
     with writing(warehouse) as connection:
+        insert(connection, "meta", ("name", "value"), [_ONE_AT_A_TIME], unless_there=True)
         latest = connection.execute(text("SELECT COALESCE(MAX(snapshot_id), 0) FROM snapshots")).scalar_one()
         number = int(latest) + 1
         insert(connection, "snapshots", Snapshot._fields, [(number, taken_ms, generation, 0)])

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from segmenter import warehouse
 from segmenter.errors import Fenced, RulesDiffer, Unreachable
 from segmenter.warehouse import Loaded, Move, RawRow, Warehouse
-from segmenter.warehouse.engine import reading
+from segmenter.warehouse.engine import insert, reading, writing
 
 RULES = {"partitions": 4, "duplicate_window": 100}
 
@@ -126,6 +126,24 @@ def test_the_first_rules_are_kept_and_others_refused(house: Warehouse) -> None:
     ):
         warehouse.hold_rules(house, {"partitions": 6, "duplicate_window": 7})
     warehouse.hold_rules(house, RULES)
+
+
+def test_writers_that_read_first_do_not_refuse_each_other(house: Warehouse) -> None:
+    start = threading.Barrier(4)
+
+    def write(writer: int) -> None:
+        start.wait()
+        for turn in range(10):
+            with writing(house) as connection:
+                connection.execute(text("SELECT COUNT(*) FROM meta")).scalar_one()
+                insert(connection, "meta", ("name", "value"), [(f"{writer}:{turn}", "")])
+
+    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert count(house, "meta") == 40
 
 
 def test_an_unreachable_server_is_one_line_without_the_password() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -221,3 +222,22 @@ def test_a_snapshot_that_fails_leaves_nothing(house: Warehouse) -> None:
     with warehouse.engine.reading(house) as connection:
         for table in ("snapshots", "snapshot_cuts", "snapshot_users", "generations"):
             assert connection.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one() == 0
+
+
+def test_snapshots_written_at_once_get_a_number_each(house: Warehouse) -> None:
+    log = random_log(6)
+    rows = stream_of(log, ends(log))
+    taken = []
+    start = threading.Barrier(4)
+
+    def write() -> None:
+        start.wait()
+        taken.append(snapshot(house, ends(log), rows))
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(one.snapshot_id for one in taken) == [1, 2, 3, 4]
+    assert {one.users for one in taken} == {12}

@@ -48,11 +48,11 @@ def test_a_user_counts_up_to_the_own_cut_or_else_the_shards(house: Warehouse, se
 def test_snapshots_do_not_mix(house: Warehouse) -> None:
     log = random_log(7)
     load(house, log)
-    early = snapshot(house, dict.fromkeys(log, 5), [])
-    late = snapshot(house, ends(log), [])
-    for taken, cut in ((early, 5), (late, 10**9)):
-        expected = summed(log, lambda user, topic, part, cut=cut: cut)  # type: ignore[misc]
-        assert warehouse.batch_rows(house, taken.snapshot_id, WINDOW) == expected
+    taken = {cut: snapshot(house, dict.fromkeys(log, 0), [user_row(b"u4", (0,) * 9, (cut,) * 3)]) for cut in (5, 50)}
+    for cut, one in taken.items():
+        expected = summed(log, lambda user, topic, part, cut=cut: cut if user == b"u4" else 0)  # type: ignore[misc]
+        assert list(expected) == [b"u4"]
+        assert warehouse.batch_rows(house, one.snapshot_id, WINDOW) == expected
 
 
 def test_a_repeat_is_measured_from_the_one_before_counted_or_not(house: Warehouse) -> None:
