@@ -1,0 +1,110 @@
+"""docs/events.md and docs/event.schema.json: the one struct, the topics, the verdicts and the dead letters."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from generator.source import GENERATED, code, meanings, summary, table
+from segmenter import dead_letters, events
+from segmenter.events import DEAD_LETTERS, REASONS, TOPICS, Event, Refusal
+
+EXAMPLE = Event("u42", 1_767_603_600_000, event_id="e-1", device="mobile", duration_ms=41_500, item_id="article-7")
+REFUSED = dead_letters.describe("views", 2, 1_017, 1_767_603_600_000, b"u42", b"[]", Refusal("malformed", "a list"))
+
+
+def schema() -> str:
+    """The JSON Schema of an event."""
+    hints = get_type_hints(Event, include_extras=True)
+    # The struct keeps `properties` as raw bytes, empty when absent: no schema can show that.
+    hints["properties"] = Annotated[
+        dict[str, Any] | None, Meta(description=hints["properties"].__metadata__[0].description)
+    ]
+    required = [field.name for field in msgspec.structs.fields(Event) if field.required]
+    alike = [(name, hint) if name in required else (name, hint, None) for name, hint in hints.items()]
+    found = msgspec.json.schema(msgspec.defstruct("Event", alike))["$defs"]["Event"]
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "description": summary(Event)}
+    return json.dumps(head | found, indent=2) + "\n"
+
+
+def page() -> str:
+    """Fields, topics, verdicts, dead letters."""
+    found = json.loads(schema())
+    fields = [_row(name, field, name in found["required"]) for name, field in found["properties"].items()]
+    letters = meanings(dead_letters.DeadLetter, LETTER)
+    return f"""{GENERATED}
+# Events
+
+An event is one click, search or view of one user at one time, published as JSON (UTF-8). The record's key is the bytes
+of `user_id`, its partition the one that Kafka's default partitioner (murmur2) gives to that key. Absent fields are left
+out or null; unknown fields are ignored. As JSON Schema: [event.schema.json](event.schema.json).
+
+```json
+{events.encode(EXAMPLE).decode()}
+```
+
+## Fields
+
+{table(("field", "type", "bounds", "meaning"), fields)}
+A `user_id` has at most {events.MAX_USER_BYTES} bytes in UTF-8, and is kept and compared byte for byte: `Bob`, `bob` and
+`"bob "` are three users, `007` and `7` are two. `properties` has at most {events.MAX_PROPERTIES_BYTES:,} bytes as it is
+written. A whole record has at most {events.Rules(1).max_event_bytes:,} bytes.
+
+## Topics
+
+The kind of an event is that of its topic. `SEGMENTER_TOPIC_PREFIX` comes before each name; all have the same number of
+partitions.
+
+{table(("topic", "kind"), [(code(topic), kind) for topic, kind in TOPICS.items()])}
+## What counts
+
+A repeat does not count: an event with an `event_id` that the same user had at most `duplicate_window` offsets before,
+in the same topic and partition. An event without an `event_id` is never a repeat.
+
+A record is no event for one of these reasons. The verdict depends on the record and the rules alone, never on a clock
+or on who asks.
+
+{table(("reason", "meaning"), [(code(reason), meaning) for reason, meaning in REASONS.items()])}
+## Dead letters
+
+What is no event goes to the topic `{DEAD_LETTERS}`, as JSON, under the key `topic:partition:offset` of the refused
+record. After a crash one may be there twice: readers drop repeats of the key, as `segmenter dead-letters` does.
+
+{table(("field", "meaning"), [(code(name), meaning) for name, meaning in letters.items()])}
+```json
+{dead_letters.encode(REFUSED).decode()}
+```
+"""
+
+
+LETTER = {
+    "topic": "The record's topic.",
+    "partition": "Its partition.",
+    "offset": "Its offset.",
+    "reason": "One of the reasons above.",
+    "detail": "What was found and what is allowed, for people.",
+    "timestamp_ms": "The record's timestamp, in milliseconds since 1970-01-01 UTC.",
+}
+"""The fields of a dead letter whose names say enough in the code."""
+
+
+def _row(name: str, field: dict[str, Any], required: bool) -> tuple[str, ...]:
+    kinds = {each["type"]: each for each in field.get("anyOf", [field])}
+    kinds.pop("null", None)
+    ((kind, bounds),) = kinds.items()
+    return code(name), kind + (", required" if required else ""), _bounds(bounds), _meaning(field, bounds)
+
+
+def _bounds(of: dict[str, Any]) -> str:
+    if "maximum" in of:
+        return f"{of['minimum']:,} to {of['maximum']:,}"
+    if "maxLength" in of:
+        return f"{of.get('minLength', 0):,} to {of['maxLength']:,} characters"
+    return ""
+
+
+def _meaning(*places: dict[str, Any]) -> str:
+    return next(str(place["description"]) for place in places if "description" in place)

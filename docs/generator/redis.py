@@ -1,0 +1,141 @@
+"""docs/redis.md: each key, its type and fields."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+
+import numpy as np
+
+from generator.source import GENERATED, code, meanings, one_line, summary, table
+from segmenter.features import FEATURES, Feature
+from segmenter.generation import Generation
+from segmenter.profiles import FIELDS as PROFILE
+from segmenter.store import rows
+from segmenter.store.keys import Keys
+from segmenter.store.rows import Row
+from segmenter.store.shards import FEED_LENGTH, Counts, ShardState
+from segmenter.vectors import vectors
+
+ARGUMENTS = {"user": b"u42", "shard": 3, "segment": "highly_engaged"}
+AGGREGATES = (11, 9, 28_170, 5, 0, 0, 0, 1_767_603_600_000, 1_767_690_000_000)
+VECTOR = vectors({name: np.array([value]) for name, value in zip(PROFILE, AGGREGATES, strict=True)})[0].tolist()
+OFFSETS = {"clickstream": 8_412, "searches": 977}
+EXAMPLE = Row(b"u42", "highly_engaged", 3, AGGREGATES, OFFSETS, tuple(VECTOR))
+
+PROFILES = {
+    "clicks": "clicks that count",
+    "clicks_timed": "of those, the ones with a duration",
+    "click_ms": "the sum of their durations, in milliseconds",
+    "searches": "searches that count",
+    "views": "views that count",
+    "views_timed": "of those, the ones with a duration",
+    "view_ms": "the sum of their durations, in milliseconds",
+    "first_ms": "the time of the earliest event, in milliseconds since 1970-01-01 UTC",
+    "last_ms": "the time of the latest event, likewise",
+}
+ROW = {"profile": "The running aggregates, as JSON; see below."}
+SHARD = {
+    "census": "What the vectors of each segment's users add up to: users, and of each feature how many have it, "
+    "the sum and the sum of squares.",
+    "counts": "How many records ended as what, since the beginning: "
+    + ", ".join(Counts.__struct_fields__)
+    + " (by reason).",
+}
+MODEL = {
+    "cause": "bootstrap (the first), step (an exact Lloyd step) or refit (afresh).",
+    "features": "The names of the features, in the order of a vector.",
+    "centres": "One point a segment, in a vector's units.",
+    "scale": "By what each feature is divided before distances are taken.",
+    "created_ms": "When it was published, in milliseconds since 1970-01-01 UTC.",
+}
+FEED = {
+    "n": "the shard's running number of changes; a jump means that the feed was cut off in between",
+    "user": "who moved",
+    "from": "the segment before; empty for a new user",
+    "to": "the segment after",
+    "cause": "`behaviour` (the user's events) or `model` (a new generation)",
+    "generation": "the generation that judged so",
+    "cut": "the row's offsets, as JSON by topic; a user's newest entry is the one with the greatest sum and generation",
+}
+
+
+def page() -> str:
+    """Keys, then the fields of each hash and of the feed's entries."""
+    user = keys()["user"]
+    return f"""{GENERATED}
+# Redis
+
+What the live store holds, under `SEGMENTER_KEY_PREFIX` (`seg` by default). Read it with any client; leave
+writing to the workers. No key expires, and a Redis that evicts is refused.
+
+```console
+$ redis-cli HGET {user} segment
+"{EXAMPLE.segment}"
+```
+
+## Keys
+
+{table(("key, for example", "type", "holds"), map(_key, keys()))}
+## A user: `{user}`
+
+{table(("field", "for example", "meaning"), _row())}
+`segment` is `unassigned` before the first generation.
+
+### The profile
+
+{table(("name", "meaning"), [(code(name), PROFILES[name]) for name in PROFILE])}
+From these come the features, and from the features the vector: `round(log1p(feature) * 2^20)` of each, in this order,
+between commas; nothing in the place of a missing one.
+
+{table(("feature", "is", "unit"), map(_feature, FEATURES))}
+## A shard: `{keys()["shard"]}`
+
+{_fields(ShardState, SHARD)}
+## The model: `{keys()["model"]}`
+
+`current` names the field that holds the generation in force; older ones stay a while under their numbers. `names` tells
+the readable name of each slug. A generation is JSON:
+
+{_fields(Generation, MODEL)}
+## The change feed: `{keys()["feed"]}`
+
+One entry a change of segment, written with the change itself; about the newest {FEED_LENGTH:,} are kept.
+
+{table(("field", "meaning"), [(code(name), meaning) for name, meaning in FEED.items()])}"""
+
+
+def keys() -> dict[str, str]:
+    """An example of each key, by the name of the method that builds it."""
+    found = {}
+    for name in _documented():
+        build = getattr(Keys("seg"), name)
+        key = build(*[ARGUMENTS[parameter] for parameter in inspect.signature(build).parameters])
+        found[name] = key.decode() if isinstance(key, bytes) else key
+    return found
+
+
+def _documented() -> Mapping[str, str]:
+    """The docstrings of the methods that build a whole key: those that begin with its type."""
+    methods = {name: summary(method) for name, method in vars(Keys).items() if inspect.isfunction(method)}
+    return {name: doc for name, doc in methods.items() if doc.startswith(("Hash: ", "Set: ", "Stream: "))}
+
+
+def _key(name: str) -> tuple[str, ...]:
+    kind, _, holds = _documented()[name].partition(": ")
+    return code(keys()[name]), kind.lower(), holds
+
+
+def _row() -> list[tuple[str, ...]]:
+    meaning = meanings(Row, ROW | {"user": ""})
+    values = [value.decode() if isinstance(value, bytes) else value for value in rows.encode(EXAMPLE)]
+    return [(code(name), code(value), meaning[name]) for name, value in zip(rows.FIELDS, values, strict=True)]
+
+
+def _feature(feature: Feature) -> tuple[str, ...]:
+    ratio = f"{feature.numerator} / {feature.denominator}" if feature.denominator else feature.numerator
+    return code(feature.name), code(ratio), feature.unit
+
+
+def _fields(cls: type, also: Mapping[str, str]) -> str:
+    return table(("field", "meaning"), [(code(name), one_line(text)) for name, text in meanings(cls, also).items()])
