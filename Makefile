@@ -36,11 +36,11 @@ wheel: install ## build the wheel into dist/
 real-up: ## start Kafka 4, Redis and MariaDB of this machine (java, mvn, redis-server, mariadbd) in .real/
 	@.ci/real-parts up $(REAL)
 
-real-down: ## stop them
+real-down: ## stop these
 	@.ci/real-parts down $(REAL)
 
-test-real: install real-up ## every test, on the embedded and on the real parts, then stop them
-	@. $(REAL)/env && SEGMENTER_TEST_REAL=1 $(RUN) pytest $(ARGS); status=$$?; .ci/real-parts down $(REAL); exit $$status
+test-real: install ## start these, run every test on them too, stop them
+	@SEGMENTER_TEST_REAL=1 .ci/real-parts run $(REAL) $(RUN) pytest $(ARGS)
 
 clean: ## remove .venv and what the tools left
 	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
