@@ -83,7 +83,7 @@ class OnlineKMeans(base.Clusterer):
         self._learnt = 0
         self._refit_at = n_clusters
 
-    def learn_one(self, x: Mapping[Hashable, Any]) -> None:
+    def learn_one(self, x: Mapping[Any, Any]) -> None:
         """Learn a point."""
         self._widen(x)
         self._learn(self._vector(x))
@@ -93,7 +93,7 @@ class OnlineKMeans(base.Clusterer):
         self._widen(X.columns)
         self._learn(self._vectors(X))
 
-    def forget_one(self, x: Mapping[Hashable, Any]) -> None:
+    def forget_one(self, x: Mapping[Any, Any]) -> None:
         """Give back a point as it was learnt. One that the window has dropped is forgotten already."""
         if not set(x) <= set(self.features):
             return
@@ -103,7 +103,7 @@ class OnlineKMeans(base.Clusterer):
             self._points.remove(point)
             self._move(vector, vector[:0])
 
-    def predict_one(self, x: Mapping[Hashable, Any]) -> int:
+    def predict_one(self, x: Mapping[Any, Any]) -> int:
         """The id of a point's cluster, 0 before there is a model. Nothing changes by asking."""
         return self._ids(self._vector(x))[0]
 
@@ -164,7 +164,7 @@ class OnlineKMeans(base.Clusterer):
             self.generation = _widened(self.generation, old, self.features)
         self._recount()
 
-    def _vector(self, x: Mapping[Hashable, Any]) -> Matrix:
+    def _vector(self, x: Mapping[Any, Any]) -> Matrix:
         values = [x.get(name) for name in self.features]
         return _fixed(np.array([[np.nan if value is None else float(value) for value in values]]))
 

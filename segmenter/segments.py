@@ -95,10 +95,10 @@ def refitted(
     first generation, if it brings the number of segments nearer to that of the names, or if it saves the share
     ``margin`` of the sample's inertia about the present centres, by the scale and fill of the census.
     """
+    if not len(sample):
+        return None
     users, fill, scale = population(census)
     found = fit(sample, len(names), seed, STARTS, scale, fill)
-    if not found.centres:
-        return None
     gain = 0.0
     if generation is None:
         matched = initial(found.centres, scale, names)

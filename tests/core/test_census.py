@@ -80,6 +80,13 @@ def test_shards_add_up(one: list[Judged], other: list[Judged]) -> None:
     assert merged([slow(one), slow(other)]) == slow(one + other)
 
 
+@pytest.mark.parametrize("labels", [["low"], ["low"] * 3])
+def test_every_vector_needs_its_segment(labels: list[str]) -> None:
+    """A user without one would silently be missing from the census."""
+    with pytest.raises(ValueError, match="argument 2"):
+        tally(np.zeros((2, 1), dtype=np.int64), labels)
+
+
 @pytest.mark.parametrize("value", [2**26, 2**31, 3_037_000_499])
 def test_squares_beyond_64_bits_are_exact(value: int) -> None:
     rows = 10_000

@@ -45,6 +45,10 @@ def test_a_finite_number_never_reads_as_missing_and_keeps_its_sign(values: list[
     assert all(have * value >= 0 for have, value in zip(made.tolist(), np.sign(values).tolist(), strict=True))
 
 
+def test_the_number_next_below_zero_is_not_missing() -> None:
+    assert fixed(np.array([-(2.0**-SCALE_BITS), -(2.0 ** (1 - SCALE_BITS))])).tolist() == [0, -2]
+
+
 @pytest.mark.parametrize("vector", [(0,), (MISSING,), (MISSING, MISSING), (0, MISSING, 7), (-5, 2**40)])
 def test_a_vector_survives_its_text(vector: tuple[int, ...]) -> None:
     assert decode(encode(vector)) == vector
