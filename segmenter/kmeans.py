@@ -15,23 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmenter.census import Census, Tally, population, tally
-from segmenter.generation import UNASSIGNED, Generation, Point, digest, slugs_of
+from segmenter.generation import UNASSIGNED, Generation, Point, slugs_of
 from segmenter.vectors import MISSING
-
-__all__ = [
-    "Fit",
-    "Generation",
-    "Step",
-    "assign",
-    "digest",
-    "fit",
-    "inertia",
-    "judge",
-    "nearest",
-    "squared_distance",
-    "step",
-    "successor",
-]
 
 _ROUNDS = 300  # Lloyd converges in some tens; rounding errors must not make it go round in circles
 
