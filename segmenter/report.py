@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.float64]
 
 INK, GREY, FAINT = "#262626", "#6b6b6b", "#e6e6e6"
-TICKS = np.array([0, *(step * 10**power for power in range(9) for step in (1, 2, 5))])
 GOLDEN, SILVER = 5**0.5 / 2 - 0.5, 2**0.5 - 1
 
 
@@ -77,7 +76,7 @@ def clicks_and_time(portrait: Portrait) -> Figure:
     Marks are spread by up to a third of a click, so that users alike are seen. Who has no timed view stands where the
     model puts them, at the mean of those who have one, taken in log1p: hollow, and spread about that line.
     """
-    figure, axes = _figure(portrait, "clicks and time on articles", 6.2)
+    figure, axes = _figure(portrait, "clicks and time on articles", max(6.2, 1.2 + 0.5 * len(portrait.names)))
     users = portrait.users.sample(frac=1, random_state=0)  # shuffled, so that no segment lies on top of the others
     clicks = users["total_clicks"].to_numpy(dtype=np.float64)
     seconds = users["mean_view_ms"].to_numpy(dtype=np.float64) / 1_000
@@ -96,14 +95,15 @@ def clicks_and_time(portrait: Portrait) -> Figure:
     for slug, size in reversed(_sizes(portrait).items()):
         axes.scatter([], [], s=40, color=[colours[slug]], label=f"{portrait.names[slug]}\n{_people(size)}")
     marks = clicks + _spread(len(clicks), GOLDEN) / 3
-    axes.scatter(marks[timed], seconds[timed], s=11, c=shades[timed], alpha=0.55, linewidths=0)
+    size = min(11.0, 800 / max(1, len(clicks)) ** 0.5)
+    axes.scatter(marks[timed], seconds[timed], s=size, c=shades[timed], alpha=0.55, linewidths=0)
     if not timed.all():
-        _untimed(axes, marks[~timed], shades[~timed], seconds[timed])
+        _untimed(axes, marks[~timed], shades[~timed], 0.7 * size, seconds[timed])
     figure.legend(loc="outside right upper", frameon=False, labelspacing=1.1, handletextpad=0.4, labelcolor=INK)
     return figure
 
 
-def _untimed(axes: Axes, marks: Numbers, shades: Numbers, seconds: Numbers) -> None:
+def _untimed(axes: Axes, marks: Numbers, shades: Numbers, size: float, seconds: Numbers) -> None:
     """The users without a timed view, about the mean of the others' ``seconds``; anywhere if there are no others."""
     low, high = np.log1p(axes.get_ylim())
     label = f"no timed view\n{_people(len(marks))}"
@@ -117,7 +117,9 @@ def _untimed(axes: Axes, marks: Numbers, shades: Numbers, seconds: Numbers) -> N
         axes.set_yticks([])
         axes.set_ylabel("nobody has a timed view: the height means nothing", color=INK)
     heights = np.expm1(middle + reach * _spread(len(marks), SILVER))
-    axes.scatter(marks, heights, s=8, marker="D", facecolors="none", edgecolors=list(shades), linewidths=0.5, alpha=0.7)
+    axes.scatter(
+        marks, heights, s=size, marker="D", facecolors="none", edgecolors=list(shades), linewidths=0.5, alpha=0.7
+    )
     axes.scatter([], [], s=24, marker="D", facecolors="none", edgecolors=GREY, linewidths=0.7, label=label)
 
 
@@ -165,7 +167,9 @@ def _figure(portrait: Portrait, subject: str, height: float) -> tuple[Figure, Ax
 
 
 def _plain_ticks(axis: Axis, largest: float) -> None:
-    ticks = TICKS[largest >= TICKS]
+    """Label 0, 1 and what follows in steps that leave room for the numbers."""
+    steps = (1, 2, 5) if largest < 1_000 else (1, 3) if largest < 100_000 else (1,)
+    ticks = [0, *[tick for power in range(19) for step in steps if (tick := step * 10**power) <= largest]]
     axis.set_ticks(ticks, labels=[f"{tick:,}" for tick in ticks])
 
 

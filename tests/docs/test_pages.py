@@ -117,14 +117,14 @@ def test_the_schema_and_the_struct_say_the_same() -> None:
 def _at_the_bounds(field: dict[str, Any]) -> list[tuple[object, str]]:
     """Values just within and just beyond what the schema allows."""
     (kind,) = [each for each in field.get("anyOf", [field]) if each["type"] != "null"]
-    null = [(None, "within" if "anyOf" in field else "beyond"), ([], "beyond")]
+    null: list[tuple[object, str]] = [(None, "within" if "anyOf" in field else "beyond"), ([], "beyond")]
     if kind["type"] == "integer":
         low, high = kind["minimum"], kind["maximum"]
         return [*null, (low, "within"), (high, "within"), (low - 1, "beyond"), (high + 1, "beyond"), ("1", "beyond")]
     if kind["type"] == "object":
         return [*null, ({"a": [1]}, "within"), ("x", "beyond")]
     low, high = kind.get("minLength", 0), kind["maxLength"]
-    short = [("", "beyond" if low else "within")]
+    short: list[tuple[object, str]] = [("", "beyond" if low else "within")]
     return [*null, *short, ("x" * high, "within"), ("x" * (high + 1), "beyond"), (7, "beyond")]
 
 

@@ -86,8 +86,9 @@ def test_bars_are_labelled_with_count_and_share() -> None:
 
 def test_the_axis_begins_at_zero_and_is_labelled_with_plain_numbers() -> None:
     axes = report.clicks_and_time(portrait([("low", 0, 0.0), ("high", 12_345, 900_000.0)])).axes[0]
-    assert [label.get_text() for label in axes.get_xticklabels()][:4] == ["0", "1", "2", "5"]
+    assert [label.get_text() for label in axes.get_xticklabels()][:4] == ["0", "1", "3", "10"]
     assert axes.get_xticklabels()[-1].get_text() == "10,000"
+    assert [label.get_text() for label in axes.get_yticklabels()][:4] == ["0", "1", "2", "5"]
     assert axes.get_yticklabels()[-1].get_text() == "500"
     assert axes.get_xlim()[0] < -1 / 3 and axes.get_xlim()[1] > 12_345.4
 
