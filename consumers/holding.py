@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import structlog
 
 from consumers.shard import OwnedShard, Store, take
-from segmenter.errors import SegmenterError
+from segmenter.errors import SegmenterError, Stolen
 from segmenter.generation import Generation
 from segmenter.topics import Record, ShardConsumer
 
@@ -33,6 +33,8 @@ class Holding:
 
     def open(self, generation: Generation | None) -> None:
         """Take the assigned shards that are not open, one after the other, unless a pause is on."""
+        if self._consumer.stuck():
+            self.rejoin(Stolen("the group has been rebalancing without end"))
         self._follow_assignment()
         if time.monotonic() < self._not_before:
             return
@@ -55,7 +57,7 @@ class Holding:
 
     def rejoin(self, reason: SegmenterError) -> None:
         """Leave the group and join it again: another member has been given what this one thought it had."""
-        log.warning("fenced; joining the group again", reason=str(reason))
+        log.warning("joining the group again", reason=str(reason))
         self.shards.clear()
         self._consumer.close()
         self._consumer = ShardConsumer(self._store.settings)

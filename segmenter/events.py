@@ -120,13 +120,14 @@ def decode(value: bytes | None, key: bytes | None, partition: int, timestamp_ms:
     try:
         event = _decoder.decode(value)
         user = event.user_id.encode()
+        problem = _properties_problem(event.properties)
     except msgspec.ValidationError as error:
         return Refusal("malformed" if value.lstrip()[:1] != b"{" else "invalid", str(error))
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         return Refusal("malformed", str(error))
     if len(user) > MAX_USER_BYTES:
         return Refusal("invalid", f"user_id has {len(user)} bytes, at most {MAX_USER_BYTES} are allowed")
-    if problem := _properties_problem(event.properties):
+    if problem:
         return Refusal("invalid", problem)
     if user != key:
         return Refusal("wrong_key", f"the key is {_shown(key)}, the user {_shown(user)}")
@@ -141,12 +142,16 @@ def decode(value: bytes | None, key: bytes | None, partition: int, timestamp_ms:
 
 
 def _properties_problem(properties: msgspec.Raw) -> str | None:
+    """What is wrong with the only field that is kept unparsed. Raises UnicodeDecodeError if it is not UTF-8."""
     raw = bytes(properties)
-    if raw in (b"", b"null") or (raw[:1] == b"{" and len(raw) <= MAX_PROPERTIES_BYTES):
+    if raw in (b"", b"null"):
         return None
     if raw[:1] != b"{":
         return "Expected `object | null` - at `$.properties`"
-    return f"properties have {len(raw)} bytes, at most {MAX_PROPERTIES_BYTES} are allowed"
+    if len(raw) > MAX_PROPERTIES_BYTES:
+        return f"properties have {len(raw)} bytes, at most {MAX_PROPERTIES_BYTES} are allowed"
+    raw.decode()
+    return None
 
 
 def _shown(data: bytes | None) -> str:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.structs import OffsetAndMetadata
 
-from segmenter.errors import PartitionsDiffer
+from segmenter.errors import PartitionsDiffer, Stolen
 from segmenter.settings import Settings
 from segmenter.topics.admin import event_topics
 from segmenter.topics.reader import check_held, open_consumer, poll_held
 from segmenter.topics.records import Record, reaching
+
+REBALANCE_SECONDS = 15.0
+"""Longer than any rebalance takes: a member that died is given up after 6 s."""
 
 
 class ShardConsumer:
@@ -34,14 +39,25 @@ class ShardConsumer:
             partition_assignment_strategy=[RangePartitionAssignor],
             heartbeat_interval_ms=500,
             session_timeout_ms=6_000,
+            metadata_max_age_ms=10_000,
         )
         self._listener.consumer = self._consumer
         self._consumer.subscribe(self._topics, listener=self._listener)
+        with reaching(settings):
+            self._consumer.topics()  # a leader that does not know a topic yet would hand out nothing of it
 
     @property
     def assignments(self) -> int:
         """How often shards have been handed out to this member."""
         return self._listener.assignments
+
+    def stuck(self) -> bool:
+        """Whether a rebalance has been going on for so long that it will not end.
+
+        kafka-python 3.0 loses track of one that new metadata starts while a poll runs out of time.
+        """
+        since = self._listener.rebalancing_since
+        return since is not None and time.monotonic() - since > REBALANCE_SECONDS
 
     def shards(self) -> set[int]:
         """The shards this member holds now. Raises `PartitionsDiffer` if it was given parts of shards."""
@@ -60,15 +76,16 @@ class ShardConsumer:
         Raises `LogTruncated` when the log no longer holds one of the offsets.
         """
         needed = {(self._prefix + topic, shard): offset for topic, offset in offsets.items()}
-        with reaching(self._settings):
+        with self._held():
             begins = check_held(self._consumer, needed)
-        for position, offset in needed.items():
-            self._consumer.seek(TopicPartition(*position), max(begins[position], offset - back))
-        self._consumer.resume(*self._of(shard))
+            for position, offset in needed.items():
+                self._consumer.seek(TopicPartition(*position), max(begins[position], offset - back))
+            self._consumer.resume(*self._of(shard))
 
     def stop(self, shard: int) -> None:
         """Deliver no more records of a shard until it is started again."""
-        self._consumer.pause(*self._of(shard))
+        with suppress(ValueError):  # it was given to another member meanwhile
+            self._consumer.pause(*self._of(shard))
 
     def poll(self, timeout_ms: int, max_records: int) -> dict[int, list[Record]]:
         """New records by shard, in the order of each partition."""
@@ -81,7 +98,7 @@ class ShardConsumer:
 
     def positions(self, shard: int) -> dict[str, int]:
         """The next offset to be delivered of each topic of a started shard."""
-        with reaching(self._settings):
+        with self._held():
             return {self._plain(tp): self._consumer.position(tp) for tp in self._of(shard)}
 
     def beginnings(self, shard: int) -> dict[str, int]:
@@ -95,7 +112,7 @@ class ShardConsumer:
         partitions = [tp for shard in shards for tp in self._of(shard)]
         if not partitions:
             return set()
-        with reaching(self._settings):
+        with self._held():
             told = self._consumer.end_offsets(partitions, timeout_ms=5_000)
             behind = {tp.partition for tp in partitions if self._consumer.position(tp) < self._end(tp, told[tp])}
         return {tp.partition for tp in partitions} - behind
@@ -118,6 +135,15 @@ class ShardConsumer:
         """Leave the group."""
         self._consumer.close(autocommit=False)
 
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """The client's errors in one line; a partition that was given to another member meanwhile is `Stolen`."""
+        try:
+            with reaching(self._settings):
+                yield
+        except ValueError as error:
+            raise Stolen(f"the group has given the shard to another member meanwhile ({error})") from error
+
     def _plain(self, tp: TopicPartition) -> str:
         return str(tp.topic.removeprefix(self._prefix))
 
@@ -130,12 +156,14 @@ class _Pausing(ConsumerRebalanceListener):  # type: ignore[misc]
 
     consumer: KafkaConsumer
     assignments = 0
+    rebalancing_since: float | None = None
 
     def on_partitions_revoked(self, revoked: Any) -> None:
-        self.assignments += 1
+        self.rebalancing_since = time.monotonic()
 
     def on_partitions_assigned(self, assigned: Any) -> None:
+        self.consumer.pause(*assigned)
         for tp in assigned:
             self.consumer.seek(tp, 0)
-        self.consumer.pause(*assigned)
         self.assignments += 1
+        self.rebalancing_since = None
