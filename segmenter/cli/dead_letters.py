@@ -11,9 +11,7 @@ from cyclopts.validators import Number
 from segmenter.cli import common
 
 
-def dead_letters(
-    *, limit: Annotated[int, Parameter(validator=Number(gte=0))] = 20, json: common.Json = False
-) -> None:
+def dead_letters(*, limit: Annotated[int, Parameter(validator=Number(gte=0))] = 20, json: common.Json = False) -> None:
     """List the records that are no events: where each was, why it was refused, and what it held.
 
     Parameters

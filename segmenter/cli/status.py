@@ -36,7 +36,9 @@ def report(settings: Settings) -> dict[str, Any]:
     shards = []
     dead: Counter[str] = Counter()
     for number, state in sorted(read_shards(client, settings).items()):
-        at_end = {topic.removeprefix(settings.topic_prefix): end for (topic, part), end in ends.items() if part == number}
+        at_end = {
+            topic.removeprefix(settings.topic_prefix): end for (topic, part), end in ends.items() if part == number
+        }
         read = state.offsets or {}
         shards.append(
             {
@@ -56,7 +58,11 @@ def report(settings: Settings) -> dict[str, Any]:
         )
         dead.update(state.counts.dead_letters)
     return {
-        "parts": {"kafka": settings.kafka, "redis": masked(settings.redis_url), "warehouse": masked(settings.warehouse_url)},
+        "parts": {
+            "kafka": settings.kafka,
+            "redis": masked(settings.redis_url),
+            "warehouse": masked(settings.warehouse_url),
+        },
         "generation": model.number if model else 0,
         "published": sum(ends.values()),
         "users": sum(shard["users"] for shard in shards),

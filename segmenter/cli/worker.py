@@ -9,7 +9,9 @@ from cyclopts import Parameter
 from segmenter.cli import common
 
 
-def worker(*, once: bool = False, refit: Annotated[bool, Parameter(negative="--no-refit")] = True, json: common.Json = False) -> None:
+def worker(
+    *, once: bool = False, refit: Annotated[bool, Parameter(negative="--no-refit")] = True, json: common.Json = False
+) -> None:
     """Keep every user's profile and segment in Redis as the events arrive, until stopped.
 
     Run as many as there are partitions at most: they share the shards.

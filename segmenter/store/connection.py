@@ -53,8 +53,8 @@ def check(client: redis.Redis, settings: Settings) -> None:
         layout = client.hget(Keys(settings.key_prefix).meta(), "layout")
     if layout is not None and int(layout) != LAYOUT:
         raise UsageError(
-            f"{masked(settings.redis_url)} holds layout {int(layout)} under {settings.key_prefix!r}, this version reads "
-            f"layout {LAYOUT}. Use the matching version, another SEGMENTER_KEY_PREFIX, or an empty store."
+            f"{masked(settings.redis_url)} holds layout {int(layout)} under {settings.key_prefix!r}, this version "
+            f"reads layout {LAYOUT}. Use the matching version, another SEGMENTER_KEY_PREFIX, or an empty store."
         )
 
 

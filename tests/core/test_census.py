@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
@@ -50,6 +50,7 @@ def commit(census: Census, before: list[Judged], after: list[Judged]) -> Census:
     return moved(census, matrix(before), slugs(before), matrix(after), slugs(after))
 
 
+@settings(deadline=None)
 @given(lives, st.randoms(use_true_random=False))
 def test_any_order_and_split_of_the_same_moves_ends_in_the_same_census(
     lives: list[list[Judged]], random: random.Random
@@ -68,6 +69,7 @@ def test_any_order_and_split_of_the_same_moves_ends_in_the_same_census(
     assert encode(census) == encode(tally(matrix([life[-1] for life in lives]), slugs([life[-1] for life in lives])))
 
 
+@settings(deadline=None)
 @given(st.lists(judged, max_size=12), st.lists(judged, max_size=12))
 def test_who_is_forgotten_leaves_no_trace(stay: list[Judged], go: list[Judged]) -> None:
     with_all = commit({}, [], stay + go)
@@ -75,6 +77,7 @@ def test_who_is_forgotten_leaves_no_trace(stay: list[Judged], go: list[Judged]) 
     assert commit(with_all, go, []) == slow(stay)
 
 
+@settings(deadline=None)
 @given(st.lists(judged, max_size=12), st.lists(judged, max_size=12))
 def test_shards_add_up(one: list[Judged], other: list[Judged]) -> None:
     assert merged([slow(one), slow(other)]) == slow(one + other)
@@ -104,6 +107,7 @@ def test_the_same_census_is_the_same_bytes() -> None:
     assert encode({"low": one, "high": other}) == encode({"high": other, "low": one})
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.sampled_from([MISSING, 0, 3, 1000, 2**24]), min_size=3, max_size=3), min_size=1, max_size=30)
 )

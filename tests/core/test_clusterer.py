@@ -119,7 +119,7 @@ def test_a_number_without_bound_is_refused() -> None:
         OnlineKMeans().learn_one({"clicks": math.inf})
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(point, min_size=1, max_size=60),
     st.integers(1, 100),
@@ -143,7 +143,7 @@ def test_any_batch_split_learns_the_same(points: list[Point], grace: int, window
     assert batched.predict_many(frame).tolist() == [one_by_one.predict_one(x) for x in whole]
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(point, min_size=1, max_size=40), st.integers(2, 50), st.data())
 def test_the_census_is_of_the_points_in_the_window(points: list[Point], window: int, data: st.DataObject) -> None:
     """Learn all, forget some, whichever; then count what must be left, under the model of now."""

@@ -9,7 +9,7 @@ from itertools import permutations
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -79,6 +79,7 @@ def test_fewer_centres_take_names_spread_evenly(found: int, slugs: str) -> None:
     assert (chosen[0], chosen[-1]) == (slugs[0], slugs[-1])
 
 
+@settings(deadline=None)
 @given(st.permutations(range(5)), st.lists(st.floats(-0.9, 0.9), min_size=10, max_size=10))
 def test_segments_survive_centres_in_another_order(order: list[int], shifts: list[float]) -> None:
     """Each new centre lies close to one old centre: that one's segment it is."""
@@ -231,6 +232,7 @@ def test_a_poor_start_grows_to_the_number_asked_for() -> None:
     assert judge(np.array([[0, 0], [3000, 3000], [10_000, 10_000]]), second) == list(THREE)
 
 
+@settings(deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_matching_is_the_cheapest_of_all(random: random.Random) -> None:
     """Brute force over all ways to pair three old centres with three new ones."""

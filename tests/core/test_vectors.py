@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segmenter.features import FEATURES, features
@@ -21,6 +21,7 @@ def number(value: float | None) -> int:
     return MISSING if value is None else round(math.log1p(value) * 2**SCALE_BITS)
 
 
+@settings(deadline=None)
 @given(st.lists(profile, min_size=1, max_size=20))
 def test_a_vector_is_log1p_of_the_features_in_fixed_point(profiles: list[dict[str, int]]) -> None:
     made = vectors({name: np.array([profile[name] for profile in profiles]) for name in FIELDS})
@@ -37,6 +38,7 @@ def test_no_profiles_make_no_vectors() -> None:
     assert vectors({name: np.array([], dtype=np.int64) for name in FIELDS}).shape == (0, len(FEATURES))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
 def test_a_finite_number_never_reads_as_missing_and_keeps_its_sign(values: list[float]) -> None:
     made = fixed(np.array(values))
@@ -54,6 +56,7 @@ def test_a_vector_survives_its_text(vector: tuple[int, ...]) -> None:
     assert decode(encode(vector)) == vector
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(), min_size=1).map(tuple))
 def test_any_vector_survives_its_text(vector: tuple[int, ...]) -> None:
     assert decode(encode(vector)) == vector

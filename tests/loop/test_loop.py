@@ -54,7 +54,12 @@ BROKEN: list[tuple[str, str, bytes | None, bytes | None]] = [
     ("a null value", "empty", b"u1", None),
     ("a key that is not the user", "wrong_key", b"u2", b'{"user_id": "u1", "time_ms": 1}'),
     ("a lone surrogate", "malformed", b"u1", b'{"user_id": "\\ud800", "time_ms": 1}'),
-    ("properties that are no text", "malformed", b"u1", b'{"user_id": "u1", "time_ms": 1, "properties": {"x": "\xff"}}'),
+    (
+        "properties that are no text",
+        "malformed",
+        b"u1",
+        b'{"user_id": "u1", "time_ms": 1, "properties": {"x": "\xff"}}',
+    ),
     ("properties that are a list", "invalid", b"u1", b'{"user_id": "u1", "time_ms": 1, "properties": [1]}'),
     ("nested without end", "malformed", b"u1", b'{"user_id": "u1", "x": ' + b"[" * 9_999 + b"]" * 9_999 + b"}"),
 ]
