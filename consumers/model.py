@@ -11,6 +11,7 @@ import numpy as np
 
 from consumers.refit import population_of, refit, refit_is_due, step
 from consumers.shard import Store
+from segmenter import logs
 from segmenter.clusterer import Drift
 from segmenter.generation import Generation, digest
 from segmenter.kmeans import inertia
@@ -84,4 +85,5 @@ def now_ms() -> int:
 
 
 def _refit(settings: Settings) -> None:
+    logs.setup(settings.log_level)
     refit(Store(connect(settings), settings), now_ms())

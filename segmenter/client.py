@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from segmenter import embedded
-from segmenter.allowed import EMBEDDED
 from segmenter.events import Rules
 from segmenter.features import features
 from segmenter.settings import load
@@ -48,8 +47,7 @@ class SegmentClient:
     """
 
     def __init__(self, redis_url: str | None = None, **settings: Any) -> None:
-        chosen = load(redis_url=redis_url, **settings)
-        self._settings = embedded.resolve(chosen) if chosen.redis_url == EMBEDDED else chosen
+        self._settings = embedded.resolve(load(redis_url=redis_url, **settings), "redis_url")
         self._redis = connect(self._settings)
         self._keys = Keys(self._settings.key_prefix)
         self._partitions: int | None = None

@@ -39,3 +39,4 @@ def setup(level: str) -> None:
     logging.basicConfig(
         handlers=[handler], level=max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]), force=True
     )
+    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)  # it warns of each large batch that it unpacks

@@ -8,6 +8,8 @@ then a failure. The summary tells how many tests ran on which parts.
 from __future__ import annotations
 
 import os
+import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -72,6 +74,19 @@ def settings(parts: str, warehouse_url: str, request: pytest.FixtureRequest) -> 
     with ExitStack() as at_end:
         at_end.callback(_remove_keys, made)
         yield made
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], None]:
+    """Wait until a condition holds; fail after a minute."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline, "waited for a minute"
+            threading.Event().wait(0.01)
+
+    return wait
 
 
 @pytest.fixture

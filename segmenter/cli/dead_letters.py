@@ -24,7 +24,7 @@ def dead_letters(*, limit: Annotated[int, Parameter(validator=Number(gte=0))] = 
     from segmenter import topics
     from segmenter.dead_letters import DeadLetter, decode
 
-    settings = common.settings()
+    settings = common.settings("kafka")
     topics.ensure_topics(settings)
     topic = topics.dead_letter_topic(settings)
     letters: dict[bytes | None, DeadLetter] = {}

@@ -57,7 +57,9 @@ def demo(
     source, total = _source(input, mapping, events, users)
     logs.setup("warning")
     with private_stack() as stack:
-        own = settings.load(kafka=stack.kafka, redis_url=stack.redis_url, warehouse_url=stack.warehouse_url)
+        own = settings.load(
+            kafka=stack.kafka, redis_url=stack.redis_url, warehouse_url=stack.warehouse_url, log_level="warning"
+        )
         report, answers = run(own, source, total, out)
     common.emit(report, json, lambda found: _show(found, answers))
     return 0 if report["equal"] else 1

@@ -45,7 +45,7 @@ def generate(
     from producers.publish import publish
 
     records = synthetic(events, users, seed, days=days, broken_records=broken)
-    settings = common.settings()
+    settings = common.settings("kafka")
     with common.progress("publishing", events + broken) as advance:
         published = publish(settings, records, advance)
     report = {

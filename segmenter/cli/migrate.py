@@ -20,7 +20,7 @@ def migrate(*, pending: bool = False, json: common.Json = False) -> None:
     """
     from segmenter import warehouse
 
-    with warehouse.connect(common.settings().warehouse_url) as house:
+    with warehouse.connect(common.settings("warehouse_url").warehouse_url) as house:
         done = [] if pending else warehouse.migrate(house, time.time_ns() // 1_000_000)
         report = {"done": done, "applied": warehouse.applied(house), "pending": warehouse.pending(house)}
     common.emit(report, json, _show)

@@ -18,7 +18,7 @@ def plot(*, out: Path = Path("plots"), json: common.Json = False) -> None:
     """
     from segmenter import report
 
-    portrait = report.read(common.settings().warehouse_url)
+    portrait = report.read(common.settings("warehouse_url").warehouse_url)
     files = report.draw(portrait, out)
     common.emit({**portrait.snapshot._asdict(), "files": [str(file) for file in files]}, json, _show)
 

@@ -32,7 +32,7 @@ def reconcile(
     wait
         How many seconds to wait for the sink to load all that the snapshot needs.
     """
-    taken, result = verdict(common.settings(), snapshot, wait)
+    taken, result = verdict(common.settings("warehouse_url"), snapshot, wait)
     age_ms = time.time_ns() // 1_000_000 - taken.taken_ms
     report = {**taken._asdict(), "age_ms": age_ms, **result._asdict(), "examples": list(map(_plain, result.examples))}
     common.emit(report, json, _show)

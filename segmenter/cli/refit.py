@@ -15,7 +15,7 @@ def refit(*, json: common.Json = False) -> None:
     from segmenter.store.connection import claim, connect
     from segmenter.store.models import read_model
 
-    settings = common.settings()
+    settings = common.settings("redis_url")
     store = Store(connect(settings), settings)
     claim(store.client, settings, settings.rules())
     adopted = fits.refit(store, time.time_ns() // 1_000_000)

@@ -70,7 +70,7 @@ def replay(
 def _publish(file: Path, mapping: Path, wishes: Wishes) -> dict[str, Any]:
     from producers.publish import publish
 
-    found = common.settings()
+    found = common.settings("kafka")
     messages = _messages(file, mapping, wishes, found)
     with common.progress("publishing") as advance:
         published = publish(found, messages, advance)

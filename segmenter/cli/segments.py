@@ -23,7 +23,7 @@ def segments(*, json: common.Json = False) -> None:
     from segmenter.store.models import read_model
     from segmenter.store.shards import read_shards
 
-    settings = common.settings()
+    settings = common.settings("redis_url")
     client = connect(settings)
     check(client, settings)
     model = read_model(client, settings)

@@ -13,7 +13,7 @@ def snapshot(*, json: common.Json = False) -> None:
     from consumers import snapshot as snapshots
 
     began = time.monotonic()
-    taken = snapshots.take(common.settings(), time.time_ns() // 1_000_000)
+    taken = snapshots.take(common.settings("redis_url", "warehouse_url"), time.time_ns() // 1_000_000)
     common.emit({**taken._asdict(), "seconds": round(time.monotonic() - began, 3)}, json, _show)
 
 

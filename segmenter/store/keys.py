@@ -22,7 +22,7 @@ class Keys(NamedTuple):
         return f"{self.prefix}:meta"
 
     def model(self) -> str:
-        """Hash: the ``current`` number, its ``digest``, the ``names`` of slugs, and each recent generation by number."""
+        """Hash: the ``current`` number, its ``digest``, the ``names`` of slugs, and recent generations by number."""
         return f"{self.prefix}:model"
 
     def user(self, user: bytes) -> bytes:

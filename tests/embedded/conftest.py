@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,19 +16,6 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder for a stack, which is stopped after the test."""
     yield tmp_path / ".segmenter"
     embedded.stop(tmp_path / ".segmenter")
-
-
-@pytest.fixture
-def until() -> Callable[[Callable[[], object]], None]:
-    """Wait until a condition holds; fail after 20 s."""
-
-    def wait(condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 20
-        while not condition():
-            assert time.monotonic() < deadline, "waited for 20 s"
-            threading.Event().wait(0.01)
-
-    return wait
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -27,12 +26,7 @@ from tests.loop.helpers import rows
 USERS = 400
 
 
-def until(condition: Callable[[], object], what: str) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, f"waited 60 s until {what}"
-        threading.Event().wait(0.02)
+Until = Callable[[Callable[[], object]], None]
 
 
 def folded(settings: Settings) -> int:
@@ -100,48 +94,48 @@ def test_the_population_decides_scale_and_fill(settings: Settings) -> None:
     assert model.fill[3] / 2**SCALE_BITS == pytest.approx(sum(timed) / len(timed) / 2**SCALE_BITS, abs=1e-6)
 
 
-def test_workers_share_the_shards(settings: Settings) -> None:
+def test_workers_share_the_shards(settings: Settings, until: Until) -> None:
     """A second worker joins while the first is at work, then one leaves; every event counts once."""
     first, second = threading.Event(), threading.Event()
     with ThreadPoolExecutor() as pool:
         futures = [pool.submit(worker.run, settings, False, False, lambda n: None, first.is_set)]
         publish(settings, generate(3_000, USERS, seed=1))
-        until(lambda: folded(settings) > 0, "the first worker folds")
+        until(lambda: folded(settings) > 0)
         futures.append(pool.submit(worker.run, settings, False, False, lambda n: None, second.is_set))
         publish(settings, generate(3_000, USERS, seed=2))
-        until(lambda: folded(settings) == 6_000, "all is folded")
+        until(lambda: folded(settings) == 6_000)
         first.set()
         publish(settings, generate(3_000, USERS, seed=3))
-        until(lambda: folded(settings) == 9_000, "the one that stays folds the rest")
+        until(lambda: folded(settings) == 9_000)
         second.set()
         results = [future.result() for future in futures]
     assert sum(sum(row.profile[index] for index in (0, 3, 4)) for row in rows(settings).values()) == 9_000
     assert all(result.records > 0 for result in results)
 
 
-def test_a_worker_that_lost_its_shard_takes_it_back(settings: Settings) -> None:
+def test_a_worker_that_lost_its_shard_takes_it_back(settings: Settings, until: Until) -> None:
     """Fenced by another owner, it joins its group again and goes on; nothing counts twice."""
     stop = threading.Event()
     with ThreadPoolExecutor() as pool:
         future = pool.submit(worker.run, settings, False, False, lambda n: None, stop.is_set)
         publish(settings, generate(1_000, USERS, seed=1))
-        until(lambda: folded(settings) == 1_000, "all is folded")
+        until(lambda: folded(settings) == 1_000)
         client = connect(settings)
         open_shard(client, settings, 0)
         client.close()
         publish(settings, generate(1_000, USERS, seed=2))
-        until(lambda: folded(settings) == 2_000, "the rest is folded")
+        until(lambda: folded(settings) == 2_000)
         stop.set()
         future.result()
     assert sum(sum(row.profile[index] for index in (0, 3, 4)) for row in rows(settings).values()) == 2_000
 
 
-def test_sigterm_ends_in_order(settings: Settings, environment: dict[str, str]) -> None:
+def test_sigterm_ends_in_order(settings: Settings, environment: dict[str, str], until: Until) -> None:
     """The process ends with 0, and what it had folded is complete and fresh until then."""
     publish(settings, generate(1_000, USERS, seed=1))
     process = subprocess.Popen([sys.executable, "-m", "segmenter", "worker"], env=environment, stderr=subprocess.PIPE)
     with SegmentClient(settings.redis_url, key_prefix=settings.key_prefix) as client:
-        until(lambda: not client.lookup("u1").stale, "lookups are fresh")
+        until(lambda: not client.lookup("u1").stale)
     process.terminate()
     assert process.communicate(timeout=30)[1] is not None
     assert process.returncode == 0

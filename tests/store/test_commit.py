@@ -118,7 +118,7 @@ def test_only_one_of_two_generations_follows(client: Redis, settings: Settings) 
 
 
 def test_a_commit_that_fails_half_way_is_recounted(client: Redis, settings: Settings) -> None:
-    """A key of the wrong type stops the script in the middle; opening the shard makes census and audiences fit again."""
+    """A key of the wrong type stops the script in the middle; opening the shard makes census and audiences fit."""
     store = Store(client, settings)
     state = open_shard(client, settings, SHARD)
     _, state = commit(client, settings, SHARD, state, batch_of(state, row(b"u5", 1)), "")
