@@ -24,8 +24,11 @@ SAMPLE = 20_000
 BOOTSTRAP_USERS = 300
 """How many users a worker waits for before it looks for the first segments."""
 
-MARGIN = 0.001
-"""The share of the inertia that a new generation must save to be worth judging everyone anew."""
+STEP_MARGIN = 0.001
+"""The share of the inertia that a step must save to be worth judging everyone anew; a step moves few users."""
+
+REFIT_MARGIN = 0.02
+"""The same for a refit, which may move many."""
 
 log = structlog.get_logger()
 
@@ -35,7 +38,7 @@ def step(store: Store, shards: Mapping[int, ShardState], generation: Generation,
     settled = len(shards) == store.settings.partitions
     if not settled or any(state.generation != generation.number for state in shards.values()):
         return False
-    following = successor(merged(state.census for state in shards.values()), generation, MARGIN, now_ms)
+    following = successor(merged(state.census for state in shards.values()), generation, STEP_MARGIN, now_ms)
     return following is not None and _publish(store, following, generation)
 
 
@@ -62,7 +65,7 @@ def refit(store: Store, now_ms: int) -> bool:
     if not len(vectors):
         return False
     census = merged(state.census for state in shards.values())
-    following = refitted(vectors, census, before, store.settings.segments, number, now_ms, MARGIN)
+    following = refitted(vectors, census, before, store.settings.segments, number, now_ms, REFIT_MARGIN)
     return following is not None and _publish(store, following, before)
 
 

@@ -39,4 +39,5 @@ def setup(level: str) -> None:
     logging.basicConfig(
         handlers=[handler], level=max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]), force=True
     )
-    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)  # it warns of each large batch that it unpacks
+    # It tells of every attempt to connect and of every slow turn; what matters of that is raised as an error.
+    logging.getLogger("kafka.net").setLevel(logging.CRITICAL)

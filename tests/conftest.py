@@ -16,12 +16,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 import sqlalchemy
 
 from segmenter.embedded import private_stack
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
+
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 REAL = os.environ.get("SEGMENTER_TEST_REAL") == "1"
 PARTS = ["embedded", "real"] if REAL else ["embedded"]
