@@ -58,8 +58,8 @@ def bare(log: Log) -> float:
 def naive(log: Log, events: int) -> float:
     """A first version, on the first ``events`` events.
 
-    For each event: parse the JSON; add to the user's hash and read it back in one pipeline; learn and predict the
-    features by river's K-Means; write the segment.
+    For each event: parse the JSON; add to the user's hash and read it back in one pipeline (as redis-py makes it, a
+    transaction); learn and predict the features by river's K-Means; write the segment.
     """
     prefix, kinds = fresh_name(), event_topics(log.settings)
     model = cluster.KMeans(n_clusters=3, seed=1)
@@ -68,7 +68,7 @@ def naive(log: Log, events: int) -> float:
     def each(record: Record) -> None:
         event = json.loads(record.value or b"null")
         kind, key = kinds[record.topic], f"{prefix}:{event['user_id']}"
-        pipeline = client.pipeline(transaction=False)
+        pipeline = client.pipeline()
         pipeline.hincrby(key, COUNTED[kind], 1)
         if kind in TIMED and "duration_ms" in event:
             times, total = TIMED[kind]
