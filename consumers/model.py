@@ -63,9 +63,8 @@ class Model:
             step(self._store, shards, self.generation, now_ms())
 
     def refit_now(self) -> None:
-        """Fit afresh in this process, after a fit that is under way."""
-        if self._child:
-            self._child.join()
+        """Fit afresh in this process, in place of a fit that is under way."""
+        self.stop()
         refit(self._store, now_ms())
 
     def step_now(self) -> bool:
@@ -77,6 +76,8 @@ class Model:
         """End a fit that is under way."""
         if self._child:
             self._child.terminate()
+            self._child.join()
+            self._child = None
 
 
 def now_ms() -> int:

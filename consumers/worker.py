@@ -37,7 +37,7 @@ from segmenter.store.rows import Row
 from segmenter.store.shards import beat
 from segmenter.topics import Position, Record, dead_letter_topic, ends, ensure_topics, open_producer, produce_all
 
-POLL_RECORDS = 5_000
+POLL_RECORDS = 20_000
 BEAT_SECONDS = 1.0
 GIVE_UP_AFTER = 8
 """How often in a row shards may fail before a run that is to end gives up."""

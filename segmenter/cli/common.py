@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import signal
 import sys
@@ -43,6 +44,12 @@ def emit(data: dict[str, Any], as_json: bool, show: Callable[[dict[str, Any]], N
         print(json.dumps(data))
     else:
         show(data)
+
+
+def expect_many_objects() -> None:
+    """Let the garbage collector look less often: a worker makes many small objects, and hardly any cycles."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 @contextlib.contextmanager

@@ -56,6 +56,7 @@ def demo(
 
     source, total = _source(input, mapping, events, users)
     logs.setup("warning")
+    common.expect_many_objects()
     with private_stack() as stack:
         own = settings.load(
             kafka=stack.kafka, redis_url=stack.redis_url, warehouse_url=stack.warehouse_url, log_level="warning"

@@ -25,6 +25,7 @@ def worker(
     """
     from consumers import worker as workers
 
+    common.expect_many_objects()
     with common.stopping() as stop, common.progress("taking in") as advance:
         result = workers.run(common.settings("kafka", "redis_url"), once, refit, advance, stop.is_set)
     common.emit(result._asdict(), json, _show)

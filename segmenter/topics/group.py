@@ -61,7 +61,7 @@ class ShardConsumer:
 
     def shards(self) -> set[int]:
         """The shards this member holds now. Raises `PartitionsDiffer` if it was given parts of shards."""
-        assigned = {(tp.topic, tp.partition) for tp in self._consumer.assignment()}
+        assigned = {(tp.topic, tp.partition) for tp in self._listener.assigned}
         shards = {part for _, part in assigned}
         if assigned != {(topic, part) for topic in self._topics for part in shards}:
             raise PartitionsDiffer(
@@ -155,6 +155,7 @@ class _Pausing(ConsumerRebalanceListener):  # type: ignore[misc]
     """Runs on the client's IO thread: it may not block, so it only keeps records from flowing."""
 
     consumer: KafkaConsumer
+    assigned: frozenset[TopicPartition] = frozenset()
     assignments = 0
     rebalancing_since: float | None = None
 
@@ -165,5 +166,6 @@ class _Pausing(ConsumerRebalanceListener):  # type: ignore[misc]
         self.consumer.pause(*assigned)
         for tp in assigned:
             self.consumer.seek(tp, 0)
+        self.assigned = frozenset(assigned)
         self.assignments += 1
         self.rebalancing_since = None

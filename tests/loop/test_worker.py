@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
@@ -32,6 +33,14 @@ Until = Callable[[Callable[[], object]], None]
 def folded(settings: Settings) -> int:
     client = connect(settings)
     found = sum(state.counts.folded for state in read_shards(client, settings).values())
+    client.close()
+    return found
+
+
+def tokens(settings: Settings) -> set[str]:
+    """The words of the shards' present owners."""
+    client = connect(settings)
+    found = {state.token for state in read_shards(client, settings).values()}
     client.close()
     return found
 
@@ -95,13 +104,17 @@ def test_the_population_decides_scale_and_fill(settings: Settings) -> None:
 
 
 def test_workers_share_the_shards(settings: Settings, until: Until) -> None:
-    """A second worker joins while the first is at work, then one leaves; every event counts once."""
+    """A second worker joins and takes over one shard of two, then the first leaves; every event counts once."""
     first, second = threading.Event(), threading.Event()
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor() as pool, ExitStack() as at_end:
+        at_end.callback(first.set)
+        at_end.callback(second.set)
         futures = [pool.submit(worker.run, settings, False, False, lambda n: None, first.is_set)]
         publish(settings, generate(3_000, USERS, seed=1))
-        until(lambda: folded(settings) > 0)
+        until(lambda: folded(settings) == 3_000)
+        alone = tokens(settings)
         futures.append(pool.submit(worker.run, settings, False, False, lambda n: None, second.is_set))
+        until(lambda: len(tokens(settings) - alone) == 1)
         publish(settings, generate(3_000, USERS, seed=2))
         until(lambda: folded(settings) == 6_000)
         first.set()
@@ -116,7 +129,8 @@ def test_workers_share_the_shards(settings: Settings, until: Until) -> None:
 def test_a_worker_that_lost_its_shard_takes_it_back(settings: Settings, until: Until) -> None:
     """Fenced by another owner, it joins its group again and goes on; nothing counts twice."""
     stop = threading.Event()
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor() as pool, ExitStack() as at_end:
+        at_end.callback(stop.set)
         future = pool.submit(worker.run, settings, False, False, lambda n: None, stop.is_set)
         publish(settings, generate(1_000, USERS, seed=1))
         until(lambda: folded(settings) == 1_000)
