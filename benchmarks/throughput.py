@@ -11,6 +11,7 @@ median of the rounds. One more round, which counts nowhere else, times the worke
 
     .venv/bin/python benchmarks/throughput.py --events 200000 --users 50000 --rounds 5 --json
 
+The garbage collector is set as the worker's command sets it, for all loops alike.
 It brings its own broker and Redis; those that SEGMENTER_KAFKA and SEGMENTER_REDIS_URL name are used instead.
 """
 
@@ -66,6 +67,7 @@ def throughput(
         How often each loop is measured.
     """
     logs.setup("warning")
+    common.expect_many_objects()
     with _parts() as settings:
         with common.progress("publishing", events) as advance:
             publish(settings, generate(events, users, seed=1), advance)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from segmenter.events import TOPICS, Event, Refusal, Rules, decode
+from segmenter.events import TOPICS, Event, Refusal, Rules, decode, key_of
 from segmenter.folding import NO_DURATION
 from segmenter.topics import Record
 
@@ -57,19 +57,17 @@ class Seen:
     def again(self, topic: str, user: bytes, event_id: str, offset: int) -> bool:
         """Remember that the event was seen here, and tell whether it is a duplicate."""
         last = self._last.setdefault(topic, {})
-        before = last.pop((user, event_id), None)
-        last[user, event_id] = offset
-        self._forget(last, offset - self._window)
+        key = (user, event_id)
+        before = last.pop(key, None)
+        last[key] = offset
         return before is not None and offset - before <= self._window
 
-    @staticmethod
-    def _forget(last: dict[tuple[bytes, str], int], horizon: int) -> None:
-        """Drop what is older than ``horizon``; the dictionary is in the order of offsets."""
-        while last:
-            oldest = next(iter(last))
-            if last[oldest] >= horizon:
-                return
-            del last[oldest]
+    def forget(self, offsets: Mapping[str, int]) -> None:
+        """Drop what no record from ``offsets`` on can repeat; what is kept of a topic is in the order of offsets."""
+        for topic, last in self._last.items():
+            horizon = offsets[topic] - self._window
+            while last and last[oldest := next(iter(last))] < horizon:
+                del last[oldest]
 
 
 def cut(
@@ -86,17 +84,18 @@ def cut(
     piece has been taken.
     """
     piece = Piece(dict(offsets))
+    plain = {topic_prefix + topic: topic for topic in TOPICS}
     for record in records:
-        topic = record.topic.removeprefix(topic_prefix)
+        topic = plain[record.topic]
         verdict = decode(record.value, record.key, record.partition, record.timestamp, rules)
         if record.offset < piece.offsets[topic]:
             if isinstance(verdict, Event) and verdict.event_id is not None:
-                seen.again(topic, verdict.user_id.encode(), verdict.event_id, record.offset)
+                seen.again(topic, key_of(verdict.user_id), verdict.event_id, record.offset)
             continue
         if isinstance(verdict, Refusal):
             piece.refused.append((record, verdict))
         else:
-            user = verdict.user_id.encode()
+            user = key_of(verdict.user_id)
             event_id = verdict.event_id
             if event_id is not None and seen.again(topic, user, event_id, record.offset):
                 piece.duplicates += 1
@@ -106,6 +105,7 @@ def cut(
                     piece = Piece(dict(piece.offsets))
                 piece.events.append(_applied(piece, user, verdict, topic, record.offset))
         piece.offsets[topic] = record.offset + 1
+    seen.forget(piece.offsets)
     if piece.offsets != dict(offsets):
         yield piece
 

@@ -102,7 +102,7 @@ def supervise(folder: Path, broker: str, redis: str, parent: int | None, stop: t
 def addresses(folder: Path, kafka_port: int, redis_port: int, password: str) -> dict[str, str | int]:
     return {
         "kafka": f"127.0.0.1:{kafka_port}",
-        "redis_url": f"redis://:{password}@127.0.0.1:{redis_port}/0",
+        "redis_url": f"redis://default:{password}@127.0.0.1:{redis_port}/0",
         "warehouse_url": f"sqlite:///{folder / 'warehouse.db'}",
         "pid": os.getpid(),
     }

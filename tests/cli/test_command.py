@@ -103,7 +103,7 @@ def test_every_verb_is_a_documented_function_of_its_module(verb: str) -> None:
             ["lookup", "u1"],
             {},
             3,
-            "error: no stack here: run `segmenter up`, or set SEGMENTER_KAFKA, SEGMENTER_REDIS_URL",
+            "error: no stack here: run `segmenter up`, or set SEGMENTER_REDIS_URL",
         ),
     ],
 )
@@ -120,12 +120,12 @@ def test_up_and_down(run: Run, tmp_path: Path) -> None:
     stack = json.loads((tmp_path / ".segmenter" / "stack.json").read_text())
     shown = json.loads(begun.stdout)
     assert (shown["kafka"], shown["pid"], shown["started"]) == (stack["kafka"], stack["pid"], True)
-    assert shown["redis_url"].startswith("redis://:***@127.0.0.1:")
+    assert shown["redis_url"].startswith("redis://default:***@127.0.0.1:")
     again = run("up")
     assert again.returncode == 0
     assert again.stdout.startswith("The embedded parts were up already:")
     assert stack["kafka"] in again.stdout
-    password = stack["redis_url"].removeprefix("redis://:").partition("@")[0]
+    password = stack["redis_url"].removeprefix("redis://default:").partition("@")[0]
     assert password not in begun.stdout + begun.stderr + again.stdout + again.stderr
     assert run("down").stdout.startswith("The embedded parts are stopped.")
     ended = run("down")

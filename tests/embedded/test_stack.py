@@ -60,7 +60,7 @@ def test_two_stacks_live_side_by_side(tmp_path: Path, folder: Path) -> None:
 
 def test_only_this_machine_and_this_user_can_reach_it(folder: Path, family: Family) -> None:
     stack = embedded.start(folder)
-    password = stack.redis_url.removeprefix("redis://:").partition("@")[0]
+    password = stack.redis_url.removeprefix("redis://default:").partition("@")[0]
     processes = family(stack.pid)
     listening = [each for process in processes for each in process.net_connections() if each.status == "LISTEN"]
     assert {each.laddr.ip for each in listening} == {"127.0.0.1"}
