@@ -43,4 +43,4 @@ test-real: install ## start these, run every test on them too, stop them
 	@SEGMENTER_TEST_REAL=1 .ci/real-parts run $(REAL) $(RUN) pytest $(ARGS)
 
 clean: ## remove .venv and what the tools left
-	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv build dist demo plots .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

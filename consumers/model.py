@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from multiprocessing.context import SpawnProcess
 
 import numpy as np
+import structlog
 
 from consumers.refit import population_of, refit, refit_is_due, step
 from consumers.shard import Store
 from segmenter import logs
 from segmenter.clusterer import Drift
+from segmenter.errors import SegmenterError
 from segmenter.generation import Generation, digest
 from segmenter.kmeans import inertia
 from segmenter.settings import Settings
@@ -20,6 +22,8 @@ from segmenter.store.connection import connect
 from segmenter.store.models import read_model
 from segmenter.store.rows import Row
 from segmenter.store.shards import read_shards
+
+log = structlog.get_logger()
 
 
 class Model:
@@ -87,4 +91,7 @@ def now_ms() -> int:
 
 def _refit(settings: Settings) -> None:
     logs.setup(settings.log_level)
-    refit(Store(connect(settings), settings), now_ms())
+    try:
+        refit(Store(connect(settings), settings), now_ms())
+    except SegmenterError as error:
+        log.warning("a fit was given up", reason=str(error))

@@ -118,10 +118,11 @@ class Worker:
             rows = self._fold(shard, piece)
             self._model.watch(rows)
             self._rows += len(rows)
+            taken = len(piece.events) + piece.duplicates + len(piece.refused)
+            self._records += taken
             self._refused += len(piece.refused)
-        self._records += len(records)
-        self._ended = time.monotonic()
-        self._on_progress(len(records))
+            self._ended = time.monotonic()
+            self._on_progress(taken)
 
     def _tell(self, refused: list[tuple[Record, Refusal]]) -> None:
         letters = [

@@ -56,7 +56,7 @@ def _opened(file: Path, mapping: Mapping) -> Iterator[IO[Any]]:
             yield raw if mapping.format == "parquet" else _decoded(raw, mapping.encoding)
     except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
         reason = (isinstance(error, OSError) and error.strerror) or str(error).splitlines()[0]
-        raise UsageError(f"cannot read {file} as {mapping.format}: {reason}.") from None
+        raise UsageError(f"cannot read {file} as {mapping.format}: {str(reason).rstrip('.')}.") from None
 
 
 def _bytes(file: Path) -> IO[bytes]:

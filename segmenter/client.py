@@ -58,7 +58,7 @@ class SegmentClient:
 
     def lookup_many(self, users: Iterable[str]) -> list[Answer]:
         """What is known of each user, in the same order, in one round trip."""
-        asked = [(user, user.encode()) for user in users]
+        asked = [(user, user.encode(errors="surrogatepass")) for user in users]  # text that is no id is unknown
         shards = {key: shard_of(key, self._count_partitions()) for _, key in asked}
         wanted = sorted(set(shards.values()))
         with reaching(self._redis):

@@ -39,5 +39,6 @@ def setup(level: str) -> None:
     logging.basicConfig(
         handlers=[handler], level=max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]), force=True
     )
-    # It tells of every attempt to connect and of every slow turn; what matters of that is raised as an error.
-    logging.getLogger("kafka.net").setLevel(logging.CRITICAL)
+    # They tell of every attempt to connect and of every slow turn; what matters of that is raised as an error.
+    for name in ("kafka.net", "kafka.cluster"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -47,6 +47,11 @@ def read(warehouse_url: str) -> Portrait:
         warehouse.require_schema(house)
         snapshot = warehouse.find_snapshot(house)
         users = read_users(house, snapshot.snapshot_id)
+        if users.empty:
+            raise UsageError(
+                f"snapshot {snapshot.snapshot_id} holds no users: publish events, run `segmenter worker --once` and "
+                "`segmenter snapshot`."
+            )
         generation = read_generation(house, snapshot.snapshot_id)
     return Portrait(snapshot, names_in_order(generation, users["segment"].unique().tolist()), users)
 

@@ -25,10 +25,11 @@ def dead_letters(*, limit: Annotated[int, Parameter(validator=Number(gte=0))] = 
     from segmenter.dead_letters import DeadLetter, decode
 
     settings = common.settings("kafka")
-    topics.ensure_topics(settings)
+    topics.topic_ids(settings)
     topic = topics.dead_letter_topic(settings)
     letters: dict[bytes | None, DeadLetter] = {}
-    start, end = topics.beginnings(settings, [topic]), topics.ends(settings, [topic])
+    there = [topic] if topics.has_topic(settings, topic) else []
+    start, end = topics.beginnings(settings, there), topics.ends(settings, there)
     for records in topics.read_to(settings, start, end):
         letters |= {record.key: decode(record.value or b"") for record in records}
     latest = sorted(letters.values(), key=lambda letter: letter.timestamp_ms)[-limit:] if limit else []
@@ -43,8 +44,9 @@ def dead_letters(*, limit: Annotated[int, Parameter(validator=Number(gte=0))] = 
 def _show(report: dict[str, Any]) -> None:
     for letter in report["letters"]:
         at = f"{letter['topic']} {letter['partition']}:{letter['offset']}"
-        held = letter.get("value", letter.get("value_base64", "nothing"))
-        text = f"{at} {letter['reason']}: {letter['detail']} | {held[:120]!r}"
+        held = letter.get("value", letter.get("value_base64"))
+        shown = "" if held is None else f" | {held[:120]!r}"
+        text = f"{at} {letter['reason']}: {letter['detail']}{shown}"
         common.console.print(text, markup=False, soft_wrap=True)
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in report["reasons"].items())
     common.console.print(f"{report['total']:,} dead letters{': ' + reasons if reasons else ''}")

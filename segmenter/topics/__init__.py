@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from segmenter.topics.admin import dead_letter_topic, ensure_topics, event_topics, topic_ids
+from segmenter.topics.admin import dead_letter_topic, ensure_topics, event_topics, has_topic, topic_ids
 from segmenter.topics.group import ShardConsumer
 from segmenter.topics.producer import open_producer, produce_all
 from segmenter.topics.reader import Reader, beginnings, ends, read_to
@@ -18,6 +18,7 @@ __all__ = [
     "ends",
     "ensure_topics",
     "event_topics",
+    "has_topic",
     "open_producer",
     "produce_all",
     "read_to",

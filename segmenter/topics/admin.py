@@ -37,6 +37,12 @@ def ensure_topics(settings: Settings) -> dict[str, str]:
         return _checked_ids(_describe(admin, event_topics(settings)), settings)
 
 
+def has_topic(settings: Settings, topic: str) -> bool:
+    """Whether the log has a topic of this full name."""
+    with reaching(settings), KafkaAdminClient(**client_options(settings)) as admin:
+        return _describe(admin, [topic])[topic] is not None
+
+
 def topic_ids(settings: Settings) -> dict[str, str]:
     """The ids of the event topics, which must all be there, with equal partition counts."""
     with reaching(settings), KafkaAdminClient(**client_options(settings)) as admin:
