@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Sequence
 from multiprocessing.context import SpawnProcess
@@ -90,6 +91,7 @@ def now_ms() -> int:
 
 
 def _refit(settings: Settings) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which ends this process
     logs.setup(settings.log_level)
     try:
         refit(Store(connect(settings), settings), now_ms())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import NamedTuple
 
 from segmenter.events import TOPICS, Event, Refusal, Rules, decode, key_of
@@ -45,13 +46,15 @@ class Seen:
     A record is a duplicate when the one before it with the same user and event id, in the same topic and
     partition, is at most ``window`` offsets older, whether or not that one counted.
 
-    >>> seen = Seen(window=10)
+    >>> seen = Seen(window=10, offsets={"views": 0})
     >>> [seen.again("views", b"u42", "e1", offset) for offset in (0, 10, 21)]
     [False, True, False]
     """
 
-    def __init__(self, window: int) -> None:
+    def __init__(self, window: int, offsets: Mapping[str, int]) -> None:
         self._window = window
+        self.next = {topic: offset - window for topic, offset in offsets.items()}
+        """The next offset to look at, by topic; it begins a window before the next offset to apply."""
         self._last: dict[str, dict[tuple[bytes, str], int]] = {}
 
     def again(self, topic: str, user: bytes, event_id: str, offset: int) -> bool:
@@ -65,9 +68,13 @@ class Seen:
     def forget(self, offsets: Mapping[str, int]) -> None:
         """Drop what no record from ``offsets`` on can repeat; what is kept of a topic is in the order of offsets."""
         for topic, last in self._last.items():
-            horizon = offsets[topic] - self._window
-            while last and last[oldest := next(iter(last))] < horizon:
-                del last[oldest]
+            for key in _older(last, offsets[topic] - self._window):
+                del last[key]
+
+
+def _older(last: Mapping[tuple[bytes, str], int], horizon: int) -> list[tuple[bytes, str]]:
+    """The keys from before ``horizon``, all of which stand first."""
+    return [key for key, _ in takewhile(lambda entry: entry[1] < horizon, last.items())]
 
 
 def cut(
@@ -78,7 +85,7 @@ def cut(
     rules: Rules,
     most_users: int,
 ) -> Iterator[Piece]:
-    """The pieces of a shard's records, which continue at ``offsets``; earlier records are only remembered.
+    """The pieces of a shard's records, which go on at ``offsets``; earlier ones are only remembered.
 
     Topics go without ``topic_prefix`` from here on. ``seen`` moves along: it fits the offsets again once every
     piece has been taken.
@@ -87,6 +94,9 @@ def cut(
     plain = {topic_prefix + topic: topic for topic in TOPICS}
     for record in records:
         topic = plain[record.topic]
+        if record.offset < seen.next[topic]:
+            continue
+        seen.next[topic] = record.offset + 1
         verdict = decode(record.value, record.key, record.partition, record.timestamp, rules)
         if record.offset < piece.offsets[topic]:
             if isinstance(verdict, Event) and verdict.event_id is not None:

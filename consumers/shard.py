@@ -65,7 +65,8 @@ def take(
         if topic_ids.get(topic) != stored:
             found = topic_ids.get(topic, "missing")
             raise TopicRecreated(topic, stored, found, "Set SEGMENTER_KEY_PREFIX to an unused one.")
-    shard = OwnedShard(number, state, state.offsets or beginnings, Seen(store.settings.duplicate_window))
+    offsets = state.offsets or beginnings
+    shard = OwnedShard(number, state, offsets, Seen(store.settings.duplicate_window, offsets))
     if state.dirty:
         log.warning("a commit failed half-way: the shard is recounted from its rows", shard=number)
         counted, changes = recount(store.client, store.settings, number, state)

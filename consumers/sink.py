@@ -16,22 +16,27 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from typing import NamedTuple
 
 import msgspec
 import structlog
 
+from consumers.patience import pause_seconds
 from segmenter import topics, warehouse
-from segmenter.errors import Fenced, LogTruncated, TopicRecreated
+from segmenter.errors import Fenced, TopicRecreated, Unreachable
 from segmenter.events import Event, Refusal, Rules, decode
 from segmenter.settings import Settings
-from segmenter.topics import Position, Reader, Record
+from segmenter.topics import Position, Reader, Record, TopicGuard
 from segmenter.warehouse import Loaded, Move, RawRow, Warehouse
 
 MAX_RECORDS = 10_000
 """The most records of one transaction."""
 
 _RESTORE = "Set SEGMENTER_WAREHOUSE_URL to an empty database."
+
+PATIENCE_SECONDS = 30.0
+"""After so long without a record, a run that is to end asks whether the brokers are still there."""
 
 log = structlog.get_logger()
 
@@ -52,8 +57,8 @@ def run(
 ) -> SinkResult:
     """Load until ``stopping`` says so or, with ``once``, up to where the log ends now. Missing topics are created.
 
-    ``on_progress`` is told the number of records of each transaction. Raises `RulesDiffer`, `TopicRecreated`
-    and `LogTruncated` before anything is loaded.
+    ``on_progress`` is told the number of records of each transaction. A part that cannot be reached is waited for,
+    but with ``once`` it is `Unreachable`. Raises `RulesDiffer`, `TopicRecreated` and `LogTruncated`.
     """
     began = time.monotonic()
     tally = _Tally(Counter(), Counter())
@@ -62,8 +67,20 @@ def run(
         warehouse.hold_rules(house, msgspec.structs.asdict(settings.rules()))
         ids = topics.ensure_topics(settings)
         goal = topics.ends(settings, ids) if once else None
-        while not _read_on(house, settings, ids, goal, tally, on_progress, stopping):
-            log.info("another sink is at work, reading on from where it got to")
+        failures = 0
+        while not stopping():
+            loaded = tally.loaded.total()
+            try:
+                if _read_on(house, settings, ids, goal, tally, on_progress, stopping):
+                    break
+                log.info("another sink is at work, reading on from where it got to")
+            except Unreachable as reason:
+                if once:
+                    raise
+                failures = failures + 1 if tally.loaded.total() == loaded else 1
+                pause = pause_seconds(failures)
+                log.warning("trying again", reason=str(reason), seconds=round(pause, 2))
+                time.sleep(pause)
     return SinkResult(dict(tally.loaded), dict(tally.refused), time.monotonic() - began)
 
 
@@ -84,7 +101,8 @@ def _read_on(
     """Load until it is time to end, or until another sink has loaded meanwhile: then False."""
     at = stored_offsets(house, settings, ids)
     rules = settings.rules()
-    with Reader(settings, at) as reader:
+    with Reader(settings, at) as reader, closing(TopicGuard(settings)) as guard:
+        moved = time.monotonic()
         while not stopping() and (goal is None or any(offset < goal[where] for where, offset in at.items())):
             records = reader.poll(500, MAX_RECORDS)
             reached = reader.positions()
@@ -94,7 +112,12 @@ def _read_on(
                 if offset != at[topic, part]
             }
             if not moves:
+                if goal is not None and time.monotonic() - moved > PATIENCE_SECONDS:
+                    topics.ends(settings, ids)
+                    moved = time.monotonic()
                 continue
+            moved = time.monotonic()
+            guard.check({_plain(settings, topic): topic_id for topic, topic_id in ids.items()})
             rows, refused = judge(records, settings, ids, rules)
             try:
                 warehouse.load(house, rows, moves)
@@ -120,12 +143,12 @@ def stored_offsets(house: Warehouse, settings: Settings, ids: Mapping[str, str])
     warehouse.begin(house, begin)
     stored = warehouse.loaded(house)
     at = {}
-    for (topic, part), end in topics.ends(settings, ids).items():
+    at_end = topics.ends(settings, ids)
+    for topic, part in at_end:
         known, at[topic, part] = stored[_plain(settings, topic), part]
         if known != ids[topic]:
             raise TopicRecreated(topic, known, ids[topic], _RESTORE)
-        if at[topic, part] > end:
-            raise LogTruncated(topic, part, at[topic, part], f"ends at {end}", _RESTORE)
+    topics.check_ends(at, at_end)
     return at
 
 

@@ -28,19 +28,29 @@ from consumers.holding import Holding
 from consumers.model import Model
 from consumers.pieces import Piece, cut
 from consumers.shard import OwnedShard, Store, Superseded, fold, needs_sweep, sweep
-from segmenter import dead_letters
-from segmenter.errors import RolledBack, Stolen, Unreachable
-from segmenter.events import TOPICS, Refusal
+from consumers.telling import tell
+from segmenter.errors import RolledBack, SegmenterError, Stolen, Unreachable
+from segmenter.events import TOPICS
 from segmenter.settings import Settings
 from segmenter.store.connection import claim, connect
 from segmenter.store.rows import Row
 from segmenter.store.shards import beat
-from segmenter.topics import Position, Record, dead_letter_topic, ends, ensure_topics, open_producer, produce_all
+from segmenter.topics import (
+    Position,
+    Record,
+    TopicGuard,
+    ends,
+    ensure_topics,
+    open_producer,
+)
 
 POLL_RECORDS = 20_000
 BEAT_SECONDS = 1.0
 GIVE_UP_AFTER = 8
 """How often in a row shards may fail before a run that is to end gives up."""
+
+MOST_STEPS = 100
+"""How many steps a run that is to end takes at the most; each saves a share of the inertia, so few are needed."""
 
 log = structlog.get_logger()
 
@@ -61,9 +71,10 @@ class Worker:
         self._settings = settings
         self._store = Store(connect(settings), settings)
         claim(self._store.client, settings, settings.rules())
-        ids = {topic.removeprefix(settings.topic_prefix): id for topic, id in ensure_topics(settings).items()}
+        ensure_topics(settings)
+        self._guard = TopicGuard(settings)
         self._producer = open_producer(settings)
-        self._holding = Holding(self._store, ids)
+        self._holding = Holding(self._store, self._guard)
         self._model = Model(self._store)
         self._may_refit = may_refit
         self._on_progress = on_progress
@@ -74,19 +85,19 @@ class Worker:
     def run(self, goal: Mapping[Position, int] | None, stopping: Callable[[], bool]) -> WorkerResult:
         """Work until ``stopping`` says so or, given a goal, until all held shards are read up to it and settled."""
         try:
-            while not stopping():
-                self._turn(may_give_up=goal is not None)
-                if goal is not None and self._reached(goal):
-                    self._settle()
-                    break
+            while not stopping() and not self._turn(goal):
+                pass
             return WorkerResult(self._records, self._rows, self._refused, self._ended - self._began)
         finally:
             self._model.stop()
             self._holding.leave()
+            self._guard.close()
             self._producer.close()
 
-    def _turn(self, may_give_up: bool) -> None:
+    def _turn(self, goal: Mapping[Position, int] | None) -> bool:
+        """Everything once; tells whether a goal has been reached. A failure closes the shards, to be taken anew."""
         try:
+            self._holding.follow()
             if time.monotonic() >= self._next_beat:
                 self._beat()
             self._holding.open(self._model.generation)
@@ -95,14 +106,18 @@ class Worker:
                 self._take_in(shard, records)
             for shard in unswept:
                 self._sweep(shard)
+            if goal is not None and self._reached(goal):
+                self._settle()
+                return True
         except Superseded:
-            self._follow_model()
+            self._catch_up_with_model()
         except Stolen as reason:
             self._holding.rejoin(reason)
         except (RolledBack, Unreachable) as reason:
-            if may_give_up and self._holding.failures >= GIVE_UP_AFTER:
+            if goal is not None and self._holding.failures >= GIVE_UP_AFTER:
                 raise
             self._holding.close_all(reason)
+        return False
 
     def _shards(self) -> list[OwnedShard]:
         return list(self._holding.shards.values())
@@ -114,7 +129,7 @@ class Worker:
         prefix, rules = self._settings.topic_prefix, self._settings.rules()
         for piece in cut(records, shard.offsets, prefix, shard.seen, rules, self._settings.commit_rows):
             if piece.refused:
-                self._tell(piece.refused)
+                tell(self._producer, self._settings, piece.refused)
             rows = self._fold(shard, piece)
             self._model.watch(rows)
             self._rows += len(rows)
@@ -124,33 +139,33 @@ class Worker:
             self._ended = time.monotonic()
             self._on_progress(taken)
 
-    def _tell(self, refused: list[tuple[Record, Refusal]]) -> None:
-        letters = [
-            dead_letters.describe(
-                record.topic, record.partition, record.offset, record.timestamp, record.key, record.value, refusal
-            )
-            for record, refusal in refused
-        ]
-        told = [(dead_letters.key_of(letter), dead_letters.encode(letter)) for letter in letters]
-        produce_all(self._producer, self._settings, dead_letter_topic(self._settings), told)
-
     def _fold(self, shard: OwnedShard, piece: Piece) -> Sequence[Row]:
         while True:
             try:
                 return fold(self._store, shard, piece, self._model.generation)
             except Superseded:
-                self._follow_model()
+                self._catch_up_with_model()
 
     def _sweep(self, shard: OwnedShard) -> None:
         generation = self._model.generation
         if generation is not None and needs_sweep(shard, generation):
             sweep(self._store, shard, generation)
 
-    def _follow_model(self) -> None:
+    def _follow_model(self) -> bool:
         """Judge by the current generation from now on; a sweep that is under way starts again."""
-        if self._model.refresh():
+        changed = self._model.refresh()
+        if changed:
             for shard in self._shards():
                 shard.unswept = None
+        return changed
+
+    def _catch_up_with_model(self) -> None:
+        """The store said that another generation is current: there must be one, and one that can be read."""
+        if not self._follow_model():
+            raise SegmenterError(
+                "the model in Redis was written by another version of segmenter: run the same version everywhere, or "
+                "set SEGMENTER_KEY_PREFIX to an unused one."
+            )
 
     def _beat(self) -> None:
         """What is due once a second: follow the model, say how fresh the shards are, look for a better model."""
@@ -198,7 +213,7 @@ class Worker:
         alone = len(self._holding.shards) == self._settings.partitions
         if self._may_refit and alone:
             self._model.refit_now()
-        while True:
+        for _ in range(MOST_STEPS):
             self._follow_model()
             self._sweep_all()
             if not (self._may_refit and alone and self._model.step_now()):
@@ -211,7 +226,7 @@ class Worker:
                 try:
                     self._sweep(shard)
                 except Superseded:
-                    self._follow_model()
+                    self._catch_up_with_model()
 
 
 def run(

@@ -51,7 +51,7 @@ def check_columns(mapping: Mapping, mapping_path: Path, file: Path, columns: lis
         if column not in columns:
             raise MappingError(
                 f"{mapping_path}: {key} names {column!r}, which {file} does not have. "
-                f"Its columns are {', '.join(columns)}.{did_you_mean(column, columns)}"
+                f"Its columns are {', '.join(columns) or 'none: is it empty?'}.{did_you_mean(column, columns)}"
             )
 
 

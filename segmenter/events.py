@@ -6,6 +6,7 @@ same log come to the same one. What cannot be read is a value, `Refusal`, never 
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -23,6 +24,9 @@ MAX_TIME_MS = 253_402_300_799_999
 MAX_DURATION_MS = 86_400_000
 MAX_USER_BYTES = 512
 MAX_PROPERTIES_BYTES = 4_096
+MAX_NESTING = 64
+_STRUCTURE = re.compile(rb'"(?:[^"\\]+|\\.)*(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
+"""A string, ended or not, or a bracket."""
 
 UserId = Annotated[str, Meta(min_length=1, max_length=128, description="whose event; kept byte for byte")]
 Milliseconds = Annotated[
@@ -85,7 +89,7 @@ class Refusal(NamedTuple):
 REASONS = {
     "empty": "the value is null",
     "too_large": "the value is above 256 kB",
-    "malformed": "the value is not a JSON object, or not UTF-8",
+    "malformed": "the value is not a JSON object, not UTF-8, or nested more than 64 deep",
     "invalid": "a field is missing, of the wrong type or out of its bounds",
     "wrong_key": "the key is not the bytes of the user id",
     "wrong_partition": "the partition is not the one Kafka's default partitioner gives to the key",
@@ -117,6 +121,8 @@ def decode(value: bytes | None, key: bytes | None, partition: int, timestamp_ms:
         return Refusal("empty", "the value is null")
     if len(value) > rules.max_event_bytes:
         return Refusal("too_large", f"{len(value)} bytes, at most {rules.max_event_bytes} are allowed")
+    if _too_deep(value):
+        return Refusal("malformed", f"nested more than {MAX_NESTING} deep")
     try:
         event = _decoder.decode(value)
         user = event.user_id.encode()
@@ -139,6 +145,21 @@ def decode(value: bytes | None, key: bytes | None, partition: int, timestamp_ms:
         ahead = event.time_ms - timestamp_ms
         return Refusal("time_ahead", f"{ahead} ms ahead of the record, at most {rules.max_ahead_ms} are allowed")
     return event
+
+
+def _too_deep(value: bytes) -> bool:
+    """Whether brackets outside strings nest beyond the limit: how deep a parser can go depends on who calls it."""
+    if value.count(b"{") + value.count(b"[") <= MAX_NESTING:
+        return False
+    depth = 0
+    for token in _STRUCTURE.finditer(value):
+        if token[0] in (b"{", b"["):
+            depth += 1
+            if depth > MAX_NESTING:
+                return True
+        elif token[0] in (b"}", b"]"):
+            depth -= 1
+    return False
 
 
 def _properties_problem(properties: msgspec.Raw) -> str | None:

@@ -141,6 +141,7 @@ def masked(url: str) -> str:
     'redis://cache:6379/0?password=***'
     """
     url = re.sub(r"://([^:@/?#]*):.*@", r"://\1:***@", url)
+    url = re.sub(r"^(rediss?://)[^:@/?#]+@", r"\1***@", url)  # a password that was written as a user's name
     return re.sub(r"(?i)([?&][^=&]*(?:pass|secret|token)[^=&]*=)[^&]*", r"\1***", url)
 
 

@@ -102,3 +102,8 @@ def stopping() -> Iterator[threading.Event]:
             signal.signal(number, handler)
     if interrupted.is_set():
         raise KeyboardInterrupt
+
+
+def ago(age_ms: int | None) -> str:
+    """An age for people."""
+    return "never" if age_ms is None else f"{age_ms / 1_000:,.1f} s ago"

@@ -76,6 +76,12 @@ def run(settings: Settings, source: Source, total: int | None, out: Path) -> tup
 
     with common.progress("publishing", total) as advance:
         published = publish(settings, source, advance)
+    if not published.published:
+        reasons = "; ".join(f"{reason} ({tally.rows:,})" for reason, tally in published.refused.items())
+        raise UsageError(
+            f"none of the {published.read:,} rows became an event{': ' if reasons else ''}{reasons}. "
+            "Try `segmenter replay FILE --mapping M --preview 5`."
+        )
     with common.progress("folding and judging", published.published) as advance:
         worked = worker.run(settings, once=True, on_progress=advance)
     answers = _lookups(settings)
@@ -108,6 +114,7 @@ def run(settings: Settings, source: Source, total: int | None, out: Path) -> tup
         "dead_letters": sums["dead_letters"],
         "segments": _segments(portrait),
         "reconcile": {name: getattr(reconciliation, name) for name in ("compared", "differing", "missing", "extra")},
+        "refused": {reason: tally.rows for reason, tally in published.refused.items()},
         "sums": sums,
         "equal": reconciliation.equal and _adds_up(sums),
         "files": [str(file) for file in files],
@@ -140,7 +147,7 @@ def _lookups(settings: Settings) -> list[Answer]:
     slugs = model.slugs if model else ()
     found = [
         sorted(user for shard in range(settings.partitions) for user in members(client, settings, shard, slug))[:1]
-        for slug in (slugs[:1] + slugs[len(slugs) // 2 : len(slugs) // 2 + 1] + slugs[-1:])
+        for slug in dict.fromkeys(slugs[:1] + slugs[len(slugs) // 2 :][:1] + slugs[-1:])
     ]
     with SegmentClient(settings.redis_url) as segments:
         return segments.lookup_many([user.decode() for users in found for user in users])
@@ -193,6 +200,8 @@ def _show(report: dict[str, Any], answers: list[Answer]) -> None:
     line(f"stream - batch: {verdict}")
     n = {name: f"{count:,}" for name, count in report["sums"].items()}
     line(f"read {n['read']} = published {n['published']} + refused {n['refused']}")
+    for reason, rows in report["refused"].items():
+        line(f"  refused {rows:,}: {reason}", markup=False)
     line(f"published = folded {n['folded']} + duplicates {n['duplicates']} + dead letters {n['dead_letters']}")
     line(f"folded + duplicates = raw rows {n['raw_rows']}")
     line("everything adds up\n" if report["equal"] else "THIS DOES NOT ADD UP\n")

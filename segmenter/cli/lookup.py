@@ -38,7 +38,7 @@ def show(answers: list[Answer]) -> None:
             _line("features", {name: "missing" if v is None else f"{v:,.6g}" for name, v in answer.features.items()})
             _line("aggregates", answer.aggregates)
             _line("offsets", answer.offsets)
-        age = "never complete" if answer.age_ms is None else f"complete up to {answer.age_ms:,} ms ago"
+        age = f"complete up to {common.ago(answer.age_ms)}"
         judged = f"generation {answer.generation}, " if answer.generation else ""
         common.console.print(f"  {judged}{age}{', STALE' if answer.stale else ''}", markup=False)
 

@@ -37,7 +37,8 @@ def show(report: dict[str, Any]) -> None:
     if not rows:
         common.console.print("no users yet")
         return
-    table = Table("segment", title=f"{sum(row['users'] for row in rows):,} users, generation {report['generation']}: typical values")
+    users = sum(row["users"] for row in rows)
+    table = Table("segment", title=f"{users:,} users, generation {report['generation']}, typical values")
     for title in ("users", "share", *rows[0]["typical"]):
         table.add_column(title, justify="right")
     for row in rows:

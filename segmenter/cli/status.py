@@ -90,12 +90,8 @@ def show(found: dict[str, Any]) -> None:
         table.add_row(
             str(shard["shard"]),
             *(f"{shard[name]:,}" for name in ("users", "lag", "sink_lag")),
-            _ago(shard["age_ms"]),
-            _ago(shard["beat_age_ms"]),
+            common.ago(shard["age_ms"]),
+            common.ago(shard["beat_age_ms"]),
             str(shard["generation"]),
         )
     common.console.print(table)
-
-
-def _ago(age_ms: int | None) -> str:
-    return "never" if age_ms is None else f"{age_ms / 1_000:,.1f} s ago"

@@ -7,7 +7,7 @@
 --       number of audiences, length to keep of the feed, number of shard fields,
 --       then the shard's fields (name, value), then five values a row,
 --       then for each audience how many leave, who, how many join, who, then seven values a feed entry
--- Answers ok; done (this very batch was written before); stolen; rolled back; or superseded (judged by an older generation).
+-- Answers ok; done (this very batch was written before); stolen; rolled back; or superseded (judged by another generation).
 local ROW = {'segment', 'generation', 'profile', 'offsets', 'vector'}
 local owner = redis.call('HMGET', KEYS[1], 'token', 'version', 'offsets')
 if owner[1] ~= ARGV[1] then return 'stolen' end

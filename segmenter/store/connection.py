@@ -11,7 +11,7 @@ import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from segmenter.errors import RulesDiffer, SegmenterError, Unreachable, UsageError
+from segmenter.errors import RulesDiffer, SegmenterError, SettingsError, Unreachable, UsageError
 from segmenter.events import Rules
 from segmenter.settings import Settings, masked
 from segmenter.store.keys import Keys
@@ -25,12 +25,14 @@ LAYOUT = 1
 
 def connect(settings: Settings) -> redis.Redis:
     """A connection to the store of ``settings``; it is first used when something is asked of it."""
-    client: redis.Redis = redis.Redis.from_url(
-        settings.redis_url,
-        socket_timeout=10,
-        socket_connect_timeout=5,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), 3),
-    )
+    retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), 3)
+    try:
+        client: redis.Redis = redis.Redis.from_url(
+            settings.redis_url, socket_timeout=10, socket_connect_timeout=5, retry=retry
+        )
+        client.connection_pool.make_connection()
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"SEGMENTER_REDIS_URL {masked(settings.redis_url)!r} cannot be used: {error}.") from error
     return client
 
 

@@ -156,7 +156,8 @@ def beat(
 def members(client: redis.Redis, settings: Settings, shard: int, segment: str) -> list[bytes]:
     """The users of one shard that are in one segment; complete for its owner, who alone moves them."""
     with reaching(client):
-        return list(client.sscan_iter(Keys(settings.key_prefix).audience(shard, segment), count=1_000))
+        found = client.sscan_iter(Keys(settings.key_prefix).audience(shard, segment), count=1_000)
+        return list(cast("dict[bytes, None]", dict.fromkeys(found)))  # a scan may repeat a member
 
 
 def _members(changes: Sequence[Change], slug: str) -> list[Argument]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from segmenter.topics.admin import dead_letter_topic, ensure_topics, event_topics, has_topic, topic_ids
+from segmenter.topics.admin import TopicGuard, dead_letter_topic, ensure_topics, event_topics, has_topic, topic_ids
 from segmenter.topics.group import ShardConsumer
 from segmenter.topics.producer import open_producer, produce_all
-from segmenter.topics.reader import Reader, beginnings, ends, read_to
+from segmenter.topics.reader import Reader, beginnings, check_ends, ends, read_to
 from segmenter.topics.records import Position, Record
 
 __all__ = [
@@ -13,7 +13,9 @@ __all__ = [
     "Reader",
     "Record",
     "ShardConsumer",
+    "TopicGuard",
     "beginnings",
+    "check_ends",
     "dead_letter_topic",
     "ends",
     "ensure_topics",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from typing import Any
 
 from kafka.admin import KafkaAdminClient
 from kafka.errors import TopicAlreadyExistsError
 
-from segmenter.errors import PartitionsDiffer, Unreachable
+from segmenter.errors import PartitionsDiffer, TopicRecreated, Unreachable
 from segmenter.events import DEAD_LETTERS, TOPICS
 from segmenter.settings import Settings
 from segmenter.topics.records import client_options, reaching
@@ -45,8 +46,37 @@ def has_topic(settings: Settings, topic: str) -> bool:
 
 def topic_ids(settings: Settings) -> dict[str, str]:
     """The ids of the event topics, which must all be there, with equal partition counts."""
-    with reaching(settings), KafkaAdminClient(**client_options(settings)) as admin:
-        return _checked_ids(_describe(admin, event_topics(settings)), settings)
+    with closing(TopicGuard(settings)) as guard:
+        return {settings.topic_prefix + topic: found for topic, found in guard.ids().items()}
+
+
+class TopicGuard:
+    """Makes sure that records are of the topics they are taken for: a topic that was made anew has another id.
+
+    Asked after the records were read, it cannot be too early. Topics go by their names without prefix.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        with reaching(settings):
+            self._admin = KafkaAdminClient(**client_options(settings))
+
+    def ids(self) -> dict[str, str]:
+        """The ids that the event topics have now."""
+        with reaching(self._settings):
+            found = _checked_ids(_describe(self._admin, event_topics(self._settings)), self._settings)
+        return {topic.removeprefix(self._settings.topic_prefix): topic_id for topic, topic_id in found.items()}
+
+    def check(self, known: Mapping[str, str]) -> None:
+        """Raise `TopicRecreated` if a topic no longer has the id by which it is known."""
+        now = self.ids()
+        for topic, topic_id in known.items():
+            if now[topic] != topic_id:
+                raise TopicRecreated(topic, topic_id, now[topic], "Start with an empty store and warehouse.")
+
+    def close(self) -> None:
+        """Release the connection."""
+        self._admin.close()
 
 
 def _create(admin: KafkaAdminClient, topics: list[str], partitions: int) -> None:

@@ -7,15 +7,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.errors import IllegalStateError
 from kafka.structs import OffsetAndMetadata
 
-from segmenter.errors import PartitionsDiffer, Stolen
+from segmenter.errors import PartitionsDiffer, Stolen, Unreachable
 from segmenter.settings import Settings
 from segmenter.topics.admin import event_topics
 from segmenter.topics.reader import check_held, open_consumer, poll_held
 from segmenter.topics.records import Record, reaching
+
+log = structlog.get_logger()
 
 REBALANCE_SECONDS = 15.0
 """Longer than any rebalance takes: a member that died is given up after 6 s."""
@@ -43,8 +47,12 @@ class ShardConsumer:
         )
         self._listener.consumer = self._consumer
         self._consumer.subscribe(self._topics, listener=self._listener)
-        with reaching(settings):
-            self._consumer.topics()  # a leader that does not know a topic yet would hand out nothing of it
+        try:
+            with reaching(settings):
+                self._consumer.topics()  # a leader that does not know a topic yet would hand out nothing of it
+        except Unreachable:
+            self.close()
+            raise
 
     @property
     def assignments(self) -> int:
@@ -70,21 +78,24 @@ class ShardConsumer:
             )
         return shards
 
-    def start(self, shard: int, offsets: Mapping[str, int], back: int) -> None:
-        """Deliver a shard's records from ``back`` before the given offset of each topic on, if the log holds those.
+    def start(self, shard: int, offsets: Mapping[str, int], since: Mapping[str, int]) -> None:
+        """Deliver a shard's records from ``since`` on, by topic, or from where the log begins if that is later.
 
-        Raises `LogTruncated` when the log no longer holds one of the offsets.
+        Raises `LogTruncated` when the log no longer holds one of the ``offsets`` at which the shard goes on.
         """
         needed = {(self._prefix + topic, shard): offset for topic, offset in offsets.items()}
         with self._held():
             begins = check_held(self._consumer, needed)
-            for position, offset in needed.items():
-                self._consumer.seek(TopicPartition(*position), max(begins[position], offset - back))
+            for position in needed:
+                wanted = max(0, since[position[0].removeprefix(self._prefix)])
+                if wanted < begins[position]:
+                    log.warning("the log is shorter than the duplicate window", shard=shard, topic=position[0])
+                self._consumer.seek(TopicPartition(*position), max(begins[position], wanted))
             self._consumer.resume(*self._of(shard))
 
     def stop(self, shard: int) -> None:
         """Deliver no more records of a shard until it is started again."""
-        with suppress(ValueError):  # it was given to another member meanwhile
+        with suppress(KeyError, ValueError):  # it was given to another member meanwhile
             self._consumer.pause(*self._of(shard))
 
     def poll(self, timeout_ms: int, max_records: int) -> dict[int, list[Record]]:
@@ -140,7 +151,10 @@ class ShardConsumer:
         """The client's errors in one line; a partition that was given to another member meanwhile is `Stolen`."""
         try:
             with reaching(self._settings):
-                yield
+                try:
+                    yield
+                except IllegalStateError as error:
+                    raise ValueError(error) from error
         except ValueError as error:
             raise Stolen(f"the group has given the shard to another member meanwhile ({error})") from error
 
@@ -161,6 +175,11 @@ class _Pausing(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def on_partitions_revoked(self, revoked: Any) -> None:
         self.rebalancing_since = time.monotonic()
+
+    def on_partitions_lost(self, lost: Any) -> None:
+        self.rebalancing_since = time.monotonic()
+        self.assigned = frozenset()
+        self.assignments += 1
 
     def on_partitions_assigned(self, assigned: Any) -> None:
         self.consumer.pause(*assigned)

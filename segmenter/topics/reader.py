@@ -93,7 +93,8 @@ def ends(settings: Settings, topics: Iterable[str]) -> dict[Position, int]:
                 consumer.seek(tp, told[tp] - 1)
             deadline = time.monotonic() + _LAST_RECORD_SECONDS
             while unread and time.monotonic() < deadline:
-                unread -= consumer.poll(500, _WHOLE_BATCH).keys()
+                polled = consumer.poll(500, _WHOLE_BATCH)
+                unread = {tp for tp in unread - polled.keys() if consumer.position(tp) < told[tp]}
             read = {tp: consumer.position(tp) for tp in consumer.assignment()}
             return _positions({tp: max(end, read.get(tp, 0)) for tp, end in told.items()})
     finally:
@@ -114,6 +115,13 @@ def check_held(consumer: KafkaConsumer, start: Mapping[Position, int]) -> dict[P
         if needed < first[topic, part]:
             raise LogTruncated(topic, part, needed, f"begins at {first[topic, part]}", RESTORE)
     return first
+
+
+def check_ends(needed: Mapping[Position, int], at_end: Mapping[Position, int]) -> None:
+    """Raise `LogTruncated` if the log ends before one of the offsets that must be read next."""
+    for (topic, part), offset in needed.items():
+        if offset > at_end[topic, part]:
+            raise LogTruncated(topic, part, offset, f"ends at {at_end[topic, part]}", RESTORE)
 
 
 def poll_held(consumer: KafkaConsumer, timeout_ms: int, max_records: int) -> Mapping[TopicPartition, list[Record]]:

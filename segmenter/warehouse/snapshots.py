@@ -124,16 +124,18 @@ def behind(warehouse: Warehouse, snapshot_id: int) -> list[Behind]:
 
     Raises `TopicRecreated` when the snapshot and the raw events are of different topics of the same name.
     """
-    cut_of = " ".join(f"WHEN '{topic}' THEN cut_{topic}" for topic in TOPICS)
+    cut_of = " ".join(f"WHEN '{topic}' THEN u.cut_{topic}" for topic in TOPICS)
+    furthest = ", ".join(f"MAX(cut_{topic}) AS cut_{topic}" for topic in TOPICS)
     query = f"""
         SELECT
             c.topic, c.part, c.topic_id AS stream_id, o.topic_id AS batch_id, o.next_pos AS has,
-            c.next_pos AS cut, MAX(CASE c.topic {cut_of} END) AS furthest
+            c.next_pos AS cut, CASE c.topic {cut_of} END AS furthest
         FROM snapshot_cuts c
-        LEFT JOIN snapshot_users u ON u.snapshot_id = c.snapshot_id AND u.part = c.part
+        LEFT JOIN (
+            SELECT part, {furthest} FROM snapshot_users WHERE snapshot_id = :snapshot_id GROUP BY part
+        ) u ON u.part = c.part
         LEFT JOIN sink_offsets o ON o.topic = c.topic AND o.part = c.part
         WHERE c.snapshot_id = :snapshot_id
-        GROUP BY c.topic, c.part, c.topic_id, o.topic_id, o.next_pos, c.next_pos
         ORDER BY c.topic, c.part
     """
     with reading(warehouse) as connection:

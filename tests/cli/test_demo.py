@@ -79,3 +79,16 @@ def test_half_of_a_pair_is_refused(tmp_path: Path) -> None:
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
     assert errors.startswith("error: --input and --mapping go together")
+
+
+def test_a_file_without_events_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("who,when\n,1\n", "utf-8")
+    (tmp_path / "log.toml").write_text(
+        'format = "csv"\n[columns]\nuser_id = "who"\n[time]\ncolumn = "when"\nformat = "unix_s"\n'
+        '[kind]\ndefault = "click"\n',
+        "utf-8",
+    )
+    process = start(tmp_path, "demo", "--input", "log.csv", "--mapping", "log.toml")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "error: none of the 1 rows became an event: " in errors and "Traceback" not in errors

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
@@ -12,9 +13,11 @@ from segmenter import topics, warehouse
 from segmenter.cli.reconcile import verdict
 from segmenter.client import SegmentClient
 from segmenter.dead_letters import decode
+from segmenter.errors import LogTruncated, TopicRecreated
 from segmenter.events import Event
 from segmenter.reconcile import Reconciliation
 from segmenter.settings import Settings
+from segmenter.store.connection import connect
 from tests.loop.helpers import START_MS, publish, publish_raw, rows
 
 USERS = ["Bob", "bob", "bób", "bob ", "007", "7", "17850.0", "1e5", "-0", "🦆", "nul\0inside"]
@@ -93,7 +96,8 @@ def test_a_repeated_event_counts_once_within_the_window(settings: Settings) -> N
     publish(settings, "clickstream", [one, one, Event("u1", START_MS), Event("u1", START_MS)])
     worker.run(settings, once=True)
     publish(settings, "clickstream", [one])
-    worker.run(settings, once=True)
+    assert worker.run(settings, once=True).records == 1
+    assert worker.run(settings, once=True).records == 0
     assert rows(settings)[b"u1"].profile[:3] == (3, 1, 10)
     assert reconcile(settings).equal
 
@@ -124,6 +128,25 @@ def test_a_row_deleted_behind_the_back_is_named(settings: Settings) -> None:
 
 def hexadecimal(user: str) -> str:
     return f"x'{user.encode().hex()}'"
+
+
+def test_a_log_that_ends_too_early_is_an_error(settings: Settings) -> None:
+    """Offsets that the log has not reached belong to a log that has lost records: nothing is skipped in silence."""
+    publish(settings, "views", [Event(f"u{n}", START_MS) for n in range(20)])
+    worker.run(settings, once=True)
+    client = connect(settings)
+    client.hset(f"{settings.key_prefix}:shard:0", "offsets", '{"clickstream":0,"searches":0,"views":1000}')
+    client.close()
+    with pytest.raises(LogTruncated, match=r"offset 1000 of topic .*views' partition 0 .* the log ends at"):
+        worker.run(settings, once=True)
+
+
+def test_a_topic_made_anew_is_an_error(settings: Settings) -> None:
+    publish(settings, "views", [Event("u1", START_MS)])
+    with closing(topics.TopicGuard(settings)) as guard:
+        guard.check(guard.ids())
+        with pytest.raises(TopicRecreated, match="topic 'views' was recreated"):
+            guard.check({"views": "another-id"})
 
 
 def test_an_unknown_user_is_unknown(settings: Settings) -> None:
