@@ -27,7 +27,7 @@ from typing import NamedTuple
 from segmenter import supervisor
 from segmenter.allowed import EMBEDDED
 from segmenter.errors import NoStack, SettingsError, Unreachable
-from segmenter.settings import PREFIX, REDIS_BIN, Settings
+from segmenter.settings import PREFIX, REDIS_BIN, Settings, masked
 
 PARTS = ("kafka", "redis_url", "warehouse_url")
 WIPED = ("stack.json", "stack.new", "redis", *(f"warehouse.db{end}" for end in ("", "-wal", "-shm", "-journal")))
@@ -45,6 +45,9 @@ class Addresses(NamedTuple):
     redis_url: str
     warehouse_url: str
     pid: int
+
+    def __repr__(self) -> str:
+        return f"Addresses({self.kafka}, {masked(self.redis_url)}, {self.warehouse_url}, pid {self.pid})"
 
 
 def find(folder: Path) -> Addresses | None:

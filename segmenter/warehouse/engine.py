@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from segmenter.errors import Unreachable
+from segmenter.errors import SettingsError, Unreachable
 
 Warehouse = Engine
 """A way to the database; it holds no connection until one is needed."""
@@ -48,14 +48,30 @@ def connect(url: str) -> Iterator[Warehouse]:
     Nothing is asked of it yet; its connections are closed at the end.
     """
     parsed = make_url(url)
+    if not parsed.database:
+        raise SettingsError(
+            f"SEGMENTER_WAREHOUSE_URL {_shown(parsed)!r} names no database: put it after the last slash."
+        )
     engine = create_engine(parsed, **_DIALECTS[parsed.get_backend_name()].options)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "do_connect", _connect)
     try:
         yield engine
     finally:
         engine.dispose()
+
+
+def _connect(dialect: Any, _: object, arguments: Any, options: Any) -> Any:
+    try:
+        return dialect.connect(*arguments, **options)
+    except TypeError as error:
+        raise SettingsError(f"SEGMENTER_WAREHOUSE_URL has an option that the driver does not know: {error}.") from None
+
+
+def _shown(url: URL) -> str:
+    return url.render_as_string(hide_password=True)
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
@@ -89,7 +105,7 @@ def _reaching(warehouse: Warehouse) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         raise Unreachable(
-            f"the warehouse at {warehouse.url.render_as_string(hide_password=True)} does not answer as it should "
+            f"the warehouse at {_shown(warehouse.url)} does not answer as it should "
             f"({getattr(error, 'orig', None) or error}). Is it running, and is SEGMENTER_WAREHOUSE_URL its address?"
         ) from error
 

@@ -100,3 +100,17 @@ def test_a_part_that_cannot_be_reached_is_named(verb: str, name: str, value: str
     assert done.returncode == 3
     assert "127.0.0.1:1" in done.stderr and "Traceback" not in done.stderr and "secret" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "verb, name, value",
+    [
+        ("lookup u1", "SEGMENTER_REDIS_URL", "redis://127.0.0.1:1/0?foo=secret"),
+        ("migrate", "SEGMENTER_WAREHOUSE_URL", "mysql+pymysql://u:secret@127.0.0.1:1/x?foo=bar"),
+        ("migrate", "SEGMENTER_WAREHOUSE_URL", "mysql+pymysql://u:secret@127.0.0.1:1/?charset=utf8mb4"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_named(verb: str, name: str, value: str, tmp_path: Path) -> None:
+    done = run(f"segmenter {verb}", bare(dict(os.environ)) | {name: value}, tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {name} ") and len(done.stderr.splitlines()) == 1
