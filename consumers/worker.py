@@ -35,14 +35,7 @@ from segmenter.settings import Settings
 from segmenter.store.connection import claim, connect
 from segmenter.store.rows import Row
 from segmenter.store.shards import beat
-from segmenter.topics import (
-    Position,
-    Record,
-    TopicGuard,
-    ends,
-    ensure_topics,
-    open_producer,
-)
+from segmenter.topics import Position, Record, TopicGuard, ends, ensure_topics, open_producer
 
 POLL_RECORDS = 20_000
 BEAT_SECONDS = 1.0
@@ -78,12 +71,14 @@ class Worker:
         self._model = Model(self._store)
         self._may_refit = may_refit
         self._on_progress = on_progress
+        self._gives_up = False
         self._next_beat = 0.0
         self._began = self._ended = time.monotonic()
         self._records = self._rows = self._refused = 0
 
     def run(self, goal: Mapping[Position, int] | None, stopping: Callable[[], bool]) -> WorkerResult:
         """Work until ``stopping`` says so or, given a goal, until all held shards are read up to it and settled."""
+        self._gives_up = goal is not None
         try:
             while not stopping() and not self._turn(goal):
                 pass
@@ -114,7 +109,7 @@ class Worker:
         except Stolen as reason:
             self._holding.rejoin(reason)
         except (RolledBack, Unreachable) as reason:
-            if goal is not None and self._holding.failures >= GIVE_UP_AFTER:
+            if self._gives_up and self._holding.failures >= GIVE_UP_AFTER:
                 raise
             self._holding.close_all(reason)
         return False
@@ -192,6 +187,8 @@ class Worker:
         try:
             at_end = self._holding.at_end()
         except Unreachable as reason:
+            if self._gives_up:
+                raise
             log.warning("cannot tell where the log ends", reason=str(reason))
             at_end = set()
         age_ms = int((time.monotonic() - asked) * 1000)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import tomllib
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from segmenter import __version__
 from segmenter.cli import VERBS
 from segmenter.settings import PREFIX, Settings, load
 
@@ -57,12 +57,11 @@ def test_the_base_images_are_pinned() -> None:
 
 
 def test_our_image_and_kafka_are_the_versions_that_are_tested() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     space = {"m": "http://maven.apache.org/POM/4.0.0"}
     (broker,) = ElementTree.parse(ROOT / ".ci/kafka/pom.xml").findall(
         ".//m:dependency[m:artifactId='kafka_2.13']", space
     )
-    assert {service["image"] for service in OURS.values()} == {f"segmenter:{project['version']}"}
+    assert {service["image"] for service in OURS.values()} == {f"segmenter:{__version__}"}
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{broker.findtext('m:version', namespaces=space)}"
 
 
