@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
-from kafka.errors import IllegalStateError
+from kafka.errors import IllegalStateError, KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from segmenter.errors import PartitionsDiffer, Stolen, Unreachable
@@ -20,6 +20,12 @@ from segmenter.topics.reader import check_held, open_consumer, poll_held
 from segmenter.topics.records import Record, reaching
 
 log = structlog.get_logger()
+
+JOIN_POLL_MS = 100
+"""A join does not get on in polls of a few ms."""
+
+LEAVING_SECONDS = 4.0
+"""How long leaving may wait: longer than a join takes, shorter than a worker may take to end."""
 
 REBALANCE_SECONDS = 15.0
 """Longer than any rebalance takes: a member that died is given up after 6 s."""
@@ -99,7 +105,9 @@ class ShardConsumer:
             self._consumer.pause(*self._of(shard))
 
     def poll(self, timeout_ms: int, max_records: int) -> dict[int, list[Record]]:
-        """New records by shard, in the order of each partition."""
+        """New records by shard, in the order of each partition. In a rebalance it waits long enough to take part."""
+        if self._listener.rebalancing_since is not None:
+            timeout_ms = max(timeout_ms, JOIN_POLL_MS)
         with reaching(self._settings):
             polled = poll_held(self._consumer, timeout_ms, max_records)
         shards: dict[int, list[Record]] = {}
@@ -143,7 +151,14 @@ class ShardConsumer:
         )
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the group, once it has finished the rebalance that is going on.
+
+        Left in the middle of one, the embedded broker (Tansu 0.6) waits for this member for ever.
+        """
+        deadline = time.monotonic() + LEAVING_SECONDS
+        with suppress(KafkaError):
+            while self._listener.rebalancing_since is not None and time.monotonic() < deadline:
+                self._consumer.poll(JOIN_POLL_MS)
         self._consumer.close(autocommit=False)
 
     @contextmanager
@@ -171,7 +186,9 @@ class _Pausing(ConsumerRebalanceListener):  # type: ignore[misc]
     consumer: KafkaConsumer
     assigned: frozenset[TopicPartition] = frozenset()
     assignments = 0
-    rebalancing_since: float | None = None
+
+    def __init__(self) -> None:
+        self.rebalancing_since: float | None = time.monotonic()
 
     def on_partitions_revoked(self, revoked: Any) -> None:
         self.rebalancing_since = time.monotonic()
