@@ -154,3 +154,20 @@ def test_sigterm_ends_in_order(settings: Settings, environment: dict[str, str], 
     assert process.communicate(timeout=30)[1] is not None
     assert process.returncode == 0
     assert folded(settings) == 1_000
+
+
+def test_a_killed_worker_leaves_nothing_undone_and_nothing_twice(
+    settings: Settings, environment: dict[str, str], until: Until
+) -> None:
+    """Killed with -9 in the middle of its work; the next one goes on exactly there."""
+    publish(settings, generate(20_000, USERS, seed=1))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "segmenter", "worker"], env=environment, stderr=subprocess.DEVNULL
+    )
+    until(lambda: folded(settings) > 0)
+    process.kill()
+    process.wait()
+    at_the_kill = folded(settings)
+    result = worker.run(settings, once=True)
+    assert at_the_kill + result.records == folded(settings) == 20_000
+    assert sum(sum(row.profile[index] for index in (0, 3, 4)) for row in rows(settings).values()) == 20_000
