@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from sqlite3 import OperationalError
 from typing import Any, NamedTuple
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -38,6 +40,7 @@ _MYSQL = _Dialect(
         "pool_pre_ping": True,
     },
 )
+_PATIENCE_SECONDS = 5
 _DIALECTS = {"sqlite": _SQLITE, "mysql": _MYSQL, "mariadb": _MYSQL}
 
 
@@ -75,8 +78,21 @@ def _shown(url: URL) -> str:
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
+    """Of two that turn a new file to write-ahead logging at once, SQLite refuses one at once: it tries again."""
+    give_up = time.monotonic() + _PATIENCE_SECONDS
+    while not _turned_to_wal(connection, must=time.monotonic() > give_up):
+        time.sleep(0.02)
     connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _turned_to_wal(connection: Any, *, must: bool) -> bool:
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except OperationalError:
+        if must:
+            raise
+        return False
+    return True
 
 
 def _begin_sqlite(connection: Connection) -> None:
