@@ -61,6 +61,19 @@ def _slugs(value: Any) -> tuple[str, ...]:
     return slugs
 
 
+def _certificates(value: Any) -> str:
+    if value != "" and "-----BEGIN CERTIFICATE-----" not in _text_of(Path(value).expanduser()):
+        raise ValueError
+    return str(Path(value).expanduser().absolute()) if value else ""
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError:
+        raise ValueError from None
+
+
 def _folder(value: Any) -> Path:
     if not str(value) or "\0" in str(value):
         raise ValueError
@@ -75,6 +88,10 @@ WAREHOUSE = text(
     "embedded, sqlite:///file, or mysql+pymysql://user:password@host/database (or mariadb+pymysql)",
     _port_fits,
 )
+SWITCH = text("off|on", "off or on")
+USER = text(r"[^\s,=]{0,128}", "up to 128 characters, none of them a space, a comma or =")
+PASSWORD = text(r"[^\0\r\n]{0,1024}", "up to 1,024 characters on one line")
+CERTIFICATES = Allowed("a PEM file of certificates, or empty", _certificates)
 LEVEL = text("debug|info|warning|error", "debug, info, warning or error")
 FOLDER = Allowed("a folder", _folder)
 SLUGS = Allowed("2 to 12 different names of a-z 0-9 _, each beginning with a letter, none of them unassigned", _slugs)

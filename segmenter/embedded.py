@@ -27,7 +27,8 @@ from typing import NamedTuple
 from segmenter import supervisor
 from segmenter.allowed import EMBEDDED
 from segmenter.errors import NoStack, SettingsError, Unreachable
-from segmenter.settings import PREFIX, REDIS_BIN, Settings, masked
+from segmenter.settings import PREFIX, REDIS_BIN, Settings
+from segmenter.urls import masked
 
 PARTS = ("kafka", "redis_url", "warehouse_url")
 WIPED = ("stack.json", "stack.new", "redis", *(f"warehouse.db{end}" for end in ("", "-wal", "-shm", "-journal")))

@@ -10,6 +10,7 @@
     ├── UsageError             exit 2: the caller can mend it
     │   ├── SettingsError        a setting is unknown or out of bounds
     │   ├── MappingError         a mapping does not fit its file
+    │   ├── Forbidden            a part refuses who asks, or what was asked
     │   ├── RulesDiffer          this part judges events by other rules than the stored ones
     │   └── PartitionsDiffer     topics do not have the same number of partitions
     ├── Unreachable            exit 3: a part cannot be reached; trying again may help
@@ -68,6 +69,10 @@ class SettingsError(UsageError):
 
 class MappingError(UsageError):
     """A mapping does not fit the file it is meant for."""
+
+
+class Forbidden(UsageError):
+    """A part refuses who asks, or does not give them the right to what they asked; trying again does not help."""
 
 
 class RulesDiffer(UsageError):

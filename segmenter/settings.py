@@ -11,30 +11,27 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
-import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segmenter import allowed
 from segmenter.allowed import EMBEDDED, Allowed
 from segmenter.errors import SettingsError
+from segmenter.urls import hidden, masked, trusting
 
 if TYPE_CHECKING:
     from segmenter.events import Rules
 
 PREFIX = "SEGMENTER_"
 FILE = "segmenter.toml"
-URLS = ("redis_url", "warehouse_url")
-"""The settings that may hold a password: shown masked, and readable from a file that ``SEGMENTER_…_FILE`` names."""
-
 REDIS_BIN = "SEGMENTER_REDIS_BIN"
 """The one variable that is no setting: the redis-server that the embedded parts start."""
 
 
-def _setting(default: Any, may_be: Allowed, meaning: str) -> Any:
-    return dataclasses.field(default=default, metadata={"allowed": may_be, "meaning": meaning})
+def _setting(default: Any, may_be: Allowed, meaning: str, mask: Callable[[str], str] | None = None) -> Any:
+    return dataclasses.field(default=default, metadata={"allowed": may_be, "meaning": meaning, "mask": mask})
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -46,8 +43,19 @@ class Settings:
     """
 
     kafka: str = _setting(EMBEDDED, allowed.KAFKA, "The Kafka brokers to start from.")
-    redis_url: str = _setting(EMBEDDED, allowed.REDIS, "The Redis that holds the live profiles and segments.")
-    warehouse_url: str = _setting(EMBEDDED, allowed.WAREHOUSE, "The SQL database that holds raw events and snapshots.")
+    kafka_tls: str = _setting("off", allowed.SWITCH, "Whether the brokers are spoken to over TLS.")
+    kafka_user: str = _setting("", allowed.USER, "Who logs in to the brokers, by SCRAM-SHA-512; empty for nobody.")
+    kafka_password: str = _setting("", allowed.PASSWORD, "The password of `kafka_user`.", hidden)
+    redis_url: str = _setting(EMBEDDED, allowed.REDIS, "The Redis that holds the live profiles and segments.", masked)
+    warehouse_url: str = _setting(
+        EMBEDDED, allowed.WAREHOUSE, "The SQL database that holds raw events and snapshots.", masked
+    )
+    tls_ca: str = _setting(
+        "",
+        allowed.CERTIFICATES,
+        "The authorities that may vouch for Kafka, Redis and MySQL; empty for the system's. With it, MySQL must use "
+        "TLS.",
+    )
     stack_dir: Path = _setting(  # noqa: RUF009 - it is dataclasses.field
         Path(".segmenter"), allowed.FOLDER, "Where the embedded parts keep their files and addresses."
     )
@@ -89,6 +97,9 @@ class Settings:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, _checked(field.name, getattr(self, field.name), field.name))
+        if bool(self.kafka_user) != bool(self.kafka_password):
+            raise SettingsError("kafka_user and kafka_password go together; set both, or neither")
+        object.__setattr__(self, "warehouse_url", trusting(self.warehouse_url, self.tls_ca))
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{name}={shown!r}' for name, shown in self.shown().items())})"
@@ -96,7 +107,7 @@ class Settings:
     def shown(self) -> dict[str, Any]:
         """Every setting as JSON can hold it, passwords masked."""
         values = {name: getattr(self, name) for name in FIELDS}
-        return values | {name: masked(values[name]) for name in URLS} | {"stack_dir": str(self.stack_dir)}
+        return values | {name: _masked(name, values[name]) for name in SECRETS} | {"stack_dir": str(self.stack_dir)}
 
     def rules(self) -> Rules:
         """What the verdict on an event depends on."""
@@ -106,7 +117,10 @@ class Settings:
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
-"""The fields of `Settings` by name; the metadata holds ``allowed`` and ``meaning``."""
+"""The fields of `Settings` by name; the metadata holds ``allowed``, ``meaning`` and ``mask``."""
+
+SECRETS = tuple(name for name, field in FIELDS.items() if field.metadata["mask"])
+"""The settings that may hold a password: shown masked, and readable from a file that ``SEGMENTER_…_FILE`` names."""
 
 
 def load(folder: Path | None = None, environ: Mapping[str, str] = os.environ, **arguments: Any) -> Settings:
@@ -132,19 +146,6 @@ def load_with_sources(
     return Settings(**values), {name: found[name][1] if name in found else "default" for name in FIELDS}
 
 
-def masked(url: str) -> str:
-    """``url`` without its password, wherever in it the password stands.
-
-    >>> masked("mysql+pymysql://app:p@ss@db/clicks?charset=utf8mb4")
-    'mysql+pymysql://app:***@db/clicks?charset=utf8mb4'
-    >>> masked("redis://cache:6379/0?password=s3cret")
-    'redis://cache:6379/0?password=***'
-    """
-    url = re.sub(r"://([^:@/?#]*):.*@", r"://\1:***@", url)
-    url = re.sub(r"^(rediss?://)[^:@/?#]+@", r"\1***@", url)  # a password that was written as a user's name
-    return re.sub(r"(?i)([?&][^=&]*(?:pass|secret|token)[^=&]*=)[^&]*", r"\1***", url)
-
-
 def _checked(name: str, value: Any, place: str) -> Any:
     may_be: Allowed = FIELDS[name].metadata["allowed"]
     try:
@@ -155,9 +156,14 @@ def _checked(name: str, value: Any, place: str) -> Any:
 
 
 def _quoted(name: str, value: Any) -> str:
-    if name in URLS:
-        return repr(masked(value)) if isinstance(value, str) and "://" in value else "not such a URL"
-    return repr(value)
+    if name not in SECRETS:
+        return repr(value)
+    return repr(masked(value)) if isinstance(value, str) and "://" in value else "not such a value"
+
+
+def _masked(name: str, value: str) -> str:
+    mask: Callable[[str], str] = FIELDS[name].metadata["mask"]
+    return mask(value)
 
 
 def _place(name: str, source: str) -> str:
@@ -178,7 +184,7 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 def _from_variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     names = {PREFIX + name.upper(): name for name in FIELDS}
-    files = {f"{PREFIX}{name.upper()}_FILE": name for name in URLS}
+    files = {f"{PREFIX}{name.upper()}_FILE": name for name in SECRETS}
     found = {}
     for variable in sorted(environ):
         if not variable.startswith(PREFIX) or variable.startswith("SEGMENTER_TEST_") or variable == REDIS_BIN:

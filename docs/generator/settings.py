@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from generator.source import GENERATED, code, table
-from segmenter.settings import FIELDS, PREFIX, REDIS_BIN, URLS
+from segmenter.settings import FIELDS, PREFIX, REDIS_BIN, SECRETS
 
 EXAMPLE = {
     "kafka": "broker-1:9092,broker-2:9092",
@@ -29,10 +29,10 @@ A list is written with commas in a variable, and as a list in the file.
 
 ## Secrets
 
-A URL may hold a password. Instead of the variable itself, one of these may name a file that holds the URL and nothing
-else; setting both is an error.
+A URL may hold a password. Instead of the variable itself, one of these may name a file that holds the value and nothing
+else; setting both is an error. No secret is shown in logs, errors or the process list. See [security.md](security.md).
 
-{table(("variable", "setting"), [(code(f"{PREFIX}{name.upper()}_FILE"), code(name)) for name in URLS])}
+{table(("variable", "setting"), [(code(f"{PREFIX}{name.upper()}_FILE"), code(name)) for name in SECRETS])}
 ## The embedded Redis
 
 `{REDIS_BIN}` is no setting: it names the `redis-server` that `segmenter up` and `segmenter demo` start.

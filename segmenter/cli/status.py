@@ -21,10 +21,10 @@ def status(*, json: common.Json = False) -> None:
 def report(settings: Settings) -> dict[str, Any]:
     """Where the parts are, each shard's state, and the sums over all."""
     from segmenter import topics, warehouse
-    from segmenter.settings import masked
     from segmenter.store.connection import check, clock_ms, connect
     from segmenter.store.models import read_model
     from segmenter.store.shards import read_shards
+    from segmenter.urls import masked
 
     client = connect(settings)
     check(client, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
@@ -11,10 +12,12 @@ import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from segmenter.errors import RulesDiffer, SegmenterError, SettingsError, Unreachable, UsageError
+from segmenter.errors import Forbidden, RulesDiffer, SegmenterError, SettingsError, Unreachable, UsageError
 from segmenter.events import Rules
-from segmenter.settings import Settings, masked
+from segmenter.settings import Settings
 from segmenter.store.keys import Keys
+from segmenter.store.scripts import line_of
+from segmenter.urls import masked
 
 Redis = redis.Redis
 """A connection to the store, by a name that needs no import of the client."""
@@ -22,13 +25,17 @@ Redis = redis.Redis
 LAYOUT = 1
 """The number of the layout of keys and fields that this version reads and writes."""
 
+IN_SCRIPT = re.compile("The user executing the script can't|ACL failure in script")
+"""What Redis says of a command in a script that the user may not run; it is no NOPERM."""
+
 
 def connect(settings: Settings) -> redis.Redis:
     """A connection to the store of ``settings``; it is first used when something is asked of it."""
     retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), 3)
+    trust = {"ssl_ca_certs": settings.tls_ca} if settings.tls_ca and settings.redis_url.startswith("rediss") else {}
     try:
         client: redis.Redis = redis.Redis.from_url(
-            settings.redis_url, socket_timeout=10, socket_connect_timeout=5, retry=retry
+            settings.redis_url, socket_timeout=10, socket_connect_timeout=5, retry=retry, **trust
         )
         client.connection_pool.make_connection()
     except (TypeError, ValueError) as error:
@@ -38,15 +45,37 @@ def connect(settings: Settings) -> redis.Redis:
 
 @contextmanager
 def reaching(client: redis.Redis) -> Iterator[None]:
-    """Turn the client's errors into one line that says which Redis did not answer."""
+    """Turn the client's errors into one line that says which Redis did not answer, or what it does not allow."""
     try:
         yield
     except redis.RedisError as error:
         at = client.connection_pool.connection_kwargs
+        where, user = f"Redis at {at.get('host')}:{at.get('port')}", at.get("username") or "default"
+        if isinstance(error, redis.AuthenticationError):
+            raise Forbidden(
+                f"{where} does not let user {user!r} in ({error}): are user and password in SEGMENTER_REDIS_URL right?"
+            ) from error
+        if isinstance(error, redis.exceptions.NoPermissionError) or IN_SCRIPT.search(str(error)):
+            raise Forbidden(
+                f"{where} does not allow that to user {user!r} ({error}{_script_line(error)}): grant it "
+                "(docs/security.md), or name another user in SEGMENTER_REDIS_URL."
+            ) from error
         raise Unreachable(
-            f"Redis at {at.get('host')}:{at.get('port')} does not answer as it should ({error}). "
-            "Is it running, and is SEGMENTER_REDIS_URL its address and password?"
+            f"{where} does not answer as it should ({error}). Is it running, is SEGMENTER_REDIS_URL its address and "
+            f"password, and {_about_tls(error)}?"
         ) from error
+
+
+def _script_line(error: redis.RedisError) -> str:
+    """The line of a script that was not allowed: before 7.2, Redis does not name the command in it."""
+    at = re.search(r"script: ([0-9a-f]{40}), on @user_script:(\d+)", str(error))
+    return f" {line_of(at[1], int(at[2]))}" if at else ""
+
+
+def _about_tls(error: redis.RedisError) -> str:
+    if "SSL" in str(error):
+        return "is its certificate for this name, and signed by SEGMENTER_TLS_CA"
+    return "does it speak TLS there (rediss://) or not (redis://)"
 
 
 def check(client: redis.Redis, settings: Settings) -> None:

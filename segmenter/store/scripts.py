@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 from importlib.resources import files
 
@@ -17,3 +18,11 @@ def _source(name: str) -> str:
 def script(client: redis.Redis, name: str) -> Script:
     """The script of ``name``.lua, to be called with ``keys`` and ``args``."""
     return client.register_script(_source(name))
+
+
+def line_of(digest: str, number: int) -> str:
+    """A line, counted from 1, of the script that Redis knows by this SHA-1; empty for a script of others."""
+    for file in files("segmenter.store").iterdir():
+        if file.name.endswith(".lua") and hashlib.sha1(file.read_bytes()).hexdigest() == digest:
+            return file.read_text().splitlines()[number - 1].strip()
+    return ""

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any
 
 from kafka.admin import KafkaAdminClient
-from kafka.errors import TopicAlreadyExistsError
+from kafka.errors import TopicAlreadyExistsError, TopicAuthorizationFailedError
 
 from segmenter.errors import PartitionsDiffer, TopicRecreated, Unreachable
 from segmenter.events import DEAD_LETTERS, TOPICS
@@ -34,7 +34,8 @@ def ensure_topics(settings: Settings) -> dict[str, str]:
     with reaching(settings), KafkaAdminClient(**client_options(settings)) as admin:
         missing = [topic for topic, found in _describe(admin, wanted).items() if found is None]
         if missing:
-            _create(admin, missing, settings.partitions)
+            with reaching(settings, "Create"):
+                _create(admin, missing, settings.partitions)
         return _checked_ids(_describe(admin, event_topics(settings)), settings)
 
 
@@ -84,11 +85,15 @@ def _create(admin: KafkaAdminClient, topics: list[str], partitions: int) -> None
         admin.create_topics({topic: {"num_partitions": partitions} for topic in topics}, wait_for_metadata=True)
     except TopicAlreadyExistsError:
         admin.wait_for_topics(topics)
+    except TopicAuthorizationFailedError as error:
+        raise TopicAuthorizationFailedError(topics) from error
 
 
 def _describe(admin: KafkaAdminClient, topics: Iterable[str]) -> dict[str, dict[str, Any] | None]:
-    found = {topic["name"]: topic for topic in admin.describe_topics(list(topics)) if topic["error_code"] == 0}
-    return {topic: found.get(topic) for topic in topics}
+    found = {topic["name"]: topic for topic in admin.describe_topics(list(topics))}
+    if hidden := [topic for topic in topics if found[topic]["error_code"] == TopicAuthorizationFailedError.errno]:
+        raise TopicAuthorizationFailedError(hidden)
+    return {topic: found[topic] if found[topic]["error_code"] == 0 else None for topic in topics}
 
 
 def _checked_ids(found: dict[str, dict[str, Any] | None], settings: Settings) -> dict[str, str]:

@@ -12,7 +12,7 @@ from segmenter.topics.records import client_options, reaching
 
 def open_producer(settings: Settings) -> KafkaProducer:
     """A producer whose retries neither lose nor repeat nor reorder a record."""
-    with reaching(settings):
+    with reaching(settings, "Write"):
         return KafkaProducer(
             **client_options(settings),
             acks="all",
@@ -27,7 +27,7 @@ def produce_all(
     producer: KafkaProducer, settings: Settings, topic: str, records: Iterable[tuple[bytes | None, bytes | None]]
 ) -> None:
     """Send (key, value) records to ``topic`` and return when each is acknowledged."""
-    with reaching(settings):
+    with reaching(settings, "Write"):
         sent = [producer.send(topic, value=value, key=key) for key, value in records]
         producer.flush()
         for future in sent:

@@ -47,7 +47,7 @@ class Reader:
 
     def poll(self, timeout_ms: int, max_records: int = 5_000) -> list[Record]:
         """The next records, none if there are none within ``timeout_ms``."""
-        with reaching(self._settings):
+        with reaching(self._settings, "Read"):
             polled = poll_held(self._consumer, timeout_ms, max_records)
         return [record for records in polled.values() for record in records]
 

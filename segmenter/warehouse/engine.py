@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from segmenter.errors import SettingsError, Unreachable
+from segmenter.errors import Forbidden, SettingsError, Unreachable
 
 Warehouse = Engine
 """A way to the database; it holds no connection until one is needed."""
@@ -40,6 +40,8 @@ _MYSQL = _Dialect(
         "pool_pre_ping": True,
     },
 )
+_REFUSALS = (1044, 1045, 1142, 1143, 1227)
+"""What MySQL answers to who may not: connect, use a database, run a command on a table or column, or at all."""
 _PATIENCE_SECONDS = 5
 _DIALECTS = {"sqlite": _SQLITE, "mysql": _MYSQL, "mariadb": _MYSQL}
 
@@ -120,9 +122,16 @@ def _reaching(warehouse: Warehouse) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
+        where, reason = f"the warehouse at {_shown(warehouse.url)}", getattr(error, "orig", None) or error
+        if reason.args and reason.args[0] in _REFUSALS:
+            raise Forbidden(
+                f"{where} does not allow that ({reason.args[1]}): grant it (docs/security.md), or name another user in "
+                "SEGMENTER_WAREHOUSE_URL."
+            ) from error
+        trust = " Is its certificate for this name, and signed by SEGMENTER_TLS_CA?" if "SSL" in str(reason) else ""
         raise Unreachable(
-            f"the warehouse at {_shown(warehouse.url)} does not answer as it should "
-            f"({getattr(error, 'orig', None) or error}). Is it running, and is SEGMENTER_WAREHOUSE_URL its address?"
+            f"{where} does not answer as it should ({reason}). Is it running, and is SEGMENTER_WAREHOUSE_URL its "
+            f"address?{trust}"
         ) from error
 
 

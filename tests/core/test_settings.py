@@ -110,7 +110,7 @@ def test_a_wrong_type_in_the_file(tmp_path: Path, toml: str) -> None:
 
 def test_unknown_names_are_errors_that_name_the_nearest(tmp_path: Path) -> None:
     assert _error(tmp_path, {"SEGMENTER_REDIS": "x"}).endswith("the nearest is SEGMENTER_REDIS_URL")
-    assert _error(tmp_path, {"SEGMENTER_KAFKA_FILE": "x"}).endswith("the nearest is SEGMENTER_KAFKA")
+    assert _error(tmp_path, {"SEGMENTER_KAFKA_USERS": "x"}).endswith("the nearest is SEGMENTER_KAFKA_USER")
     assert _error(tmp_path, toml="partition = 4").endswith("has no setting partition; the nearest is partitions")
     assert _error(tmp_path, toml="[redis]\nurl = 'x'").endswith("the nearest is redis_url")
     assert _error(tmp_path, partition=4).endswith("the nearest is partitions")

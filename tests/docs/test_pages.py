@@ -21,7 +21,7 @@ from segmenter import events, settings
 from segmenter.cli import build
 from segmenter.dead_letters import DeadLetter
 from segmenter.events import REASONS, TOPICS, Event, Rules
-from segmenter.settings import FIELDS, PREFIX, REDIS_BIN, URLS, Settings
+from segmenter.settings import FIELDS, PREFIX, REDIS_BIN, SECRETS, Settings
 from segmenter.shards import shard_of
 from segmenter.store.connection import connect
 from segmenter.store.keys import Keys
@@ -74,7 +74,7 @@ def test_every_verb_has_its_help() -> None:
 
 def test_every_setting_and_variable_is_there() -> None:
     text = (DOCS / "settings.md").read_text("utf-8")
-    files = [f"{PREFIX}{name.upper()}_FILE" for name in URLS]
+    files = [f"{PREFIX}{name.upper()}_FILE" for name in SECRETS]
     assert rows(text) == [*FIELDS, *files]
     for name in (*(PREFIX + name.upper() for name in FIELDS), REDIS_BIN):
         assert f"`{name}`" in text
