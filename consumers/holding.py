@@ -10,6 +10,8 @@ from consumers.patience import pause_seconds
 from consumers.shard import OwnedShard, Store, take
 from segmenter.errors import SegmenterError, Stolen
 from segmenter.generation import Generation
+from segmenter.store.connection import claim
+from segmenter.store.groups import group_in_use, next_group
 from segmenter.topics import Record, ShardConsumer, TopicGuard, check_ends, ends, event_topics
 
 log = structlog.get_logger()
@@ -18,9 +20,11 @@ log = structlog.get_logger()
 class Holding:
     """A shard is either open, its records flowing, or closed, waiting to be taken (again)."""
 
-    def __init__(self, store: Store, guard: TopicGuard) -> None:
+    def __init__(self, store: Store, guard: TopicGuard, from_log_start: bool = False) -> None:
         self._store = store
         self._guard = guard
+        self._from_log_start = from_log_start
+        self._stuck_in = ""
         self._consumer: ShardConsumer | None = None
         self._seen_assignments = 0
         self._not_before = 0.0
@@ -31,16 +35,33 @@ class Holding:
     def follow(self) -> None:
         """Be a member of the group, and drop what it gave to others; what stays goes on from where it was."""
         if self._consumer is None:
-            self._consumer = ShardConsumer(self._store.settings)
+            self._consumer = ShardConsumer(self._store.settings, group_in_use(self._store.client, self._store.settings))
             self._seen_assignments = 0
         if self._consumer.stuck():
-            raise Stolen("the group has been rebalancing without end")
+            self._give_up_rebalance(self._consumer.group)
         while self._seen_assignments != self._consumer.assignments:
             self._seen_assignments = self._consumer.assignments
             assigned = self._consumer.shards()
             self.shards = {number: shard for number, shard in self.shards.items() if number in assigned}
             for number, shard in self.shards.items():
                 self._consumer.start(number, shard.offsets, shard.seen.next)
+
+    def _give_up_rebalance(self, group: str) -> None:
+        """Join anew or, if that has been tried, have all workers meet in a new group: the broker lost this one.
+
+        The embedded broker (Tansu 0.6) waits for ever for a member that left at the wrong moment.
+        """
+        self._guard.ids()  # a broker that is away is no reason
+        if self._stuck_in == group:
+            next_group(self._store.client, self._store.settings, group)
+        self._stuck_in = group
+        raise Stolen(f"the group {group} has been rebalancing without end")
+
+    def meet(self) -> None:
+        """Raise `Stolen` when the workers have agreed to meet in another group."""
+        group = group_in_use(self._store.client, self._store.settings)
+        if self._consumer is not None and self._consumer.group != group:
+            raise Stolen(f"the workers meet in the group {group} now")
 
     def open(self, generation: Generation | None) -> None:
         """Take the assigned shards that are not open, one after the other, unless a pause is on."""
@@ -50,10 +71,12 @@ class Holding:
         if not waiting:
             return
         settings = self._store.settings
+        claim(self._store.client, settings, settings.rules())
         at_end = ends(settings, event_topics(settings))
         topic_ids = self._guard.ids()
         for number in waiting:
-            shard = take(self._store, number, topic_ids, self._consumer.beginnings(number), generation)
+            begins = self._consumer.beginnings(number)
+            shard = take(self._store, number, topic_ids, begins, generation, self._from_log_start)
             needed = {(settings.topic_prefix + topic, number): offset for topic, offset in shard.offsets.items()}
             check_ends(needed, at_end)
             self._consumer.start(number, shard.offsets, shard.seen.next)

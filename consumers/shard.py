@@ -15,12 +15,15 @@ import structlog
 from consumers import judging
 from consumers.pieces import Piece, Seen
 from consumers.recount import recount
-from segmenter.errors import RolledBack, Stolen, TopicRecreated
+from segmenter import steps
+from segmenter.errors import LogTruncated, RolledBack, Stolen, TopicRecreated
 from segmenter.generation import Generation, digest
 from segmenter.settings import Settings
 from segmenter.store.connection import Redis
 from segmenter.store.rows import Row, read_rows
 from segmenter.store.shards import Batch, ShardState, commit, members, open_shard
+
+_WITHOUT = "Run `segmenter restore`, or do without the events before with `segmenter worker --from-log-start`."
 
 log = structlog.get_logger()
 
@@ -55,16 +58,21 @@ def take(
     topic_ids: Mapping[str, str],
     beginnings: Mapping[str, int],
     generation: Generation | None,
+    from_log_start: bool = False,
 ) -> OwnedShard:
-    """Become a shard's owner. One never read before begins where the log does; a dirty one is recounted first.
+    """Become a shard's owner. One that Redis does not know begins where the log does; a dirty one is recounted first.
 
-    Raises `TopicRecreated` when the stored offsets belong to other topics.
+    Raises `TopicRecreated` when the stored offsets belong to other topics, and `LogTruncated` when Redis does not know
+    the shard and the log no longer holds its first events, unless ``from_log_start`` does without them.
     """
     state = open_shard(store.client, store.settings, number)
+    steps.passed("open")
     for topic, stored in state.topic_ids.items():
         if topic_ids.get(topic) != stored:
             found = topic_ids.get(topic, "missing")
             raise TopicRecreated(topic, stored, found, "Set SEGMENTER_KEY_PREFIX to an unused one.")
+    if state.offsets is None:
+        _begin(store, number, beginnings, from_log_start)
     offsets = state.offsets or beginnings
     shard = OwnedShard(number, state, offsets, Seen(store.settings.duplicate_window, offsets))
     if state.dirty:
@@ -75,10 +83,19 @@ def take(
             last = first + size >= len(changes)
             after = shard.state._replace(census=counted, dirty=not last)
             _write(store, shard, Batch([], changes[first : first + size], after), generation)
+            steps.passed("recount")
     if state.offsets is None:
         after = shard.state._replace(offsets=dict(beginnings), topic_ids=dict(topic_ids))
         _write(store, shard, Batch([], [], after), generation)
     return shard
+
+
+def _begin(store: Store, number: int, beginnings: Mapping[str, int], from_log_start: bool) -> None:
+    for topic, offset in beginnings.items():
+        if offset and not from_log_start:
+            but = f"begins at {offset}, and Redis knows nothing of the shard"
+            raise LogTruncated(store.settings.topic_prefix + topic, number, 0, but, _WITHOUT)
+    log.info("Redis knows nothing of the shard: it begins where the log does", shard=number, offsets=dict(beginnings))
 
 
 def fold(store: Store, shard: OwnedShard, piece: Piece, generation: Generation | None) -> Sequence[Row]:
@@ -86,8 +103,10 @@ def fold(store: Store, shard: OwnedShard, piece: Piece, generation: Generation |
     users = list(piece.users)
     rows = dict(zip(users, read_rows(store.client, store.settings, users), strict=True))
     batch = judging.apply(piece, rows, shard.state, generation)
+    steps.passed("fold")
     _write(store, shard, batch, generation)
     shard.offsets = piece.offsets
+    steps.passed("commit")
     return batch.rows
 
 
@@ -109,6 +128,7 @@ def sweep(store: Store, shard: OwnedShard, generation: Generation) -> None:
     if not shard.unswept:
         batch = batch._replace(after=batch.after._replace(generation=generation.number))
     _write(store, shard, batch, generation)
+    steps.passed("sweep")
 
 
 def _write(store: Store, shard: OwnedShard, batch: Batch, generation: Generation | None) -> None:

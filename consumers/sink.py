@@ -23,7 +23,7 @@ import msgspec
 import structlog
 
 from consumers.patience import pause_seconds
-from segmenter import topics, warehouse
+from segmenter import steps, topics, warehouse
 from segmenter.errors import Fenced, TopicRecreated, Unreachable
 from segmenter.events import Event, Refusal, Rules, decode
 from segmenter.settings import Settings
@@ -117,12 +117,15 @@ def _read_on(
                     moved = time.monotonic()
                 continue
             moved = time.monotonic()
+            steps.passed("fetch")
             guard.check({_plain(settings, topic): topic_id for topic, topic_id in ids.items()})
             rows, refused = judge(records, settings, ids, rules)
+            steps.passed("judge")
             try:
                 warehouse.load(house, rows, moves)
             except Fenced:
                 return False
+            steps.passed("load")
             tally.loaded.update({topic: len(batch) for topic, batch in rows.items()})
             tally.refused.update(refused)
             at = reached

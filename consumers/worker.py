@@ -24,17 +24,18 @@ from typing import NamedTuple
 
 import structlog
 
+from consumers.freshness import say_fresh
 from consumers.holding import Holding
 from consumers.model import Model
 from consumers.pieces import Piece, cut
 from consumers.shard import OwnedShard, Store, Superseded, fold, needs_sweep, sweep
 from consumers.telling import tell
+from segmenter import steps
 from segmenter.errors import RolledBack, SegmenterError, Stolen, Unreachable
 from segmenter.events import TOPICS
 from segmenter.settings import Settings
 from segmenter.store.connection import claim, connect
 from segmenter.store.rows import Row
-from segmenter.store.shards import beat
 from segmenter.topics import Position, Record, TopicGuard, ends, ensure_topics, open_producer
 
 POLL_RECORDS = 20_000
@@ -60,14 +61,16 @@ class WorkerResult(NamedTuple):
 class Worker:
     """One member of the group. All that it knows can be lost: the store and the log hold it."""
 
-    def __init__(self, settings: Settings, may_refit: bool, on_progress: Callable[[int], None]) -> None:
+    def __init__(
+        self, settings: Settings, may_refit: bool, from_log_start: bool, on_progress: Callable[[int], None]
+    ) -> None:
         self._settings = settings
         self._store = Store(connect(settings), settings)
         claim(self._store.client, settings, settings.rules())
         ensure_topics(settings)
         self._guard = TopicGuard(settings)
         self._producer = open_producer(settings)
-        self._holding = Holding(self._store, self._guard)
+        self._holding = Holding(self._store, self._guard, from_log_start)
         self._model = Model(self._store)
         self._may_refit = may_refit
         self._on_progress = on_progress
@@ -121,10 +124,13 @@ class Worker:
         """Steps 2 to 5 for the records of one poll."""
         if not self._records:
             self._began = time.monotonic()
+        steps.passed("poll")
         prefix, rules = self._settings.topic_prefix, self._settings.rules()
         for piece in cut(records, shard.offsets, prefix, shard.seen, rules, self._settings.commit_rows):
+            steps.passed("cut")
             if piece.refused:
                 tell(self._producer, self._settings, piece.refused)
+                steps.passed("tell")
             rows = self._fold(shard, piece)
             self._model.watch(rows)
             self._rows += len(rows)
@@ -166,33 +172,13 @@ class Worker:
         """What is due once a second: follow the model, say how fresh the shards are, look for a better model."""
         self._next_beat = time.monotonic() + BEAT_SECONDS
         self._follow_model()
+        self._holding.meet()
         if self._holding.shards:
-            self._say_fresh()
+            say_fresh(self._store, self._holding, must_know=self._gives_up)
             self._holding.tell_lag_tools()
+            steps.passed("mark")
         if self._may_refit and 0 in self._holding.shards:
             self._model.advance()
-
-    def _say_fresh(self) -> None:
-        """Confirm that each held shard is as it was left, and since when it is at the end of the log."""
-        fresh = self._fresh()
-        seen = {shard.number: (shard.state, fresh[shard.number]) for shard in self._shards()}
-        for number, answer in beat(self._store.client, self._settings, seen).items():
-            if answer != "ok":
-                raise (Stolen if answer == "stolen" else RolledBack)(f"shard {number} is no longer as it was left")
-        self._holding.failures = 0
-
-    def _fresh(self) -> dict[int, int | None]:
-        """For each held shard, how many ms ago it was read to the end of the log; None if it is behind."""
-        asked = time.monotonic()
-        try:
-            at_end = self._holding.at_end()
-        except Unreachable as reason:
-            if self._gives_up:
-                raise
-            log.warning("cannot tell where the log ends", reason=str(reason))
-            at_end = set()
-        age_ms = int((time.monotonic() - asked) * 1000)
-        return {number: age_ms if number in at_end else None for number in self._holding.shards}
 
     def _reached(self, goal: Mapping[Position, int]) -> bool:
         if not self._holding.complete():
@@ -215,7 +201,7 @@ class Worker:
             self._sweep_all()
             if not (self._may_refit and alone and self._model.step_now()):
                 break
-        self._say_fresh()
+        say_fresh(self._store, self._holding, must_know=True)
 
     def _sweep_all(self) -> None:
         for shard in self._shards():
@@ -232,8 +218,13 @@ def run(
     may_refit: bool = True,
     on_progress: Callable[[int], None] = lambda records: None,
     stopping: Callable[[], bool] = lambda: False,
+    from_log_start: bool = False,
 ) -> WorkerResult:
-    """Work until ``stopping``; with ``once``, until the shards held are read to where the log ends now, and settled."""
-    worker = Worker(settings, may_refit, on_progress)
+    """Work until ``stopping``; with ``once``, until the shards held are read to where the log ends now, and settled.
+
+    A shard of which Redis knows nothing and whose first events the log no longer holds is `LogTruncated`, unless
+    ``from_log_start``.
+    """
+    worker = Worker(settings, may_refit, from_log_start, on_progress)
     goal = ends(settings, [settings.topic_prefix + topic for topic in TOPICS]) if once else None
     return worker.run(goal, stopping)

@@ -10,7 +10,11 @@ from segmenter.cli import common
 
 
 def worker(
-    *, once: bool = False, refit: Annotated[bool, Parameter(negative="--no-refit")] = True, json: common.Json = False
+    *,
+    once: bool = False,
+    refit: Annotated[bool, Parameter(negative="--no-refit")] = True,
+    from_log_start: bool = False,
+    json: common.Json = False,
 ) -> None:
     """Keep every user's profile and segment in Redis as the events arrive, until stopped.
 
@@ -22,12 +26,15 @@ def worker(
         Take in what the log holds now, settle on a model, then end.
     refit
         Whether to look for better generations of the model; ``--no-refit`` keeps the current one.
+    from_log_start
+        Do without events that the log no longer holds, when Redis does not know them either. Without this it is an
+        error, so that an emptied Redis cannot go unnoticed.
     """
     from consumers import worker as workers
 
     common.expect_many_objects()
     with common.stopping() as stop, common.progress("taking in") as advance:
-        result = workers.run(common.settings("kafka", "redis_url"), once, refit, advance, stop.is_set)
+        result = workers.run(common.settings("kafka", "redis_url"), once, refit, advance, stop.is_set, from_log_start)
     common.emit(result._asdict(), json, _show)
 
 

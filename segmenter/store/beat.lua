@@ -1,8 +1,11 @@
 -- The owner is alive and sees the shard as it left it. Writes no state, so the version stays.
 -- KEYS: shard   ARGV: token, version, how many ms ago the owner was at the end of the log ('' if it was not)
 local owner = redis.call('HMGET', KEYS[1], 'token', 'version')
-if owner[1] ~= ARGV[1] then return 'stolen' end
-if owner[2] ~= ARGV[2] then return 'rolled back' end
+if owner[1] ~= ARGV[1] or owner[2] ~= ARGV[2] then
+  if not owner[1] then return 'rolled back' end
+  redis.call('HINCRBY', KEYS[1], 'fenced', '1')
+  return owner[1] == ARGV[1] and 'rolled back' or 'stolen'
+end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 redis.call('HSET', KEYS[1], 'beat_ms', string.format('%.0f', now))

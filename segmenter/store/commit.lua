@@ -2,27 +2,33 @@
 -- A crash leaves all of it or nothing. An error in the middle does not, so `dirty` is the first write, and is
 -- cleared by the last one, which also sets the offsets; a dirty shard is recounted from its rows when it is opened.
 --
--- KEYS: shard, model, feed, the audiences, the users' rows
+-- KEYS: shard, model, feed, the audiences, the users' rows, the rows to remove
 -- ARGV: token, version, next version, offsets the batch starts from ('' for none), digest of the judging generation,
---       number of audiences, length to keep of the feed, number of shard fields,
+--       number of audiences, length to keep of the feed, number of shard fields, number of rows to write,
 --       then the shard's fields (name, value), then five values a row,
 --       then for each audience how many leave, who, how many join, who, then seven values a feed entry
 -- Answers ok; done (this very batch was written before); stolen; rolled back; or superseded (judged by another generation).
 local ROW = {'segment', 'generation', 'profile', 'offsets', 'vector'}
 local owner = redis.call('HMGET', KEYS[1], 'token', 'version', 'offsets')
-if owner[1] ~= ARGV[1] then return 'stolen' end
-if owner[2] == ARGV[3] then return 'done' end
-if owner[2] ~= ARGV[2] or (owner[3] or '') ~= ARGV[4] then return 'rolled back' end
+if owner[1] == ARGV[1] and owner[2] == ARGV[3] then return 'done' end
+if owner[1] ~= ARGV[1] or owner[2] ~= ARGV[2] or (owner[3] or '') ~= ARGV[4] then
+  if not owner[1] then return 'rolled back' end
+  redis.call('HINCRBY', KEYS[1], 'fenced', '1')
+  return owner[1] == ARGV[1] and 'rolled back' or 'stolen'
+end
 if (redis.call('HGET', KEYS[2], 'digest') or '') ~= ARGV[5] then return 'superseded' end
 
-local audiences, maxlen, fields = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
-local at = 9 + 2 * fields
+local audiences, maxlen, fields, rows = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
+local at = 10 + 2 * fields
 
 redis.call('HSET', KEYS[1], 'dirty', '1')
-for key = 4 + audiences, #KEYS do
+for key = 4 + audiences, 3 + audiences + rows do
   redis.call('HSET', KEYS[key], ROW[1], ARGV[at], ROW[2], ARGV[at + 1], ROW[3], ARGV[at + 2],
     ROW[4], ARGV[at + 3], ROW[5], ARGV[at + 4])
   at = at + 5
+end
+for key = 4 + audiences + rows, #KEYS do
+  redis.call('DEL', KEYS[key])
 end
 for key = 4, 3 + audiences do
   for _, command in ipairs({'SREM', 'SADD'}) do
@@ -38,5 +44,8 @@ for entry = at, #ARGV, 7 do
     'from', ARGV[entry + 2], 'to', ARGV[entry + 3], 'cause', ARGV[entry + 4],
     'generation', ARGV[entry + 5], 'cut', ARGV[entry + 6])
 end
-redis.call('HSET', KEYS[1], 'version', ARGV[3], unpack(ARGV, 9, 8 + 2 * fields))
+local time = redis.call('TIME')
+redis.call('HSET', KEYS[1], 'version', ARGV[3], 'committed_ms',
+  string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)),
+  unpack(ARGV, 10, 9 + 2 * fields))
 return 'ok'

@@ -18,7 +18,7 @@ class Keys(NamedTuple):
     prefix: str
 
     def meta(self) -> str:
-        """Hash: ``layout`` (number of this layout), ``rules`` (JSON, what verdicts depend on)."""
+        """Hash: ``layout`` (its number), ``rules`` (JSON, what verdicts depend on), ``group`` (where workers meet)."""
         return f"{self.prefix}:meta"
 
     def model(self) -> str:

@@ -63,6 +63,10 @@ class ShardState(NamedTuple):
     """When the owner last said that it sees this state, by Redis' clock."""
     caught_up_ms: int
     """When the owner last was at the end of the log, by Redis' clock."""
+    committed_ms: int = 0
+    """When the last commit was, by Redis' clock."""
+    fenced: int = 0
+    """How many writes and beats were refused since the shard began: of a former owner, or after lost writes."""
 
 
 class Change(NamedTuple):
@@ -84,6 +88,8 @@ class Batch(NamedTuple):
     changes: Sequence[Change]
     after: ShardState
     """The shard as it is to be afterwards; the commit itself counts up ``version`` and ``feed``."""
+    removed: Sequence[bytes] = ()
+    """Users whose rows go."""
 
 
 def encode_offsets(offsets: Mapping[str, int] | None) -> bytes:
@@ -123,7 +129,7 @@ def commit(
     audiences = sorted({slug for change in batch.changes for slug in (change.before, change.after) if slug})
     fields = _encode(after)
     arguments: list[Argument] = [before.token, before.version, after.version, encode_offsets(before.offsets)]
-    arguments += [digest, len(audiences), FEED_LENGTH, len(fields)]
+    arguments += [digest, len(audiences), FEED_LENGTH, len(fields), len(batch.rows)]
     for name, value in fields.items():
         arguments += [name, value]
     for row in batch.rows:
@@ -133,7 +139,7 @@ def commit(
     arguments += _entries(told, batch.rows, before.feed)
     names: list[str | bytes] = [keys.shard(shard), keys.model(), keys.feed(shard)]
     names += [keys.audience(shard, slug) for slug in audiences]
-    names += [keys.user(row.user) for row in batch.rows]
+    names += [keys.user(row.user) for row in batch.rows] + [keys.user(user) for user in batch.removed]
     with reaching(client):
         answer = cast("bytes", script(client, "commit")(keys=names, args=arguments))
     return cast("Answer", answer.decode()), after
@@ -203,4 +209,6 @@ def _decode(fields: Mapping[bytes, bytes]) -> ShardState:
         feed=int(fields.get(b"feed", 0)),
         beat_ms=int(fields.get(b"beat_ms", 0)),
         caught_up_ms=int(fields.get(b"caught_up_ms", 0)),
+        committed_ms=int(fields.get(b"committed_ms", 0)),
+        fenced=int(fields.get(b"fenced", 0)),
     )

@@ -38,14 +38,15 @@ class ShardConsumer:
     ``assignments`` counts the assignments so far, so that the owner sees when to look at `shards` again.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, group: str) -> None:
         self._settings = settings
+        self.group = group
         self._prefix = settings.topic_prefix
         self._topics = list(event_topics(settings))
         self._listener = _Pausing()
         self._consumer = open_consumer(
             settings,
-            group_id=settings.group,
+            group_id=group,
             partition_assignment_strategy=[RangePartitionAssignor],
             heartbeat_interval_ms=500,
             session_timeout_ms=6_000,
@@ -79,7 +80,7 @@ class ShardConsumer:
         shards = {part for _, part in assigned}
         if assigned != {(topic, part) for topic in self._topics for part in shards}:
             raise PartitionsDiffer(
-                f"the group {self._settings.group!r} gave this member parts of shards: {sorted(assigned)}. "
+                f"the group {self.group!r} gave this member parts of shards: {sorted(assigned)}. "
                 "Every member must be a worker of this version that reads the same topics."
             )
         return shards
@@ -108,7 +109,7 @@ class ShardConsumer:
         """New records by shard, in the order of each partition. In a rebalance it waits long enough to take part."""
         if self._listener.rebalancing_since is not None:
             timeout_ms = max(timeout_ms, JOIN_POLL_MS)
-        with reaching(self._settings):
+        with reaching(self._settings, "Read"):
             polled = poll_held(self._consumer, timeout_ms, max_records)
         shards: dict[int, list[Record]] = {}
         for tp, records in sorted(polled.items()):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import text
 
+from segmenter import steps
 from segmenter.errors import Fenced, RulesDiffer
 from segmenter.events import TOPICS
 from segmenter.warehouse.engine import Warehouse, insert, reading, writing
@@ -58,10 +59,14 @@ def hold_rules(warehouse: Warehouse, rules: Mapping[str, object]) -> None:
     Raises `RulesDiffer` with each rule that is not the same.
     """
     ours = dict(rules)
-    with writing(warehouse) as connection:
-        body = msgspec.json.encode(ours).decode()
-        insert(connection, "meta", ("name", "value"), [("rules", body)], unless_there=True)
-        kept = connection.execute(text("SELECT value FROM meta WHERE name = 'rules'")).scalar_one()
+    query = text("SELECT value FROM meta WHERE name = 'rules'")
+    with reading(warehouse) as connection:
+        kept = connection.execute(query).scalar_one_or_none()
+    if kept is None:
+        with writing(warehouse) as connection:
+            body = msgspec.json.encode(ours).decode()
+            insert(connection, "meta", ("name", "value"), [("rules", body)], unless_there=True)
+            kept = connection.execute(query).scalar_one()
     stored = msgspec.json.decode(kept)
     if stored != ours:
         raise RulesDiffer("the warehouse", stored, ours)
@@ -104,3 +109,4 @@ def load(warehouse: Warehouse, rows: Mapping[str, Sequence[RawRow]], moves: Mapp
                 )
         for topic, batch in rows.items():
             insert(connection, f"raw_{topic}", RAW_COLUMNS, batch)
+        steps.passed("insert")

@@ -14,6 +14,7 @@ from segmenter.errors import TopicRecreated, Unreachable
 from segmenter.generation import Generation, Segment, digest
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
+from segmenter.store.groups import group_in_use, next_group
 from segmenter.store.keys import Keys
 from segmenter.store.models import publish
 from segmenter.store.rows import Row, read_rows, scan_rows
@@ -60,7 +61,8 @@ def test_a_batch_is_written_whole(client: Redis, settings: Settings) -> None:
     assert answer == "ok"
     assert read_rows(client, settings, [b"a", b"b\0b", b"c"]) == [row(b"a", 1), row(b"b\0b", 2), None]
     assert sorted(members(client, settings, SHARD, "unassigned")) == [b"a", b"b\0b"]
-    assert read_shards(client, settings)[SHARD] == after
+    written = read_shards(client, settings)[SHARD]
+    assert written.committed_ms > 0 and written._replace(committed_ms=0) == after
     assert after.offsets == {"clickstream": 2} and after.feed == 2
     entries = [fields for _, fields in client.xrange(Keys(settings.key_prefix).feed(SHARD))]
     assert [(entry[b"n"], entry[b"user"], entry[b"to"]) for entry in entries] == [
@@ -75,7 +77,7 @@ def test_a_repeated_call_writes_nothing_twice(client: Redis, settings: Settings)
     batch = batch_of(state, row(b"a", 1))
     first, second = (commit(client, settings, SHARD, state, batch, "") for _ in range(2))
     assert (first[0], second[0]) == ("ok", "done")
-    assert first[1] == second[1] == read_shards(client, settings)[SHARD]
+    assert first[1] == second[1] == read_shards(client, settings)[SHARD]._replace(committed_ms=0)
     assert client.xlen(Keys(settings.key_prefix).feed(SHARD)) == 1
 
 
@@ -87,6 +89,36 @@ def test_an_earlier_owner_is_refused(client: Redis, settings: Settings) -> None:
     assert beat(client, settings, {SHARD: (early, 0)}) == {SHARD: "stolen"}
     assert read_rows(client, settings, [b"a"]) == [None]
     assert beat(client, settings, {SHARD: (late, 0)}) == {SHARD: "ok"}
+    assert read_shards(client, settings)[SHARD].fenced == 2
+
+
+def test_an_emptied_store_has_gone_back_in_time(client: Redis, settings: Settings) -> None:
+    """The owner is not told that it was robbed: it takes the shard again at once."""
+    state = open_shard(client, settings, SHARD)
+    client.delete(Keys(settings.key_prefix).shard(SHARD))
+    assert commit(client, settings, SHARD, state, batch_of(state, row(b"a", 1)), "")[0] == "rolled back"
+    assert beat(client, settings, {SHARD: (state, 0)}) == {SHARD: "rolled back"}
+    assert read_shards(client, settings) == {}
+
+
+def test_rows_can_be_removed(client: Redis, settings: Settings) -> None:
+    """A batch may remove rows; who leaves an audience is named as a change."""
+    state = open_shard(client, settings, SHARD)
+    _, state = commit(client, settings, SHARD, state, batch_of(state, row(b"a", 1), row(b"b", 2)), "")
+    leaving = Batch([], [Change(b"a", "unassigned", None, "recount")], state, removed=[b"a"])
+    assert commit(client, settings, SHARD, state, leaving, "")[0] == "ok"
+    assert read_rows(client, settings, [b"a", b"b"]) == [None, row(b"b", 2)]
+    assert list(members(client, settings, SHARD, "unassigned")) == [b"b"]
+
+
+def test_workers_leave_a_group_that_is_stuck_once(client: Redis, settings: Settings) -> None:
+    """Of two workers that find the same group stuck, one moves on for both."""
+    assert group_in_use(client, settings) == settings.group
+    for _ in range(2):
+        next_group(client, settings, settings.group)
+    assert group_in_use(client, settings) == f"{settings.group}.1"
+    next_group(client, settings, f"{settings.group}.1")
+    assert group_in_use(client, settings) == f"{settings.group}.2"
 
 
 @pytest.mark.parametrize("field, value", [("version", "1"), ("offsets", '{"clickstream":7}')])
