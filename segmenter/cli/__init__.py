@@ -21,7 +21,7 @@ VERBS = {
     "Parts": ("up", "down", "status", "migrate", "config"),
     "Events": ("generate", "replay", "dead-letters"),
     "Live": ("worker", "refit", "lookup", "segments"),
-    "Proof": ("sink", "snapshot", "reconcile", "plot"),
+    "Proof": ("sink", "snapshot", "reconcile", "verify", "plot"),
 }
 """Every verb, by the heading it stands under in the help."""
 
