@@ -13,6 +13,7 @@ class Message(NamedTuple):
     topic: str
     key: bytes
     value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class Refused(NamedTuple):

@@ -51,10 +51,11 @@ def _publish(settings: Settings, messages: Iterable[Message], acknowledged: Call
     waiting: deque[Any] = deque()
     producer = open_producer(settings)
     try:
-        with reaching(settings):
-            for topic, key, value in messages:
+        with reaching(settings, "Write"):
+            for topic, key, value, headers in messages:
                 part = shard_of(key, settings.partitions)
-                waiting.append(producer.send(settings.topic_prefix + topic, value=value, key=key, partition=part))
+                name = settings.topic_prefix + topic
+                waiting.append(producer.send(name, value, key, list(headers), part))
                 while waiting and (waiting[0].is_done or len(waiting) > IN_FLIGHT):
                     waiting.popleft().get(timeout=ACK_S)
                     acknowledged(1)

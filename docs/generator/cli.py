@@ -13,7 +13,8 @@ from segmenter.cli import build
 
 EXIT_CODES = {
     0: "done",
-    1: "a promise does not hold: stream and batch differ, a topic was recreated, the log lost what is needed",
+    1: "a promise does not hold: stream and batch differ, a topic was recreated, the log lost what is needed, dead "
+    "letters are unmended",
     2: "usage: an argument, a setting or a mapping is wrong",
     3: "a part cannot be reached",
     130: "interrupted",
@@ -38,12 +39,14 @@ object on standard output; logs and progress go to standard error.
 
 
 def verbs(app: App, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The words that call each verb, groups left out."""
+    """The words that call each verb; a group is one when it does something by itself."""
     for name in app:
         if name.startswith("-"):
             continue
         inner = list(verbs(app[name], (*above, name)))
-        yield from inner or [(*above, name)]
+        if app[name].default_command is not None:
+            yield (*above, name)
+        yield from inner
 
 
 def _help(app: App, verb: tuple[str, ...]) -> str:

@@ -9,8 +9,10 @@ import msgspec
 from msgspec import Meta
 
 from generator.source import GENERATED, code, meanings, summary, table
+from producers.mended import HEADER
 from segmenter import dead_letters, events
 from segmenter.events import DEAD_LETTERS, REASONS, TOPICS, Event, Refusal
+from segmenter.mending import Line
 
 EXAMPLE = Event("u42", 1_767_603_600_000, event_id="e-1", device="mobile", duration_ms=41_500, item_id="article-7")
 REFUSED = dead_letters.describe("views", 2, 1_017, 1_767_603_600_000, b"u42", b"[]", Refusal("malformed", "a list"))
@@ -77,6 +79,22 @@ record. After a crash one may be there twice: readers drop repeats of the key, a
 ```json
 {dead_letters.encode(REFUSED).decode()}
 ```
+
+## How dead letters come back
+
+`segmenter dead-letters export FILE` writes each distinct one as a line of JSON, the oldest first. Somebody, or a
+script, mends the values, and `segmenter dead-letters replay FILE` publishes those lines whose value is an event now,
+each under its user's key as a new record of its topic. Lines that are still no events are listed with the reason.
+
+{table(("field of a line", "meaning"), [(code(name), meaning) for name, meaning in meanings(Line).items()])}
+A replayed record carries the header `{HEADER}` with the position `topic:partition:offset` of the record that was
+refused. Before it publishes, replay reads all that the log holds of these topics, and leaves out the positions that it
+finds in headers. So each comes back once, however often the file is replayed, and after a crash at any point. Two
+limits. Replays at the same time do not see each other's records: run one at a time, and after one was killed, the next
+once the brokers have taken in what it had sent, which is a matter of moments. And when the log has dropped a replayed
+record, by its retention, another replay publishes that one again.
+
+A replayed event counts like any other, live and in the batch. Its dead letter stays in the list, which is history.
 """
 
 

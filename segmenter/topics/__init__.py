@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from segmenter.topics.admin import TopicGuard, dead_letter_topic, ensure_topics, event_topics, has_topic, topic_ids
 from segmenter.topics.group import ShardConsumer
+from segmenter.topics.notes import last_noted, sink_group
+from segmenter.topics.places import records_at
 from segmenter.topics.producer import open_producer, produce_all
 from segmenter.topics.reader import Reader, beginnings, check_ends, ends, read_to
 from segmenter.topics.records import Position, Record
+from segmenter.topics.windows import window_starts_ms
 
 __all__ = [
     "Position",
@@ -21,8 +24,12 @@ __all__ = [
     "ensure_topics",
     "event_topics",
     "has_topic",
+    "last_noted",
     "open_producer",
     "produce_all",
     "read_to",
+    "records_at",
+    "sink_group",
     "topic_ids",
+    "window_starts_ms",
 ]
