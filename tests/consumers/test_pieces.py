@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.patience import LONGEST_SECONDS, pause_seconds
-from consumers.pieces import Seen, cut
+from consumers.pieces import ENTRY_BYTES, Seen, cut
 from segmenter.events import Event, Rules, encode
 
 RULES = Rules(partitions=1)
@@ -65,12 +65,32 @@ def test_any_polls_count_the_same(ids: list[int], window: int, start: int, data:
     assert offsets == {"views": len(ids)}
 
 
-@given(numbers, st.integers(0, 12))
-def test_memory_holds_no_more_than_the_window(ids: list[int], window: int) -> None:
+def held_bytes(seen: Seen) -> int:
+    return sum(len(entries) for buckets in seen._buckets.values() for entries in buckets)
+
+
+def test_memory_is_bounded_by_the_window() -> None:
+    """After twenty windows of ids, each seen once, not even two of them are kept."""
+    window = 1_000
     seen = Seen(window, {"views": 0})
-    for piece in cut(log_of(ids), {"views": 0}, "", seen, RULES, most_users=100):
-        seen.forget(piece.offsets)
-    assert sum(len(last) for last in seen._last.values()) <= window + 1
+    for offset in range(20 * window):
+        assert not seen.again("views", b"u1", f"e{offset}", offset)
+        seen.forget({"views": offset + 1})
+    assert held_bytes(seen) <= 2 * window * ENTRY_BYTES
+
+
+def test_one_id_over_and_over_is_kept_once() -> None:
+    seen = Seen(1_000, {"views": 0})
+    assert not seen.again("views", b"u1", "e1", 0)
+    assert all(seen.again("views", b"u1", "e1", offset) for offset in range(1, 500))
+    assert held_bytes(seen) == ENTRY_BYTES
+
+
+def test_user_and_id_stay_apart() -> None:
+    """Where the one ends and the other begins is part of what is compared."""
+    seen = Seen(10, {"views": 0})
+    pairs = [("ab", "c"), ("a", "bc"), ("a\0b", "c"), ("a", "b\0c"), ("", "abc"), ("ÿ", "ÿÿ"), ("ÿÿ", "ÿ")]
+    assert not any(seen.again("views", user.encode(), event_id, 0) for user, event_id in pairs)
 
 
 def test_a_pause_stays_bounded() -> None:
