@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cyclopts import App
 
 import segmenter
 from segmenter import cli, embedded
@@ -84,7 +85,7 @@ def test_the_command_itself_imports_no_verb() -> None:
 def test_every_verb_is_a_documented_function_of_its_module(verb: str) -> None:
     name = verb.replace("-", "_")
     found = getattr(importlib.import_module(f"segmenter.cli.{name}"), name)
-    assert verb == "config" or found.__doc__
+    assert isinstance(found, App) or found.__doc__
 
 
 @pytest.mark.parametrize(
