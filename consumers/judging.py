@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from consumers.pieces import Piece
 from segmenter import census, folding, kmeans
 from segmenter.generation import Generation
+from segmenter.profiles import FIELDS, Profile
 from segmenter.store.rows import Row
 from segmenter.store.shards import Batch, Change, ShardState
 from segmenter.vectors import vectors
@@ -58,6 +59,18 @@ def rejudge(rows: Sequence[Row], state: ShardState, generation: Generation) -> B
     profiles = _profiles(rows)
     known = {row.user: row for row in rows}
     return _judged(list(known), profiles, [row.offsets for row in rows], known, state, generation)
+
+
+def bring(
+    users: Sequence[bytes],
+    profiles: Sequence[Profile],
+    offsets: Sequence[dict[str, int]],
+    state: ShardState,
+    generation: Generation | None,
+) -> Batch:
+    """Judge users who come with their profiles and last offsets, and have no row yet."""
+    columns = np.array(profiles, dtype=np.int64).reshape(len(users), len(FIELDS))
+    return _judged(users, columns, offsets, dict.fromkeys(users), state, generation)
 
 
 def _judged(

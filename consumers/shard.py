@@ -23,7 +23,10 @@ from segmenter.store.connection import Redis
 from segmenter.store.rows import Row, read_rows
 from segmenter.store.shards import Batch, ShardState, commit, members, open_shard
 
-_WITHOUT = "Run `segmenter restore`, or do without the events before with `segmenter worker --from-log-start`."
+_WITHOUT = (
+    "Stop the workers and run `segmenter restore`, or do without the events before with `segmenter worker "
+    "--from-log-start`."
+)
 
 log = structlog.get_logger()
 
@@ -70,7 +73,7 @@ def take(
     for topic, stored in state.topic_ids.items():
         if topic_ids.get(topic) != stored:
             found = topic_ids.get(topic, "missing")
-            raise TopicRecreated(topic, stored, found, "Set SEGMENTER_KEY_PREFIX to an unused one.")
+            raise TopicRecreated(topic, stored, found)
     if state.offsets is None:
         _begin(store, number, beginnings, from_log_start)
     offsets = state.offsets or beginnings

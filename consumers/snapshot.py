@@ -17,7 +17,7 @@ from segmenter.events import TOPICS
 from segmenter.features import features
 from segmenter.settings import Settings
 from segmenter.shards import shard_of
-from segmenter.store.connection import check, connect
+from segmenter.store.connection import check, connect, require_whole
 from segmenter.store.models import read_model
 from segmenter.store.rows import Row, scan_rows
 from segmenter.store.shards import ShardState, read_shards
@@ -28,10 +28,11 @@ def take(settings: Settings, now_ms: int) -> Snapshot:
     """Store a snapshot of the store in the warehouse, stopping nothing; it is there as a whole or not at all.
 
     Raises `RulesDiffer` when the warehouse judges events by other rules, `UsageError` when no worker has
-    written to the store yet.
+    written to the store yet, or when it is half restored.
     """
     client = connect(settings)
     check(client, settings)
+    require_whole(client, settings)
     with warehouse.connect(settings.warehouse_url) as house:
         warehouse.migrate(house, now_ms)
         warehouse.hold_rules(house, msgspec.structs.asdict(settings.rules()))
@@ -42,7 +43,9 @@ def take(settings: Settings, now_ms: int) -> Snapshot:
         cuts = shard_cuts(shards, settings)
         users = ([user_row(row, cuts, settings) for row in rows] for rows in scan_rows(client, settings))
         body = None if model is None else model.encode().decode()
-        return warehouse.write_snapshot(house, now_ms, cuts, users, model.number if model else 0, body)
+        begun = {part: state for part, state in shards.items() if state.offsets is not None}
+        counts = {part: msgspec.json.encode(state.counts).decode() for part, state in begun.items()}
+        return warehouse.write_snapshot(house, now_ms, cuts, users, model.number if model else 0, body, counts)
 
 
 def shard_cuts(shards: Mapping[int, ShardState], settings: Settings) -> dict[Partition, Cut]:

@@ -24,6 +24,12 @@ Each message is one line: what was wrong, what is allowed, what to do.
 
 from __future__ import annotations
 
+BEGIN_ANEW = (
+    "Its offsets mean other events now, so nothing can be restored: begin anew with an unused SEGMENTER_KEY_PREFIX and "
+    "an empty database as SEGMENTER_WAREHOUSE_URL."
+)
+"""What to do when a topic was recreated."""
+
 
 class SegmenterError(Exception):
     """Base of all. ``exit_code`` is what a command ends with."""
@@ -38,7 +44,7 @@ class PromiseBroken(SegmenterError):
 class TopicRecreated(PromiseBroken):
     """A topic has another id than the one whose offsets are stored."""
 
-    def __init__(self, topic: str, stored: str, found: str, restore: str) -> None:
+    def __init__(self, topic: str, stored: str, found: str, restore: str = BEGIN_ANEW) -> None:
         super().__init__(
             f"topic {topic!r} was recreated: its id is {found}, the stored offsets belong to {stored}. {restore}"
         )

@@ -16,7 +16,7 @@ from segmenter import warehouse
 from segmenter.errors import UsageError
 from segmenter.generation import Generation, name_of
 from segmenter.warehouse import Snapshot
-from segmenter.warehouse.frames import read_generation, read_users
+from segmenter.warehouse.frames import read_users
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +52,7 @@ def read(warehouse_url: str) -> Portrait:
                 f"snapshot {snapshot.snapshot_id} holds no users: publish events, run `segmenter worker --once` and "
                 "`segmenter snapshot`."
             )
-        generation = read_generation(house, snapshot.snapshot_id)
+        generation = warehouse.kept_generation(house, snapshot.snapshot_id)
     return Portrait(snapshot, names_in_order(generation, users["segment"].unique().tolist()), users)
 
 

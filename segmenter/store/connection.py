@@ -25,6 +25,9 @@ Redis = redis.Redis
 LAYOUT = 1
 """The number of the layout of keys and fields that this version reads and writes."""
 
+RESTORING = "restoring"
+"""The field of the meta key that names the snapshot which is being restored."""
+
 IN_SCRIPT = re.compile("The user executing the script can't|ACL failure in script")
 """What Redis says of a command in a script that the user may not run; it is no NOPERM."""
 
@@ -89,7 +92,24 @@ def check(client: redis.Redis, settings: Settings) -> None:
         )
 
 
+def require_whole(client: redis.Redis, settings: Settings) -> None:
+    """Raise `UsageError` while a restore is under way, or after one that did not get to its end."""
+    with reaching(client):
+        snapshot = cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), RESTORING))
+    if snapshot is not None:
+        raise UsageError(
+            f"Redis under {settings.key_prefix!r} holds only a part of snapshot {int(snapshot)}: let "
+            "`segmenter restore` end, or run it again."
+        )
+
+
 def claim(client: redis.Redis, settings: Settings, rules: Rules) -> None:
+    """Raise unless the store may be worked on: it is not half restored, and `hold` has nothing against it."""
+    hold(client, settings, rules)
+    require_whole(client, settings)
+
+
+def hold(client: redis.Redis, settings: Settings, rules: Rules) -> None:
     """Raise unless the store may be written: it never evicts, and judges by the same rules. An empty one takes ours."""
     check(client, settings)
     with reaching(client):

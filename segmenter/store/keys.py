@@ -1,6 +1,6 @@
 """The name of every key in Redis, built in this one place.
 
-Each is permanent: nothing here expires, and a store that evicts is refused.
+Each is permanent but the answers, which expire; a store that evicts is refused.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ class Keys(NamedTuple):
     prefix: str
 
     def meta(self) -> str:
-        """Hash: ``layout`` (its number), ``rules`` (JSON, what verdicts depend on), ``group`` (where workers meet)."""
+        """Hash: ``layout`` (its number), ``rules`` (JSON, what verdicts depend on), ``group`` (where workers meet),
+        ``restoring`` (a snapshot's number, while it is only partly there).
+        """
         return f"{self.prefix}:meta"
 
     def model(self) -> str:
@@ -39,8 +41,20 @@ class Keys(NamedTuple):
 
     def audience(self, shard: int, segment: str) -> str:
         """Set: the users of one shard that are in one segment."""
-        return f"{self.prefix}:audience:{shard}:{segment}"
+        return f"{self.audiences()}{shard}:{segment}"
 
     def feed(self, shard: int) -> str:
         """Stream: the shard's changes of segment, newest last, cut off at a length."""
         return f"{self.prefix}:feed:{shard}"
+
+    def audiences(self) -> str:
+        """What the key of every shard's audiences begins with."""
+        return f"{self.prefix}:audience:"
+
+    def wishes(self, shard: int) -> str:
+        """List: what others wish the shard's owner to do, as JSON, the oldest first."""
+        return f"{self.prefix}:wishes:{shard}"
+
+    def answer(self, wish: str) -> str:
+        """List: what became of a wish, as JSON; the only key that expires, after a minute."""
+        return f"{self.prefix}:answer:{wish}"

@@ -7,7 +7,7 @@ from segmenter.topics.group import ShardConsumer
 from segmenter.topics.notes import last_noted, sink_group
 from segmenter.topics.places import records_at
 from segmenter.topics.producer import open_producer, produce_all
-from segmenter.topics.reader import Reader, beginnings, check_ends, ends, read_to
+from segmenter.topics.reader import Reader, beginnings, check_beginnings, check_ends, ends, read_to
 from segmenter.topics.records import Position, Record
 from segmenter.topics.windows import window_starts_ms
 
@@ -18,6 +18,7 @@ __all__ = [
     "ShardConsumer",
     "TopicGuard",
     "beginnings",
+    "check_beginnings",
     "check_ends",
     "dead_letter_topic",
     "ends",

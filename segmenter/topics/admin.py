@@ -73,7 +73,7 @@ class TopicGuard:
         now = self.ids()
         for topic, topic_id in known.items():
             if now[topic] != topic_id:
-                raise TopicRecreated(topic, topic_id, now[topic], "Start with an empty store and warehouse.")
+                raise TopicRecreated(topic, topic_id, now[topic])
 
     def close(self) -> None:
         """Release the connection."""

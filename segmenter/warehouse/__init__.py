@@ -7,6 +7,7 @@ the schema and the summary are in ``sql/``, the same text for all.
 from __future__ import annotations
 
 from segmenter.warehouse.engine import Warehouse, connect
+from segmenter.warehouse.kept import KeptUser, kept_counts, kept_cuts, kept_generation, kept_reach, kept_users
 from segmenter.warehouse.migrations import applied, migrate, pending, require_schema
 from segmenter.warehouse.raw import (
     RAW_COLUMNS,
@@ -40,6 +41,7 @@ __all__ = [
     "VALUES",
     "Behind",
     "Cut",
+    "KeptUser",
     "Loaded",
     "Move",
     "Partition",
@@ -54,6 +56,11 @@ __all__ = [
     "connect",
     "find_snapshot",
     "hold_rules",
+    "kept_counts",
+    "kept_cuts",
+    "kept_generation",
+    "kept_reach",
+    "kept_users",
     "load",
     "loaded",
     "migrate",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 from sqlalchemy import text
 
-from segmenter.generation import Generation
 from segmenter.warehouse.engine import Warehouse, reading
 from segmenter.warehouse.snapshots import USER_COLUMNS
 
@@ -17,11 +16,3 @@ def read_users(warehouse: Warehouse, snapshot_id: int) -> pd.DataFrame:
         found = connection.execute(text(query), {"snapshot_id": snapshot_id}).all()
     users = pd.DataFrame.from_records([tuple(row) for row in found], columns=list(USER_COLUMNS))
     return users.astype({"mean_click_ms": "float64", "mean_view_ms": "float64"})
-
-
-def read_generation(warehouse: Warehouse, snapshot_id: int) -> Generation | None:
-    """The model that was current when a snapshot was taken, None before the first."""
-    query = "SELECT body FROM generations WHERE snapshot_id = :snapshot_id"
-    with reading(warehouse) as connection:
-        body = connection.execute(text(query), {"snapshot_id": snapshot_id}).scalar_one_or_none()
-    return None if body is None else Generation.decode(body.encode())

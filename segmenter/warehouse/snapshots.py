@@ -59,11 +59,13 @@ def write_snapshot(
     users: Iterable[Sequence[UserRow]],
     generation: int,
     body: str | None,
+    counts: Mapping[int, str],
 ) -> Snapshot:
     """Store a snapshot; it is there as a whole or not at all.
 
     ``cuts`` were read before the first of ``users``, which come in batches and each once.
-    ``body`` is the generation as JSON, None before the first.
+    ``body`` is the generation as JSON, None before the first; ``counts`` what each shard had counted at its cuts,
+    likewise.
     """
     with writing(warehouse) as connection:
         insert(connection, "meta", ("name", "value"), [_ONE_AT_A_TIME], unless_there=True)
@@ -76,6 +78,8 @@ def write_snapshot(
             ("snapshot_id", "topic", "part", "topic_id", "next_pos"),
             [(number, topic, part, *cut) for (topic, part), cut in cuts.items()],
         )
+        shards = [(number, part, counted) for part, counted in counts.items()]
+        insert(connection, "snapshot_shards", ("snapshot_id", "part", "counts"), shards)
         for batch in users:
             rows = [(number, *row) for row in batch]
             insert(connection, "snapshot_users", ("snapshot_id", *USER_COLUMNS), rows)

@@ -21,7 +21,7 @@ from segmenter.generation import Generation, Segment
 from segmenter.profiles import FIELDS
 from segmenter.report import Portrait
 from segmenter.warehouse import Snapshot, Warehouse
-from segmenter.warehouse.frames import read_generation, read_users
+from segmenter.warehouse.frames import read_users
 
 NAMES = {"low": "Low", "middle": "Middle", "high": "High"}
 NOON_MS = 1_700_000_000_000
@@ -134,7 +134,7 @@ def write_snapshot(house: Warehouse, clicks: int, model: Generation | None) -> S
     numbers = features(dict(zip(FIELDS, profile, strict=True))).values()
     row = (b"\xff bob", 0, *profile, *numbers, "low", 3, 1, 0, 0)
     body = None if model is None else model.encode().decode()
-    return warehouse.write_snapshot(house, NOON_MS, {}, [[row]], model.number if model else 0, body)
+    return warehouse.write_snapshot(house, NOON_MS, {}, [[row]], model.number if model else 0, body, {})
 
 
 def test_a_snapshot_is_read_back_as_it_was_written(tmp_path: Path) -> None:
@@ -145,7 +145,10 @@ def test_a_snapshot_is_read_back_as_it_was_written(tmp_path: Path) -> None:
         users = read_users(house, second.snapshot_id)
         assert users[["user_id", "total_clicks", "segment"]].values.tolist() == [[b"\xff bob", 9, "low"]]
         assert users["mean_view_ms"].isna().all() and users["mean_view_ms"].dtype == np.float64
-        assert (read_generation(house, first.snapshot_id), read_generation(house, second.snapshot_id)) == (None, model)
+        assert (
+            warehouse.kept_generation(house, first.snapshot_id),
+            warehouse.kept_generation(house, second.snapshot_id),
+        ) == (None, model)
     assert report.read(f"sqlite:///{tmp_path}/w.db").snapshot == second
 
 

@@ -208,7 +208,7 @@ def test_stream_and_batch_of_two_topics_of_one_name_are_not_compared(house: Ware
     log = random_log(6)
     load(house, log)
     cuts = {partition: Cut("another", end) for partition, end in ends(log).items()}
-    warehouse.write_snapshot(house, 1_000, cuts, [], 0, None)
+    warehouse.write_snapshot(house, 1_000, cuts, [], 0, None, {})
     with pytest.raises(TopicRecreated, match="its id is another, the stored offsets belong to t1"):
         verdict(settings)
 
@@ -218,9 +218,9 @@ def test_a_snapshot_that_fails_leaves_nothing(house: Warehouse) -> None:
     rows = stream_of(log, ends(log))
     cuts = {partition: Cut("t1", end) for partition, end in ends(log).items()}
     with pytest.raises(SegmenterError):
-        warehouse.write_snapshot(house, 1_000, cuts, [rows, rows[:1]], 1, "{}")
+        warehouse.write_snapshot(house, 1_000, cuts, [rows, rows[:1]], 1, "{}", {0: "{}"})
     with warehouse.engine.reading(house) as connection:
-        for table in ("snapshots", "snapshot_cuts", "snapshot_users", "generations"):
+        for table in ("snapshots", "snapshot_cuts", "snapshot_shards", "snapshot_users", "generations"):
             assert connection.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one() == 0
 
 

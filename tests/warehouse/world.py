@@ -123,4 +123,4 @@ def user_row(user: bytes, profile: Profile, cuts: Sequence[int]) -> UserRow:
 def snapshot(house: Warehouse, shard_cuts: Cuts, rows: Sequence[UserRow]) -> Snapshot:
     """Write a snapshot of these rows."""
     cuts = {partition: Cut("t1", pos) for partition, pos in shard_cuts.items()}
-    return warehouse.write_snapshot(house, 1_000, cuts, [rows], 1, '{"number": 1}')
+    return warehouse.write_snapshot(house, 1_000, cuts, [rows], 1, '{"number": 1}', {})
