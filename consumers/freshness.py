@@ -19,23 +19,22 @@ def say_fresh(store: Store, holding: Holding, must_know: bool) -> None:
 
     Raises `Stolen` and `RolledBack`; and `Unreachable`, if it ``must_know`` where the log ends and cannot.
     """
-    fresh = _fresh(holding, must_know)
-    seen = {shard.number: (shard.state, fresh[shard.number]) for shard in holding.shards.values()}
-    for number, answer in beat(store.client, store.settings, seen).items():
+    asked = time.monotonic()
+    at_end = _at_end(holding, must_know)
+    asked_ms = None if at_end is None else int((time.monotonic() - asked) * 1000)
+    seen = {number: (shard.state, number in (at_end or ())) for number, shard in holding.shards.items()}
+    for number, answer in beat(store.client, store.settings, seen, asked_ms).items():
         if answer != "ok":
             raise (Stolen if answer == "stolen" else RolledBack)(f"shard {number} is no longer as it was left")
     holding.failures = 0
 
 
-def _fresh(holding: Holding, must_know: bool) -> dict[int, int | None]:
-    """For each held shard, how many ms ago it was read to the end of the log; None if it is behind."""
-    asked = time.monotonic()
+def _at_end(holding: Holding, must_know: bool) -> set[int] | None:
+    """Which held shards were read to the end of the log; None if the log does not answer."""
     try:
-        at_end = holding.at_end()
+        return holding.at_end()
     except Unreachable as reason:
         if must_know:
             raise
         log.warning("cannot tell where the log ends", reason=str(reason))
-        at_end = set()
-    age_ms = int((time.monotonic() - asked) * 1000)
-    return {number: age_ms if number in at_end else None for number in holding.shards}
+        return None

@@ -123,9 +123,10 @@ class Holding:
         return self._consumer.at_end(self.shards) if self._consumer else set()
 
     def tell_lag_tools(self) -> None:
-        """Commit offsets to Kafka for tools that show lag."""
+        """Commit offsets to Kafka for tools that show lag, just after Redis has answered."""
         if self._consumer is not None:
-            self._consumer.tell_lag_tools({number: shard.offsets for number, shard in self.shards.items()})
+            offsets = {number: shard.offsets for number, shard in self.shards.items()}
+            self._consumer.tell_lag_tools(offsets, time.time_ns() // 1_000_000)
 
     def leave(self) -> None:
         """Leave the group."""

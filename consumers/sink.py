@@ -27,13 +27,16 @@ from segmenter import steps, topics, warehouse
 from segmenter.errors import Fenced, TopicRecreated, Unreachable
 from segmenter.events import Event, Refusal, Rules, decode
 from segmenter.settings import Settings
-from segmenter.topics import Position, Reader, Record, TopicGuard
+from segmenter.topics import Position, Reader, Record, TopicGuard, sink_group
 from segmenter.warehouse import Loaded, Move, RawRow, Warehouse
 
 MAX_RECORDS = 10_000
 """The most records of one transaction."""
 
-_RESTORE = "Set SEGMENTER_WAREHOUSE_URL to an empty database."
+_RESTORE = "Put the missing part of the log back, or set SEGMENTER_WAREHOUSE_URL to an empty database."
+
+TELL_SECONDS = 1.0
+"""How often the sink says how far it is, and that it reaches the warehouse; `segmenter.topics.notes` tells to whom."""
 
 PATIENCE_SECONDS = 30.0
 """After so long without a record, a run that is to end asks whether the brokers are still there."""
@@ -101,9 +104,14 @@ def _read_on(
     """Load until it is time to end, or until another sink has loaded meanwhile: then False."""
     at = stored_offsets(house, settings, ids)
     rules = settings.rules()
-    with Reader(settings, at) as reader, closing(TopicGuard(settings)) as guard:
+    with Reader(settings, at, sink_group(settings), _RESTORE) as reader, closing(TopicGuard(settings)) as guard:
         moved = time.monotonic()
+        told = 0.0
         while not stopping() and (goal is None or any(offset < goal[where] for where, offset in at.items())):
+            if time.monotonic() - told > TELL_SECONDS:
+                warehouse.loaded(house)
+                reader.tell_lag_tools(at, now_ms=time.time_ns() // 1_000_000)
+                told = time.monotonic()
             records = reader.poll(500, MAX_RECORDS)
             reached = reader.positions()
             moves = {
@@ -150,8 +158,8 @@ def stored_offsets(house: Warehouse, settings: Settings, ids: Mapping[str, str])
     for topic, part in at_end:
         known, at[topic, part] = stored[_plain(settings, topic), part]
         if known != ids[topic]:
-            raise TopicRecreated(topic, known, ids[topic], _RESTORE)
-    topics.check_ends(at, at_end)
+            raise TopicRecreated(topic, known, ids[topic])
+    topics.check_ends(at, at_end, _RESTORE)
     return at
 
 

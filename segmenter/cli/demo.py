@@ -72,7 +72,7 @@ def run(settings: Settings, source: Source, total: int | None, out: Path) -> tup
     from producers.publish import publish
     from segmenter import report, warehouse
     from segmenter.cli.reconcile import verdict
-    from segmenter.cli.status import report as status
+    from segmenter.overview import overview
 
     with common.progress("publishing", total) as advance:
         published = publish(settings, source, advance)
@@ -97,7 +97,7 @@ def run(settings: Settings, source: Source, total: int | None, out: Path) -> tup
         advance(1)
     with warehouse.connect(settings.warehouse_url) as house:
         raw_rows = sum(warehouse.raw_rows(house).values())
-    counted = status(settings)
+    counted = overview(settings)
     sums = {
         "read": published.read,
         "published": published.published,

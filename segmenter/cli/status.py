@@ -1,97 +1,94 @@
-"""`segmenter status`: how far everything is."""
+"""`segmenter status`: how far everything is, and whether it is well."""
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from rich.table import Table
 
 from segmenter.cli import common
 
-if TYPE_CHECKING:
-    from segmenter.settings import Settings
 
+def status(*, check: bool = False, json: common.Json = False) -> int:
+    """Show how far worker and sink have read, how fresh the segments are, what was refused, and what is away.
 
-def status(*, json: common.Json = False) -> None:
-    """Show how far worker and sink have read, how fresh the segments are, and what was refused."""
-    common.emit(report(common.settings()), json, show)
+    A part that cannot be reached hides nothing of the others, and makes the exit code 3.
 
+    Parameters
+    ----------
+    check
+        Print one line for each problem and nothing else. The exit code is 3 if a part cannot be reached, 1 if a shard
+        is stuck: its worker has been silent for ``SEGMENTER_STALE_AFTER_MS``, or has for 60 s neither committed nor
+        been at the end of the log. For health checks.
+    """
+    from segmenter.health import problems
+    from segmenter.overview import overview
 
-def report(settings: Settings) -> dict[str, Any]:
-    """Where the parts are, each shard's state, and the sums over all."""
-    from segmenter import topics, warehouse
-    from segmenter.store.connection import check, clock_ms, connect
-    from segmenter.store.models import read_model
-    from segmenter.store.shards import read_shards
-    from segmenter.urls import masked
-
-    client = connect(settings)
-    check(client, settings)
-    ends = topics.ends(settings, topics.topic_ids(settings))
-    now_ms = clock_ms(client)
-    model = read_model(client, settings)
-    with warehouse.connect(settings.warehouse_url) as house:
-        loaded = warehouse.loaded(house) if not warehouse.pending(house) else {}
-    shards = []
-    dead: Counter[str] = Counter()
-    for number, state in sorted(read_shards(client, settings).items()):
-        at_end = {
-            topic.removeprefix(settings.topic_prefix): end for (topic, part), end in ends.items() if part == number
-        }
-        read = state.offsets or {}
-        shards.append(
-            {
-                "shard": number,
-                "users": sum(tally.users for tally in state.census.values()),
-                "lag": sum(max(0, end - read.get(topic, 0)) for topic, end in at_end.items()),
-                "sink_lag": sum(
-                    max(0, end - (loaded[topic, number].next_pos if (topic, number) in loaded else 0))
-                    for topic, end in at_end.items()
-                ),
-                "beat_age_ms": now_ms - state.beat_ms if state.beat_ms else None,
-                "age_ms": now_ms - state.caught_up_ms if state.caught_up_ms else None,
-                "generation": state.generation,
-                "folded": state.counts.folded,
-                "duplicates": state.counts.duplicates,
-            }
-        )
-        dead.update(state.counts.dead_letters)
-    return {
-        "parts": {
-            "kafka": settings.kafka,
-            "redis": masked(settings.redis_url),
-            "warehouse": masked(settings.warehouse_url),
-        },
-        "generation": model.number if model else 0,
-        "published": sum(ends.values()),
-        "users": sum(shard["users"] for shard in shards),
-        "folded": sum(shard["folded"] for shard in shards),
-        "duplicates": sum(shard["duplicates"] for shard in shards),
-        "dead_letters": dict(dead),
-        "lag": sum(shard["lag"] for shard in shards) if shards else sum(ends.values()),
-        "shards": shards,
-    }
+    settings = common.settings()
+    found = overview(settings)
+    away = 3 if found["unreachable"] else 0
+    if not check:
+        common.emit(found, json, show)
+        return away
+    said = list(problems(found, settings))
+    common.emit({"problems": said}, json, lambda _: print(*said, sep="\n", end="\n" if said else ""))
+    return away or (1 if said else 0)
 
 
 def show(found: dict[str, Any]) -> None:
-    """Print a report for people."""
+    """Print an overview for people."""
     for part, address in found["parts"].items():
         common.console.print(f"{part}: {address}", markup=False, soft_wrap=True)
+    for part, away in found["unreachable"].items():
+        said = f"{part} is away{_since(away['since_ms'])}: {away['reason']}"
+        common.console.print(said, markup=False, soft_wrap=True)
+    refused = None if found["dead_letters"] is None else sum(found["dead_letters"].values())
     common.console.print(
-        f"{found['users']:,} users by generation {found['generation']}; of {found['published']:,} records "
-        f"{found['folded']:,} folded, {found['duplicates']:,} duplicates, "
-        f"{sum(found['dead_letters'].values()):,} dead letters, {found['lag']:,} to come"
+        f"{_count(found['users'])} users by generation {_count(found['generation'])}; of {_count(found['published'])} "
+        f"records {_count(found['folded'])} folded, {_count(found['duplicates'])} duplicates, "
+        f"{_count(refused)} dead letters, {_count(found['lag'])} to come, {_count(found['sink_lag'])} to be loaded; "
+        f"{_count(found['fenced'])} writes fenced"
     )
+    if "kafka" not in found["unreachable"]:
+        common.console.print(_window(**found["duplicate_window"]))
     table = Table("shard")
-    for title in ("users", "lag", "sink lag", "complete up to", "worker seen", "generation"):
+    for title in ("users", "lag", "sink lag", "complete up to", "last commit", "worker seen", "fenced", "generation"):
         table.add_column(title, justify="right")
     for shard in found["shards"]:
         table.add_row(
             str(shard["shard"]),
-            *(f"{shard[name]:,}" for name in ("users", "lag", "sink_lag")),
-            common.ago(shard["age_ms"]),
-            common.ago(shard["beat_age_ms"]),
-            str(shard["generation"]),
+            *(_count(shard[name]) for name in ("users", "lag", "sink_lag")),
+            *(common.ago(shard[name]) for name in ("age_ms", "commit_age_ms", "beat_age_ms")),
+            *(_count(shard[name]) for name in ("fenced", "generation")),
         )
     common.console.print(table)
+
+
+def _count(number: int | None) -> str:
+    return "?" if number is None else f"{number:,}"
+
+
+def _since(since_ms: int | None) -> str:
+    if since_ms is None:
+        return ", nobody can say since when"
+    at = datetime.fromtimestamp(since_ms / 1_000, UTC)
+    ago_ms = (datetime.now(UTC) - at) / timedelta(milliseconds=1)
+    return f", last reached at {at:%Y-%m-%d %H:%M:%S} UTC, {common.ago(max(0, int(ago_ms)))}"
+
+
+def _window(records: int, spans_ms: int | None) -> str:
+    spans = "its whole log" if spans_ms is None else f"the last {_duration(spans_ms)} or more"
+    return f"a repeated event id counts once within {records:,} records of its topic and partition: now {spans}"
+
+
+def _duration(ms: int) -> str:
+    """A length of time for people, by its two greatest units.
+
+    >>> _duration(11_523_000)
+    '3 h 12 min'
+    """
+    seconds = ms // 1_000
+    parts = {"d": seconds // 86_400, "h": seconds // 3_600 % 24, "min": seconds // 60 % 60, "s": seconds % 60}
+    first = next((index for index, count in enumerate(parts.values()) if count), len(parts) - 1)
+    return " ".join(f"{count} {unit}" for unit, count in list(parts.items())[first : first + 2])

@@ -1,5 +1,6 @@
 -- The owner is alive and sees the shard as it left it. Writes no state, so the version stays.
--- KEYS: shard   ARGV: token, version, how many ms ago the owner was at the end of the log ('' if it was not)
+-- KEYS: shard   ARGV: token, version, how many ms ago the owner asked where the log ends ('' if nobody answered),
+--       whether it was there ('1' or '')
 local owner = redis.call('HMGET', KEYS[1], 'token', 'version')
 if owner[1] ~= ARGV[1] or owner[2] ~= ARGV[2] then
   if not owner[1] then return 'rolled back' end
@@ -10,6 +11,8 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 redis.call('HSET', KEYS[1], 'beat_ms', string.format('%.0f', now))
 if ARGV[3] ~= '' then
-  redis.call('HSET', KEYS[1], 'caught_up_ms', string.format('%.0f', now - tonumber(ARGV[3])))
+  local asked = string.format('%.0f', now - tonumber(ARGV[3]))
+  redis.call('HSET', KEYS[1], 'log_seen_ms', asked)
+  if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'caught_up_ms', asked) end
 end
 return 'ok'

@@ -63,6 +63,8 @@ class ShardState(NamedTuple):
     """When the owner last said that it sees this state, by Redis' clock."""
     caught_up_ms: int
     """When the owner last was at the end of the log, by Redis' clock."""
+    log_seen_ms: int = 0
+    """When Kafka last told the owner where the log ends, by Redis' clock."""
     committed_ms: int = 0
     """When the last commit was, by Redis' clock."""
     fenced: int = 0
@@ -146,14 +148,18 @@ def commit(
 
 
 def beat(
-    client: redis.Redis, settings: Settings, shards: Mapping[int, tuple[ShardState, int | None]]
+    client: redis.Redis, settings: Settings, shards: Mapping[int, tuple[ShardState, bool]], asked_ms: int | None
 ) -> dict[int, Answer]:
-    """Say of each shard, as last seen, that its owner lives, and how many ms ago it was at the log's end, if it was."""
+    """Say of each shard, as last seen, that its owner lives, and whether it was at the log's end.
+
+    ``asked_ms`` is how long ago the log was asked where it ends, None if it did not answer.
+    """
     keys = Keys(settings.key_prefix)
     with reaching(client):
         pipeline = client.pipeline(transaction=False)
-        for shard, (state, age_ms) in shards.items():
-            arguments: list[Argument] = [state.token, state.version, "" if age_ms is None else age_ms]
+        asked = "" if asked_ms is None else asked_ms
+        for shard, (state, at_end) in shards.items():
+            arguments: list[Argument] = [state.token, state.version, asked, "1" if at_end else ""]
             script(client, "beat")(keys=[keys.shard(shard)], args=arguments, client=pipeline)
         answers = pipeline.execute()
     return {shard: answer.decode() for shard, answer in zip(shards, answers, strict=True)}
@@ -209,6 +215,7 @@ def _decode(fields: Mapping[bytes, bytes]) -> ShardState:
         feed=int(fields.get(b"feed", 0)),
         beat_ms=int(fields.get(b"beat_ms", 0)),
         caught_up_ms=int(fields.get(b"caught_up_ms", 0)),
+        log_seen_ms=int(fields.get(b"log_seen_ms", 0)),
         committed_ms=int(fields.get(b"committed_ms", 0)),
         fenced=int(fields.get(b"fenced", 0)),
     )

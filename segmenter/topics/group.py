@@ -11,11 +11,11 @@ import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import IllegalStateError, KafkaError
-from kafka.structs import OffsetAndMetadata
 
 from segmenter.errors import PartitionsDiffer, Stolen, Unreachable
 from segmenter.settings import Settings
 from segmenter.topics.admin import event_topics
+from segmenter.topics.notes import noted
 from segmenter.topics.reader import check_held, open_consumer, poll_held
 from segmenter.topics.records import Record, reaching
 
@@ -141,15 +141,14 @@ class ShardConsumer:
         """See `segmenter.topics.reader.ends` for brokers that tell too little; the last fetch knows better."""
         return max(told, self._consumer.highwater(tp) or 0)
 
-    def tell_lag_tools(self, offsets: Mapping[int, Mapping[str, int]]) -> None:
-        """Commit offsets to Kafka for tools that show lag; nothing here ever reads them."""
-        self._consumer.commit_async(
-            {
-                TopicPartition(self._prefix + topic, shard): OffsetAndMetadata(offset, "", -1)
-                for shard, by_topic in offsets.items()
-                for topic, offset in by_topic.items()
-            }
-        )
+    def tell_lag_tools(self, offsets: Mapping[int, Mapping[str, int]], now_ms: int) -> None:
+        """Commit offsets to Kafka, with a note that all was well just now, ``now_ms``; see `segmenter.topics.notes`."""
+        told = {
+            (self._prefix + topic, shard): offset
+            for shard, by_topic in offsets.items()
+            for topic, offset in by_topic.items()
+        }
+        self._consumer.commit_async(noted(told, now_ms))
 
     def close(self) -> None:
         """Leave the group, once it has finished the rebalance that is going on.

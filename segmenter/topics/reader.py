@@ -10,9 +10,12 @@ from kafka.errors import OffsetOutOfRangeError
 
 from segmenter.errors import LogTruncated
 from segmenter.settings import Settings
+from segmenter.topics.notes import noted
 from segmenter.topics.records import Position, Record, client_options, reaching
 
-RESTORE = "Start with an empty store, or put the missing part of the log back."
+RESTORE = "Stop the workers and run `segmenter restore`, or begin anew with an unused SEGMENTER_KEY_PREFIX."
+"""What to do when the log does not hold what the store needs; who keeps offsets elsewhere says so."""
+
 _WHOLE_BATCH = 1_000_000
 _LAST_RECORD_SECONDS = 10.0
 
@@ -22,39 +25,50 @@ def open_consumer(settings: Settings, **options: object) -> KafkaConsumer:
     with reaching(settings):
         return KafkaConsumer(
             **client_options(settings),
-            **options,
             auto_offset_reset="none",
             enable_auto_commit=False,
             isolation_level="read_committed",
             fetch_max_wait_ms=100,
-            max_partition_fetch_bytes=2 * 1024 * 1024,
             allow_auto_create_topics=False,
             metrics_enabled=False,
+            **{"max_partition_fetch_bytes": 2 * 1024 * 1024} | options,
         )
 
 
 class Reader:
-    """Records of some partitions from given offsets on, in the order of each partition."""
+    """Records of some partitions from given offsets on, in the order of each partition.
 
-    def __init__(self, settings: Settings, start: Mapping[Position, int]) -> None:
+    ``group`` is a name to tell offsets under; the reader is no member of it. ``restore`` is what to do when the log
+    does not hold them.
+    """
+
+    def __init__(
+        self, settings: Settings, start: Mapping[Position, int], group: str | None = None, restore: str = RESTORE
+    ) -> None:
         self._settings = settings
-        self._consumer = open_consumer(settings)
+        self._restore = restore
+        self._consumer = open_consumer(settings, group_id=group)
         self._consumer.assign([TopicPartition(*position) for position in start])
         with reaching(settings):
-            check_held(self._consumer, start)
+            check_held(self._consumer, start, restore)
         for position, offset in start.items():
             self._consumer.seek(TopicPartition(*position), offset)
 
     def poll(self, timeout_ms: int, max_records: int = 5_000) -> list[Record]:
         """The next records, none if there are none within ``timeout_ms``."""
         with reaching(self._settings, "Read"):
-            polled = poll_held(self._consumer, timeout_ms, max_records)
+            polled = poll_held(self._consumer, timeout_ms, max_records, self._restore)
         return [record for records in polled.values() for record in records]
 
     def positions(self) -> dict[Position, int]:
         """The next offset to be read of each partition; beyond the last record where a transaction's marker was."""
         with reaching(self._settings):
             return {(tp.topic, tp.partition): self._consumer.position(tp) for tp in self._consumer.assignment()}
+
+    def tell_lag_tools(self, offsets: Mapping[Position, int], now_ms: int) -> None:
+        """Commit offsets to Kafka under the group's name, with a note that all was well just now, ``now_ms``."""
+        with reaching(self._settings, "Read"):
+            self._consumer.commit(noted(offsets, now_ms), timeout_ms=10_000)
 
     def close(self) -> None:
         """Release the connection."""
@@ -108,29 +122,36 @@ def read_to(settings: Settings, start: Mapping[Position, int], end: Mapping[Posi
             yield reader.poll(500)
 
 
-def check_held(consumer: KafkaConsumer, start: Mapping[Position, int]) -> dict[Position, int]:
+def check_held(consumer: KafkaConsumer, start: Mapping[Position, int], restore: str = RESTORE) -> dict[Position, int]:
     """The first offset held of each partition. Raises `LogTruncated` if one of ``start`` is before it."""
     first = _positions(consumer.beginning_offsets([TopicPartition(*position) for position in start]))
-    for (topic, part), needed in start.items():
-        if needed < first[topic, part]:
-            raise LogTruncated(topic, part, needed, f"begins at {first[topic, part]}", RESTORE)
+    check_beginnings(start, first, restore)
     return first
 
 
-def check_ends(needed: Mapping[Position, int], at_end: Mapping[Position, int]) -> None:
+def check_beginnings(needed: Mapping[Position, int], first: Mapping[Position, int], restore: str = RESTORE) -> None:
+    """Raise `LogTruncated` if the log begins after one of the offsets that must be read next."""
+    for (topic, part), offset in needed.items():
+        if offset < first[topic, part]:
+            raise LogTruncated(topic, part, offset, f"begins at {first[topic, part]}", restore)
+
+
+def check_ends(needed: Mapping[Position, int], at_end: Mapping[Position, int], restore: str = RESTORE) -> None:
     """Raise `LogTruncated` if the log ends before one of the offsets that must be read next."""
     for (topic, part), offset in needed.items():
         if offset > at_end[topic, part]:
-            raise LogTruncated(topic, part, offset, f"ends at {at_end[topic, part]}", RESTORE)
+            raise LogTruncated(topic, part, offset, f"ends at {at_end[topic, part]}", restore)
 
 
-def poll_held(consumer: KafkaConsumer, timeout_ms: int, max_records: int) -> Mapping[TopicPartition, list[Record]]:
+def poll_held(
+    consumer: KafkaConsumer, timeout_ms: int, max_records: int, restore: str = RESTORE
+) -> Mapping[TopicPartition, list[Record]]:
     """Poll; an offset that the log does not hold, or no longer, is `LogTruncated`."""
     try:
         polled: Mapping[TopicPartition, list[Record]] = consumer.poll(timeout_ms, max_records)
     except OffsetOutOfRangeError as error:
         ((tp, needed),) = error.args[0].items()
-        raise LogTruncated(tp.topic, tp.partition, needed, "does not hold it", RESTORE) from error
+        raise LogTruncated(tp.topic, tp.partition, needed, "does not hold it", restore) from error
     return polled
 
 

@@ -86,9 +86,9 @@ def test_an_earlier_owner_is_refused(client: Redis, settings: Settings) -> None:
     early = open_shard(client, settings, SHARD)
     late = open_shard(client, settings, SHARD)
     assert commit(client, settings, SHARD, early, batch_of(early, row(b"a", 1)), "")[0] == "stolen"
-    assert beat(client, settings, {SHARD: (early, 0)}) == {SHARD: "stolen"}
+    assert beat(client, settings, {SHARD: (early, True)}, 0) == {SHARD: "stolen"}
     assert read_rows(client, settings, [b"a"]) == [None]
-    assert beat(client, settings, {SHARD: (late, 0)}) == {SHARD: "ok"}
+    assert beat(client, settings, {SHARD: (late, True)}, 0) == {SHARD: "ok"}
     assert read_shards(client, settings)[SHARD].fenced == 2
 
 
@@ -97,7 +97,7 @@ def test_an_emptied_store_has_gone_back_in_time(client: Redis, settings: Setting
     state = open_shard(client, settings, SHARD)
     client.delete(Keys(settings.key_prefix).shard(SHARD))
     assert commit(client, settings, SHARD, state, batch_of(state, row(b"a", 1)), "")[0] == "rolled back"
-    assert beat(client, settings, {SHARD: (state, 0)}) == {SHARD: "rolled back"}
+    assert beat(client, settings, {SHARD: (state, True)}, 0) == {SHARD: "rolled back"}
     assert read_shards(client, settings) == {}
 
 
@@ -128,7 +128,8 @@ def test_a_store_gone_back_in_time_is_noticed(client: Redis, settings: Settings,
     _, state = commit(client, settings, SHARD, state, batch_of(state, row(b"a", 1)), "")
     client.hset(Keys(settings.key_prefix).shard(SHARD), field, value)
     assert commit(client, settings, SHARD, state, batch_of(state, row(b"b", 1)), "")[0] == "rolled back"
-    assert beat(client, settings, {SHARD: (state, None)})[SHARD] == ("rolled back" if field == "version" else "ok")
+    answer = "rolled back" if field == "version" else "ok"
+    assert beat(client, settings, {SHARD: (state, False)}, None) == {SHARD: answer}
 
 
 def test_a_judgement_by_an_old_generation_is_refused(client: Redis, settings: Settings) -> None:
