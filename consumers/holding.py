@@ -35,6 +35,8 @@ class Holding:
     def follow(self) -> None:
         """Be a member of the group, and drop what it gave to others; what stays goes on from where it was."""
         if self._consumer is None:
+            if self.resting():
+                return
             self._consumer = ShardConsumer(self._store.settings, group_in_use(self._store.client, self._store.settings))
             self._seen_assignments = 0
         if self._consumer.stuck():
@@ -42,9 +44,11 @@ class Holding:
         while self._seen_assignments != self._consumer.assignments:
             self._seen_assignments = self._consumer.assignments
             assigned = self._consumer.shards()
+            log.info("shards assigned", shards=sorted(assigned))
             self.shards = {number: shard for number, shard in self.shards.items() if number in assigned}
             for number, shard in self.shards.items():
-                self._consumer.start(number, shard.offsets, shard.seen.next)
+                if shard.rests_until is None:
+                    self._consumer.start(number, shard.offsets, shard.seen.next)
 
     def _give_up_rebalance(self, group: str) -> None:
         """Join anew or, if that has been tried, have all workers meet in a new group: the broker lost this one.
@@ -65,7 +69,7 @@ class Holding:
 
     def open(self, generation: Generation | None) -> None:
         """Take the assigned shards that are not open, one after the other, unless a pause is on."""
-        if self._consumer is None or time.monotonic() < self._not_before:
+        if self._consumer is None or self.resting():
             return
         waiting = sorted(self._consumer.shards() - self.shards.keys())
         if not waiting:
@@ -82,6 +86,10 @@ class Holding:
             self._consumer.start(number, shard.offsets, shard.seen.next)
             self.shards[number] = shard
             log.info("shard opened", shard=number, offsets=dict(shard.offsets))
+
+    def resting(self) -> bool:
+        """Whether the pause after a failure is still on: nothing that has just failed is to be tried again."""
+        return time.monotonic() < self._not_before
 
     def close_all(self, reason: SegmenterError) -> None:
         """Let go of the open shards, and wait a while, longer each time, before taking them again."""
@@ -100,9 +108,28 @@ class Holding:
         self.shards.clear()
         self.leave()
 
+    def rest(self, shard: OwnedShard, seconds: float) -> None:
+        """Let no more records of a shard flow for so many seconds, from now; none end a rest."""
+        if self._consumer is not None and seconds > 0:
+            self._consumer.stop(shard.number)
+        if seconds > 0 or shard.rests_until is not None:
+            shard.rests_until = time.monotonic() + seconds
+
+    def wake(self) -> None:
+        """Let the records of those shards flow again whose rest is over."""
+        for number, shard in self.shards.items():
+            if shard.rests_until is not None and shard.rests_until <= time.monotonic():
+                shard.rests_until = None
+                if self._consumer is not None:
+                    self._consumer.start(number, shard.offsets, shard.seen.next)
+
     def poll(self, timeout_ms: int, max_records: int) -> list[tuple[OwnedShard, list[Record]]]:
-        """New records of the open shards, certain to be of the topics that the shards' offsets belong to."""
+        """New records of the open shards, certain to be of the topics that the shards' offsets belong to.
+
+        With none open it still waits: the member takes part in rebalances, and so keeps its place in the group.
+        """
         if self._consumer is None:
+            time.sleep(timeout_ms / 1000)
             return []
         polled = self._consumer.poll(timeout_ms, max_records)
         found = [(self.shards[number], records) for number, records in polled.items() if number in self.shards]

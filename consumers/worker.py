@@ -12,19 +12,21 @@ With each shard that it holds, always in this order:
 A crash between any two loses nothing and counts nothing twice. Before 5 all is done again from the stored offsets:
 a dead letter is then repeated under its key, and readers drop repeats. After 5 nothing is left to be done.
 
-Between polls the worker beats once a second, sweeps users whom an older generation judged, and, if it holds
-shard 0, looks for the next generation.
+Between polls the worker beats once a second, does what others wish of its shards, sweeps users whom an older generation
+judged, and, if it holds shard 0, looks for the next generation.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 import structlog
 
 from consumers.freshness import say_fresh
+from consumers.granting import grant
 from consumers.holding import Holding
 from consumers.model import Model
 from consumers.pieces import Piece, cut
@@ -75,6 +77,7 @@ class Worker:
         self._may_refit = may_refit
         self._on_progress = on_progress
         self._gives_up = False
+        self._stopping: Callable[[], bool] = lambda: False
         self._next_beat = 0.0
         self._began = self._ended = time.monotonic()
         self._records = self._rows = self._refused = 0
@@ -82,6 +85,7 @@ class Worker:
     def run(self, goal: Mapping[Position, int] | None, stopping: Callable[[], bool]) -> WorkerResult:
         """Work until ``stopping`` says so or, given a goal, until all held shards are read up to it and settled."""
         self._gives_up = goal is not None
+        self._stopping = stopping
         try:
             while not stopping() and not self._turn(goal):
                 pass
@@ -96,15 +100,16 @@ class Worker:
         """Everything once; tells whether a goal has been reached. A failure closes the shards, to be taken anew."""
         try:
             self._holding.follow()
-            if time.monotonic() >= self._next_beat:
+            if time.monotonic() >= self._next_beat and not self._holding.resting():
                 self._beat()
             self._holding.open(self._model.generation)
             unswept = [shard for shard in self._shards() if needs_sweep(shard, self._model.generation)]
+            unswept = [shard for shard in unswept if shard.rests_until is None]
             for shard, records in self._holding.poll(0 if unswept else 100, POLL_RECORDS):
                 self._take_in(shard, records)
             for shard in unswept:
                 self._sweep(shard)
-            if goal is not None and self._reached(goal):
+            if goal is not None and not self._stopping() and self._reached(goal):
                 self._settle()
                 return True
         except Superseded:
@@ -126,7 +131,8 @@ class Worker:
             self._began = time.monotonic()
         steps.passed("poll")
         prefix, rules = self._settings.topic_prefix, self._settings.rules()
-        for piece in cut(records, shard.offsets, prefix, shard.seen, rules, self._settings.commit_rows):
+        pieces = cut(records, shard.offsets, prefix, shard.seen, rules, self._settings.commit_rows)
+        for piece in takewhile(lambda _: not self._stopping(), pieces):
             steps.passed("cut")
             if piece.refused:
                 tell(self._producer, self._settings, piece.refused)
@@ -177,6 +183,7 @@ class Worker:
             say_fresh(self._store, self._holding, must_know=self._gives_up)
             self._holding.tell_lag_tools()
             steps.passed("mark")
+            grant(self._store, self._holding, self._model.generation)
         if self._may_refit and 0 in self._holding.shards:
             self._model.advance()
 

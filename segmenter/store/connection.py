@@ -22,6 +22,13 @@ from segmenter.urls import masked
 Redis = redis.Redis
 """A connection to the store, by a name that needs no import of the client."""
 
+ANSWER_SECONDS = 3.0
+"""How long Redis may take to accept a connection, or to answer, before it counts as unreachable.
+
+A worker can do nothing else meanwhile, and has to end within 5 s when told to. A connection that breaks is made anew
+once; silence is not asked again, that is for the caller to pace.
+"""
+
 LAYOUT = 1
 """The number of the layout of keys and fields that this version reads and writes."""
 
@@ -34,11 +41,11 @@ IN_SCRIPT = re.compile("The user executing the script can't|ACL failure in scrip
 
 def connect(settings: Settings) -> redis.Redis:
     """A connection to the store of ``settings``; it is first used when something is asked of it."""
-    retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), 3)
+    retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), 1, (redis.ConnectionError,))
     trust = {"ssl_ca_certs": settings.tls_ca} if settings.tls_ca and settings.redis_url.startswith("rediss") else {}
     try:
         client: redis.Redis = redis.Redis.from_url(
-            settings.redis_url, socket_timeout=10, socket_connect_timeout=5, retry=retry, **trust
+            settings.redis_url, socket_timeout=ANSWER_SECONDS, retry=retry, **trust
         )
         client.connection_pool.make_connection()
     except (TypeError, ValueError) as error:
