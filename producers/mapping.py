@@ -39,11 +39,14 @@ for views, a duration for clicks and views.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 Format = Literal["csv", "jsonl", "parquet"]
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""An integer as TOML means it: one of thousands of digits could be read, but not be written."""
 
 
 class Time(msgspec.Struct, frozen=True):
@@ -52,7 +55,7 @@ class Time(msgspec.Struct, frozen=True):
     column: str | tuple[str, ...]
     format: str
     order: str | None = None
-    step_ms: int = 1_000
+    step_ms: Whole = 1_000
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -74,7 +77,7 @@ class Duration(msgspec.Struct, frozen=True):
     column: str | None = None
     unit: Literal["s", "ms"] = "ms"
     derive: Literal["next_event"] | None = None
-    cap_s: int = 1_800
+    cap_s: Whole = 1_800
 
 
 class Mapping(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator
 from datetime import datetime
@@ -33,11 +34,11 @@ def load(path: Path) -> Mapping:
         mapping = msgspec.convert(tables, Mapping)
     except OSError as error:
         raise MappingError(f"cannot read {path}: {error.strerror}. --mapping wants a TOML file.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise MappingError(f"{path} is not TOML in UTF-8: {error}.") from None
     except msgspec.ValidationError as error:
         said = str(error).replace("`", "")
         raise MappingError(f"{path}: {said}. See examples/mappings/ for whole mappings.") from None
+    except (ValueError, RecursionError) as error:
+        raise MappingError(f"{path} is not TOML in UTF-8: {error}.") from None
     for problem in _problems(mapping):
         raise MappingError(f"{path}: {problem}")
     return mapping
@@ -51,12 +52,17 @@ def check_columns(mapping: Mapping, mapping_path: Path, file: Path, columns: lis
         if column not in columns:
             raise MappingError(
                 f"{mapping_path}: {key} names {column!r}, which {file} does not have. "
-                f"Its columns are {', '.join(columns) or 'none: is it empty?'}.{did_you_mean(column, columns)}"
+                f"Its columns are {', '.join(map(_shown, columns)) or 'none: is it empty?'}."
+                f"{did_you_mean(column, columns)}"
             )
 
 
+def _shown(column: str) -> str:
+    return column if column.isprintable() else repr(column)
+
+
 def _check_keys(path: Path, table: Any, where: str, schema: type[msgspec.Struct]) -> None:
-    allowed = [field.name for field in msgspec.structs.fields(schema)]
+    allowed = schema.__struct_fields__
     for key in table if isinstance(table, dict) else ():
         if key not in allowed:
             raise MappingError(
@@ -88,7 +94,7 @@ def _problems(mapping: Mapping) -> Iterator[str]:
 def _encoding_problems(encoding: str) -> Iterator[str]:
     try:
         "".encode(encoding)
-    except LookupError:
+    except (LookupError, ValueError):
         yield f"encoding {encoding!r} is unknown; give one that Python knows, such as utf-8, latin-1 or utf-16."
 
 
@@ -117,8 +123,8 @@ def _time_problems(time: Time) -> Iterator[str]:
         )
     try:
         datetime.strptime("", time.format)
-    except ValueError as error:
-        if "does not match" not in str(error):
+    except (ValueError, re.error) as error:
+        if not str(error).startswith("time data"):
             yield f"[time] format is not a strptime pattern: {error}."
 
 

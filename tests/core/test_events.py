@@ -40,6 +40,12 @@ def test_brackets_in_strings_do_not_nest() -> None:
     assert verdict(b'{"user_id":"u","time_ms":1,"query":"' + b"[" * 200) == "malformed"
 
 
+@pytest.mark.parametrize("part", [b'"x":"\xff"', b'"\xff":1', b'"x":"\xed\xa0\x80"', b'"properties":{"x":"\xff"}'])
+def test_no_part_of_an_event_may_be_other_than_utf_8(part: bytes) -> None:
+    """Not even one that is unknown, and so ignored."""
+    assert verdict(b'{"user_id":"u","time_ms":1,' + part + b"}") == "malformed"
+
+
 @given(st.binary(max_size=200))
 def test_no_record_raises(value: bytes) -> None:
     assert isinstance(decode(value, b"u", 0, 0, RULES), Event | Refusal)

@@ -41,6 +41,13 @@ WRONG = {
     "long separator": ([('"csv"', '"csv"\nseparator = "::"')], ["separator must be one character"]),
     "unknown encoding": ([('"csv"', '"csv"\nencoding = "utf-9"')], ["'utf-9' is unknown"]),
     "not TOML": ([("[columns]", "[columns")], ["is not TOML"]),
+    "too many digits": ([('"unix_s"', '"unix_s"\nstep_ms = ' + "9" * 5_000)], ["is not TOML", "4300 digits"]),
+    "beyond 64 bits": ([('"unix_s"', '"unix_s"\nstep_ms = 0x' + "f" * 5_000)], ["Expected int <= 9223372036854775807"]),
+    "nested without end": ([('"csv"', '"csv"\nseparator = ' + "[" * 5_000)], ["is not TOML", "recursion"]),
+    "a directive twice": ([('"unix_s"', '"%d %d"')], ["[time] format is not a strptime pattern", "redefinition"]),
+    "a bad pattern that talks": ([('"unix_s"', '"%Q does not match"')], ["[time] format", "'Q' is a bad directive"]),
+    "encoding that refuses": ([('"csv"', '"csv"\nencoding = "undefined"')], ["'undefined' is unknown"]),
+    "encoding with a NUL": ([('"csv"', '"csv"\nencoding = "utf\\u0000"')], [r"'utf\x00' is unknown"]),
 }
 
 
@@ -70,6 +77,12 @@ def test_a_column_that_the_file_lacks_is_named_with_the_nearest(mapping_file: Ma
         check_columns(mapping, path, file, recorded.columns(file, mapping))
     expected = ["columns.session_id", "'visit'", str(file), "who, visits, what, at, did", "Did you mean 'visits'?"]
     assert all(word in str(caught.value) for word in expected), caught.value
+
+
+def test_columns_that_cannot_be_printed_stay_on_one_line(mapping_file: MappingFile, tmp_path: Path) -> None:
+    path = mapping_file()
+    with pytest.raises(MappingError, match=r"columns are at, 'wh\\no', '\\udcff'\."):
+        check_columns(load(path), path, tmp_path / "x.csv", ["at", "wh\no", "\udcff"])
 
 
 def test_a_column_that_occurs_twice_is_refused(mapping_file: MappingFile, tmp_path: Path) -> None:
