@@ -1,10 +1,11 @@
 # The whole loop on this machine. `make` alone lists what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format wheel real-up real-down test-real clean
+.PHONY: help install demo test lint fuzz format wheel real-up real-down test-real clean
 INPUT ?=
 MAPPING ?=
 ARGS ?=
+INPUTS ?= 1000000
 RUN := .venv/bin/python -m
 REAL := .real
 
@@ -25,6 +26,9 @@ lint: install ## ruff, mypy --strict, import-linter
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 	@.venv/bin/lint-imports --no-logo
+
+fuzz: install ## decoder and mapping reader under atheris, on INPUTS=1000000 inputs (Python 3.11, Linux x86-64)
+	@$(RUN) tests.fuzz --inputs $(INPUTS)
 
 format: install ## sort the imports and format the code
 	@$(RUN) ruff check --fix .

@@ -24,7 +24,7 @@ def test_help_lists_every_target(asked: list[str]) -> None:
     assert re.findall(r"^  make ([a-z-]+) ", help, re.MULTILINE) == TARGETS
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "lint"])
+@pytest.mark.parametrize("target", ["demo", "test", "lint", "fuzz"])
 def test_a_target_installs_what_it_needs(target: str) -> None:
     assert dry_run(target).splitlines()[0].endswith("scripts/install")
 

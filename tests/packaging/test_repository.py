@@ -28,7 +28,14 @@ def text_files() -> list[Path]:
         text=True,
     ).stdout
     paths = [ROOT / name for name in listed.split("\0") if name]
-    return [path for path in paths if path.is_file() and b"\0" not in path.read_bytes()]
+    return [path for path in paths if path.is_file() and is_text(path.read_bytes())]
+
+
+def is_text(data: bytes) -> bool:
+    try:
+        return "\0" not in data.decode()
+    except UnicodeDecodeError:
+        return False
 
 
 def named(requirement: str) -> str:
