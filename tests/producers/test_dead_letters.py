@@ -247,6 +247,20 @@ def test_what_cannot_be_read_or_written_is_named(settings: Settings, verb: Verb,
     assert (tmp_path / "mended.jsonl").read_text() == "somebody's work"
 
 
+def test_an_export_that_cannot_be_written_whole_leaves_nothing(
+    settings: Settings, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A file that could be taken for all of it would hide what is missing."""
+    publish_raw(settings, "views", [(b"u1", b"x" * 3_000)])
+    worker.run(settings, once=True)
+    limited = ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh"]
+    words = [*limited, sys.executable, "-m", "segmenter", "dead-letters", "export", "letters.jsonl"]
+    run = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert "letters.jsonl cannot be written: File too large" in run.stderr
+    assert list(tmp_path.glob("letters*")) == []
+
+
 def test_standard_output_takes_an_export(settings: Settings, verb: Verb) -> None:
     publish_raw(settings, "views", [(b"u1", b"[]")])
     worker.run(settings, once=True)
