@@ -1,0 +1,26 @@
+"""Ways to break the promise on purpose, to show that the chaos finds out. They run inside a `doomed` worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from consumers import shard
+from segmenter.store import shards
+from segmenter.store.keys import Keys
+
+
+def offsets_apart() -> None:
+    """Write the next offsets first, and all else in a call of its own: what dies between the two loses events."""
+
+    def commit(client: Any, settings: Any, number: int, before: Any, batch: Any, digest: str) -> Any:
+        ahead = before._replace(offsets=batch.after.offsets)
+        key = Keys(settings.key_prefix).shard(number)
+        if client.hmget(key, "token", "version") == [before.token.encode(), str(before.version).encode()]:
+            client.hset(key, "offsets", shards.encode_offsets(ahead.offsets))
+        return shards.commit(client, settings, number, ahead, batch, digest)
+
+    shard.commit = commit
+
+
+BREAKS = {"offsets-apart": offsets_apart}
+"""By the name that ``--break`` takes."""

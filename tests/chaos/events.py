@@ -1,0 +1,115 @@
+"""What is replayed: one JSON Lines file with repeats and broken records, and what pandas alone says of it.
+
+A line is ``{"topic": …, "key": …, "value": …, "event": true}``; value is the record's text, or null, and event tells
+whether it is one. A repeat is the very same line again, at most `REACH` lines later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from producers.broken import broken
+from producers.generate import START_MS, generate
+from producers.messages import Message
+from segmenter.events import TOPICS
+
+REACH = 500
+REPEATED = 0.03
+BROKEN = 0.004
+PROFILE = ("clicks", "clicks_timed", "click_ms", "searches", "views", "views_timed", "view_ms", "first_ms", "last_ms")
+
+
+class Expected(NamedTuple):
+    """What the store must say in the end."""
+
+    records: int
+    events: int
+    """Repeats included: the warehouse keeps them."""
+    aggregates: str
+    """The SHA-256 over all users' aggregates."""
+    counted: dict[bytes, int]
+    """How many events of each user count."""
+
+
+def write(path: Path, events: int, users: int, seed: int) -> int:
+    """Make the file; returns the number of its lines."""
+    rng = random.Random(seed)
+    ahead: list[tuple[int, str]] = []
+    lines = 0
+    bad = broken(events, list(TOPICS), "u0", START_MS)
+    with path.open("w", encoding="utf-8") as file:
+
+        def put(line: str) -> None:
+            nonlocal lines
+            file.write(line)
+            lines += 1
+
+        for message in generate(events, users, seed):
+            while ahead and ahead[0][0] <= lines:
+                put(ahead.pop(0)[1])
+            line = _line(message, True)
+            put(line)
+            if rng.random() < REPEATED:
+                ahead.append((lines + rng.randrange(REACH), line))
+                ahead.sort()
+            if rng.random() < BROKEN:
+                put(_line(next(bad), False))
+        for _, line in ahead:
+            put(line)
+    return lines
+
+
+def messages(path: Path) -> Iterator[Message]:
+    """The records of a file, to be published."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            read = json.loads(line)
+            value = read["value"]
+            yield Message(read["topic"], read["key"].encode(), None if value is None else value.encode())
+
+
+def expected(path: Path) -> Expected:
+    """What a file amounts to, by pandas and hashlib alone."""
+    lines = pd.read_json(path, lines=True, dtype=False)
+    good = lines[lines["event"]]
+    events = pd.DataFrame([json.loads(value) for value in good["value"]])
+    events["topic"] = good["topic"].to_numpy()
+    once = events.drop_duplicates(["topic", "user_id", "event_id"])
+    table = aggregates(once)
+    digest = hashlib.sha256()
+    by_bytes = {user.encode(): row for user, *row in table.itertuples()}
+    for user in sorted(by_bytes):
+        digest.update(" ".join([user.hex(), *map(str, by_bytes[user])]).encode() + b"\n")
+    counted = {user.encode(): int(count) for user, count in once.groupby("user_id").size().items()}
+    return Expected(len(lines), len(events), digest.hexdigest(), counted)
+
+
+def aggregates(events: pd.DataFrame) -> pd.DataFrame:
+    """One row a user, in the order of `PROFILE`."""
+    users = pd.DataFrame(index=sorted(events["user_id"].unique()))
+    for topic, count, timed, total in (
+        ("clickstream", "clicks", "clicks_timed", "click_ms"),
+        ("searches", "searches", None, None),
+        ("views", "views", "views_timed", "view_ms"),
+    ):
+        grouped = events[events["topic"] == topic].groupby("user_id")
+        users[count] = grouped.size()
+        if timed and total:
+            users[timed] = grouped["duration_ms"].count()
+            users[total] = grouped["duration_ms"].sum()
+    users = users.fillna(0)
+    times = events.groupby("user_id")["time_ms"]
+    users["first_ms"], users["last_ms"] = times.min(), times.max()
+    return users[list(PROFILE)].astype("int64")
+
+
+def _line(message: Message, event: bool) -> str:
+    value = None if message.value is None else message.value.decode()
+    return json.dumps({"topic": message.topic, "key": message.key.decode(), "value": value, "event": event}) + "\n"

@@ -1,0 +1,195 @@
+"""What can happen: each fault strikes, mends what an operator would mend, and says what it struck."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from segmenter.steps import SINK_STEPS, WORKER_STEPS
+from segmenter.store.keys import Keys
+from segmenter.store.shards import read_shards
+from tests.chaos.processes import Child
+from tests.chaos.world import World
+
+CUT_KB = 64
+"""How much of the append-only file's end is at stake: some commits."""
+
+
+class Struck(NamedTuple):
+    """One fault, at the moment it struck."""
+
+    kind: str
+    at: str
+    """The step, the shard and its offsets, as far as there are such."""
+    in_flight: int
+    steps: tuple[str, ...] = ()
+    """The named steps that were struck."""
+    waits: bool = True
+    """Whether the workers were struck, so that the next fault waits until they are back."""
+
+
+Fault = Callable[[World], Struck]
+
+
+def worker_at(step: str) -> Fault:
+    """kill -9 of a worker just after a step."""
+    if step in BROUGHT_ABOUT:
+        return BROUGHT_ABOUT[step]
+    return lambda world: _killed(world, [world.rng.choice(world.workers)], step, world.rng.randint(1, 3))
+
+
+def sink_at(step: str) -> Fault:
+    """kill -9 of the sink just after a step."""
+
+    def fault(world: World) -> Struck:
+        struck = _killed(world, [world.sink], step, world.rng.randint(1, 2))
+        return struck._replace(in_flight=world.in_flight_to_sink(), waits=False)
+
+    return fault
+
+
+def _killed(world: World, children: list[Child], step: str, passings: int = 1) -> Struck:
+    """The first of these to come to the step dies there."""
+    for child in children:
+        child.order(step, passings)
+    struck = world.strike_of(children)
+    for child in children:
+        if child is not struck.child:
+            child.relent()
+    struck.child.died()
+    who = struck.child.name.split()[0]
+    return Struck(f"{who} killed", f"after {step}, {struck.at}", world.in_flight(), (step,))
+
+
+def _opening(world: World) -> Struck:
+    """A worker dies, and the one started in its place dies as it takes its first shard."""
+    child = world.rng.choice(world.workers)
+    child.send(signal.SIGKILL)
+    child.start()
+    return _killed(world, [child], "open")
+
+
+def _sweeping(world: World) -> Struck:
+    """A generation is published, and a worker dies as it judges everyone anew."""
+    for child in world.workers:
+        child.order("sweep", world.rng.randint(1, 3))
+    world.publish_next()
+    struck = world.strike_of(world.workers)
+    for child in world.workers:
+        child.relent()
+    struck.child.died()
+    return Struck("worker killed", f"after sweep, {struck.at}", world.in_flight(), ("sweep",))
+
+
+def _recounting(world: World) -> Struck:
+    """A script fails half-way, since a set is a string for a while; a worker dies as it recounts the shard."""
+    for child in world.workers:
+        child.order("recount")
+    _half_fail(world)
+    struck = world.strike_of(world.workers)
+    for child in world.workers:
+        child.relent()
+    struck.child.died()
+    return Struck("worker killed", f"after recount, {struck.at}", world.in_flight(), ("recount",))
+
+
+def half_failed(world: World) -> Struck:
+    """A script fails half-way and leaves a dirty shard; nobody dies."""
+    shard = _half_fail(world)
+    return Struck("script failed half-way", f"shard {shard}", world.in_flight())
+
+
+def _half_fail(world: World) -> int:
+    """Have a string stand for an audience until a shard is dirty. A new generation sees to it that users move."""
+    states = read_shards(world.client, world.settings)
+    shard = world.rng.choice(sorted(states))
+    sizes = {slug: tally.users for slug, tally in states[shard].census.items()}
+    audience = Keys(world.settings.key_prefix).audience(shard, max(sizes, key=lambda slug: sizes[slug]))
+    world.client.rename(audience, f"{audience}:aside")
+    world.client.set(audience, "no set")
+    world.publish_next()
+    world.until(lambda: read_shards(world.client, world.settings)[shard].dirty, f"shard {shard} is not dirty")
+    world.client.rename(f"{audience}:aside", audience)
+    return shard
+
+
+BROUGHT_ABOUT: dict[str, Fault] = {"open": _opening, "sweep": _sweeping, "recount": _recounting}
+"""Steps that a worker does not come to by itself."""
+
+
+def at_any_moment(world: World) -> Struck:
+    """kill -9 of a worker, wherever it is."""
+    time.sleep(world.rng.uniform(0.0, 1.5))
+    in_flight = world.in_flight()
+    world.rng.choice(world.workers).send(signal.SIGKILL)
+    return Struck("worker killed", "at any moment", in_flight)
+
+
+def zombie(world: World) -> Struck:
+    """SIGSTOP of a worker about to commit, until another owns one of its shards; then it wakes up, and is fenced."""
+    child = world.rng.choice(world.workers)
+    before = world.tokens()
+    child.order("fold", 1, signal.SIGSTOP)
+    struck = world.strike_of([child])
+    in_flight = world.in_flight()
+    number = int(struck.at.split()[1])
+    world.until(lambda: world.tokens()[number] != before[number], f"nobody took shard {number} from a stopped worker")
+    fenced = world.fenced_now()
+    child.send(signal.SIGCONT)
+    world.until(lambda: world.fenced_now() > fenced, "the worker that was stopped has not been fenced")
+    world.fenced += world.fenced_now() - fenced
+    return Struck("worker stopped past its session", f"after fold, {struck.at}; fenced", in_flight, ("fold",))
+
+
+def joins(world: World) -> Struck:
+    """Another worker joins the group."""
+    in_flight = world.in_flight()
+    world.joined += 1
+    name = f"worker {world.joined}"
+    before = world.tokens()
+    newcomer = Child(name, "worker --no-refit", world.environment, world.folder)
+    world.workers.append(newcomer)
+    newcomer.start()
+    world.until(lambda: world.tokens() != before, f"{name} was given no shard")
+    return Struck("worker joins", f"{len(world.workers)} of them now", in_flight)
+
+
+def leaves(world: World) -> Struck:
+    """A worker is asked to end, and does so in order."""
+    in_flight = world.in_flight()
+    child = world.rng.choice(world.workers)
+    code = child.end()
+    assert code == 0, f"{child.name} ended with {code} on SIGTERM: {child.said()[-2_000:]}"
+    if len(world.workers) > 2:
+        world.workers.remove(child)
+    return Struck("worker leaves", f"{len(world.workers)} of them now", in_flight)
+
+
+def two_workers(world: World) -> Struck:
+    """kill -9 of two workers at once."""
+    first, *_ = pair = world.rng.sample(world.workers, 2)
+    struck = _killed(world, [first], world.rng.choice(["poll", "fold", "commit"]))
+    for child in pair:
+        child.send(signal.SIGKILL)
+    return struck._replace(kind="two workers killed")
+
+
+def worker_and_sink(world: World) -> Struck:
+    """kill -9 of a worker, and of the sink at the same time."""
+    struck = _killed(world, [world.rng.choice(world.workers)], world.rng.choice(["cut", "fold", "commit"]))
+    world.sink.send(signal.SIGKILL)
+    return struck._replace(kind="worker and sink killed")
+
+
+WORKERS: dict[str, Fault] = {f"worker at {step}": worker_at(step) for step in WORKER_STEPS} | {
+    "worker": at_any_moment,
+    "half-failed script": half_failed,
+    "zombie": zombie,
+    "join": joins,
+    "leave": leaves,
+    "two workers": two_workers,
+    "worker and sink": worker_and_sink,
+}
+SINKS: dict[str, Fault] = {f"sink at {step}": sink_at(step) for step in SINK_STEPS}

@@ -1,0 +1,139 @@
+"""All that a run is made of, and what it looks like from outside at any moment."""
+
+from __future__ import annotations
+
+import queue
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from segmenter import warehouse
+from segmenter.generation import Generation, digest
+from segmenter.settings import Settings
+from segmenter.store.connection import Redis, clock_ms
+from segmenter.store.models import publish, read_model
+from segmenter.store.shards import read_shards
+from tests.chaos.parts import Parts
+from tests.chaos.processes import Child, Replay, Strike
+
+STRIKE_SECONDS = 30.0
+BACK_SECONDS = 120.0
+FLOW_SECONDS = 3.0
+
+
+class Missed(Exception):
+    """A process never came to the step at which it was to be struck."""
+
+
+class NotBack(Exception):
+    """Something that was struck does not go on."""
+
+
+@dataclass
+class World:
+    """The parts, the processes on them, and the model that the operator wants."""
+
+    parts: Parts
+    folder: Path
+    rng: random.Random
+    client: Redis
+    environment: dict[str, str]
+    replay: Replay
+    workers: list[Child]
+    sink: Child
+    model: Generation
+    lost_commits: int = 0
+    fenced: int = 0
+    joined: int = field(default=2)
+
+    @property
+    def settings(self) -> Settings:
+        return self.parts.settings
+
+    def children(self) -> list[Child]:
+        return [*self.workers, self.sink]
+
+    def await_records(self) -> None:
+        """Wait a little until records are on their way that no commit holds."""
+        deadline = time.monotonic() + FLOW_SECONDS
+        while not self.in_flight() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def in_flight(self) -> int:
+        """How many records were handed to the producer that no commit holds."""
+        taken = sum(sum((state.offsets or {}).values()) for state in read_shards(self.client, self.settings).values())
+        return max(0, self.replay.sent - taken)
+
+    def in_flight_to_sink(self) -> int:
+        """How many records were handed to the producer that the warehouse does not hold."""
+        with warehouse.connect(self.settings.warehouse_url) as house:
+            loaded = sum(at.next_pos for at in warehouse.loaded(house).values())
+        return max(0, self.replay.sent - loaded)
+
+    def versions(self) -> dict[int, int]:
+        """How many writes each shard has had."""
+        return {number: state.version for number, state in read_shards(self.client, self.settings).items()}
+
+    def tokens(self) -> dict[int, str]:
+        """The words of the shards' owners."""
+        return {number: state.token for number, state in read_shards(self.client, self.settings).items()}
+
+    def fenced_now(self) -> int:
+        """How many writes and beats have been refused, as far as Redis remembers."""
+        return sum(state.fenced for state in read_shards(self.client, self.settings).values())
+
+    def publish_next(self) -> None:
+        """The operator publishes another generation: everyone is to be judged anew."""
+        turned = msgspec.structs.replace(
+            self.model, number=self.model.number + 1, cause="step", centres=self.model.centres[::-1]
+        )
+        before, self.model = self.model, turned
+        assert publish(self.client, self.settings, turned, before)
+
+    def publish_again(self) -> None:
+        """The operator notices that Redis lost the generation that was published."""
+        found = read_model(self.client, self.settings)
+        if found is None or digest(found) != digest(self.model):
+            assert publish(self.client, self.settings, self.model, found)
+
+    def recover(self, wait: bool) -> None:
+        """Start again what has died; ``wait`` until somebody owns every shard and beats."""
+        self.publish_again()
+        for child in self.children():
+            child.start()
+        if wait:
+            since = clock_ms(self.client)
+            self.until(lambda: self._fresh(since), "not every shard has an owner that beats")
+
+    def _fresh(self, since_ms: int) -> bool:
+        for child in self.workers:
+            if not child.alive():
+                raise NotBack(f"{child.name} ended by itself: {child.said()[-2_000:]}")
+        states = read_shards(self.client, self.settings)
+        return len(states) == self.settings.partitions and all(
+            state.beat_ms > since_ms and not state.dirty for state in states.values()
+        )
+
+    def until(self, condition: Callable[[], object], otherwise: str) -> None:
+        """Wait for a condition. Raises `NotBack`."""
+        deadline = time.monotonic() + BACK_SECONDS
+        while not condition():
+            if time.monotonic() > deadline:
+                raise NotBack(f"{otherwise} after {BACK_SECONDS:.0f} s; the logs are in {self.folder}")
+            time.sleep(0.02)
+
+    def strike_of(self, children: Sequence[Child]) -> Strike:
+        """The first of the strikes that some children were ordered. Raises `Missed`."""
+        deadline = time.monotonic() + STRIKE_SECONDS
+        while time.monotonic() < deadline:
+            for child in children:
+                try:
+                    return child.strikes.get_nowait()
+                except queue.Empty:
+                    continue
+            time.sleep(0.005)
+        raise Missed
