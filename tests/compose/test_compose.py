@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 
 from segmenter import __version__
 from segmenter.cli import VERBS
+from segmenter.cli.status import status
 from segmenter.settings import PREFIX, Settings, load
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +88,11 @@ def test_a_service_of_ours_runs_a_verb(name: str) -> None:
     verb = [*service.get("entrypoint", ["segmenter"]), *command][1]
     assert verb in {verb for verbs in VERBS.values() for verb in verbs}
     assert (ROOT / f"segmenter/cli/{verb}.py").exists()
+
+
+def test_the_worker_is_healthy_while_no_shard_is_stuck() -> None:
+    assert SERVICES["worker"]["healthcheck"]["test"] == ["CMD", "segmenter", "status", "--check"]
+    assert "check" in inspect.signature(status).parameters
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -1,0 +1,243 @@
+"""What `segmenter status` tells, of a system that runs, is stuck, or lacks a part."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import sqlalchemy
+
+from consumers import sink, worker
+from segmenter.embedded import private_stack
+from segmenter.events import Event, encode, key_of
+from segmenter.overview import overview
+from segmenter.settings import Settings
+from segmenter.shards import shard_of
+from segmenter.topics import ensure_topics, last_noted, open_producer, sink_group
+from tests.loop.helpers import START_MS, publish
+from tests.loop.own_redis import OwnRedis
+
+HOUR_MS = 3_600_000
+Until = Callable[[Callable[[], object]], None]
+EVENTS = [Event(f"u{number % 50}", START_MS, event_id=f"e{number}") for number in range(500)]
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def variables(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment, with the addresses of these settings."""
+    named = ("kafka", "redis_url", "warehouse_url")
+    return {**environment, **{f"SEGMENTER_{name.upper()}": getattr(settings, name) for name in named}}
+
+
+def said(environment: Mapping[str, str], *options: str) -> tuple[int, str]:
+    """The exit code and the output of `segmenter status`."""
+    line = [sys.executable, "-m", "segmenter", "status", *options]
+    done = subprocess.run(line, env=dict(environment), capture_output=True, text=True, timeout=120)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout
+
+
+@contextlib.contextmanager
+def running(verb: str, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker or sink as a process."""
+    line = [sys.executable, "-m", "segmenter", verb]
+    process = subprocess.Popen(line, env=dict(environment), stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def fresh(settings: Settings) -> bool:
+    """Whether a worker has said of each shard that it is at the end of the log."""
+    shards = overview(settings)["shards"]
+    return len(shards) == settings.partitions and all(shard["age_ms"] is not None for shard in shards)
+
+
+def of_user(settings: Settings, part: int) -> str:
+    return next(user for user in map("u{}".format, range(100)) if shard_of(user.encode(), settings.partitions) == part)
+
+
+def test_it_tells_the_time_that_the_window_spans(
+    settings: Settings, with_window: Callable[[Settings, int], Settings]
+) -> None:
+    """The age of the record that is a window before the end, in the partition where that is the least."""
+    settings = with_window(settings, 10)
+    ensure_topics(settings)
+    producer = open_producer(settings)
+    begun = now_ms()
+    for part, hours in ((0, 5), (1, 3)):
+        event = Event(of_user(settings, part), START_MS)
+        for age in [9] * 7 + [hours] + [0] * 9:
+            producer.send(
+                f"{settings.topic_prefix}views",
+                key=key_of(event.user_id),
+                value=encode(event),
+                timestamp_ms=begun - age * HOUR_MS,
+            ).get(timeout=30)
+    producer.close()
+    window = overview(settings)["duplicate_window"]
+    assert window["records"] == 10
+    assert 3 * HOUR_MS <= window["spans_ms"] <= 3 * HOUR_MS + now_ms() - begun
+    wide = overview(with_window(settings, 17))["duplicate_window"]
+    assert wide == {"records": 17, "spans_ms": None}
+
+
+def test_a_worker_that_is_stopped_fails_the_check(
+    settings: Settings, environment: dict[str, str], until: Until
+) -> None:
+    """It goes well once the worker is at the end of the log, fails while it is stopped, and goes well again after."""
+    publish(settings, "views", EVENTS)
+    assert said(environment, "--check") == (
+        1,
+        "shard 0 is stuck: no worker has opened it. Start `segmenter worker`.\n"
+        "shard 1 is stuck: no worker has opened it. Start `segmenter worker`.\n",
+    )
+    with running("worker", environment) as process:
+        until(lambda: overview(settings)["folded"] == len(EVENTS))
+        assert said(environment, "--check") == (0, "")
+        process.send_signal(signal.SIGSTOP)
+        until(lambda: all(shard["beat_age_ms"] > 5_000 for shard in overview(settings)["shards"]))
+        code, lines = said(environment, "--check")
+        assert code == 1
+        assert lines.startswith("shard 0 is stuck: its worker has been silent for ") and len(lines.splitlines()) == 2
+        process.send_signal(signal.SIGCONT)
+        until(lambda: said(environment, "--check") == (0, ""))
+
+
+def test_without_kafka_it_tells_the_rest_and_since_when(until: Until) -> None:
+    """The broker is stopped under a worker: what Redis and the warehouse know is told all the same."""
+    with private_stack() as stack:
+        own = Settings(kafka=stack.kafka, redis_url=stack.redis_url, warehouse_url=stack.warehouse_url, partitions=2)
+        publish(own, "views", EVENTS)
+        sink.run(own, once=True)
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("SEGMENTER_")}
+        clean = variables(own, clean) | {"SEGMENTER_PARTITIONS": "2"}
+        (broker,) = [part for part in psutil.Process(stack.pid).children() if "redis" not in part.name()]
+        with running("worker", clean):
+            until(lambda: fresh(own))
+            broker.suspend()
+            stopped = now_ms()
+            code, body = said(clean, "--json")
+            found = json.loads(body)
+            assert (code, list(found["unreachable"])) == (3, ["kafka"])
+            assert own.kafka in found["unreachable"]["kafka"]["reason"]
+            assert abs(found["unreachable"]["kafka"]["since_ms"] - stopped) < 5_000
+            assert (found["folded"], found["lag"], found["sink_lag"], len(found["shards"])) == (500, None, None, 2)
+            code, lines = said(clean)
+            assert code == 3 and "kafka is away, last reached at 20" in lines and "500 folded" in lines
+            broker.resume()
+            until(lambda: said(clean, "--check") == (0, ""))
+
+
+def test_without_redis_it_tells_the_rest_and_since_when(
+    settings: Settings, parts: str, environment: dict[str, str], tmp_path: Path, until: Until
+) -> None:
+    """The worker's notes in Kafka say when Redis was last there; the embedded broker keeps no notes."""
+    with OwnRedis(tmp_path) as redis:
+        own = dataclasses.replace(settings, redis_url=redis.url)
+        publish(own, "views", EVENTS)
+        sink.run(own, once=True)
+        with running("worker", variables(own, environment)):
+            until(lambda: fresh(own) and (parts == "embedded" or last_noted(own, own.group)))
+            redis.kill()
+            killed = now_ms()
+            found = overview(own)
+            assert list(found["unreachable"]) == ["redis"]
+            assert_since(parts, found["unreachable"]["redis"]["since_ms"], killed)
+            assert (found["published"], found["sink_lag"], found["folded"], found["shards"]) == (500, 0, None, [])
+            code, lines = said(variables(own, environment))
+            assert code == 3 and "redis is away, " in lines and "of 500 records ? folded" in lines
+            redis.restart()
+            until(lambda: said(variables(own, environment), "--check") == (0, ""))
+
+
+def test_without_the_warehouse_it_tells_the_rest_and_since_when(
+    settings: Settings, parts: str, environment: dict[str, str], tmp_path: Path, until: Until
+) -> None:
+    """The sink's notes in Kafka say when the warehouse was last there, also when there was nothing to load."""
+    publish(settings, "views", EVENTS)
+    worker.run(settings, once=True)
+    with Way(settings.warehouse_url, tmp_path) as way:
+        own = dataclasses.replace(settings, warehouse_url=way.url)
+        with running("sink", variables(own, environment)):
+            until(lambda: overview(own)["sink_lag"] == 0 and (parts == "embedded" or last_noted(own, sink_group(own))))
+            way.close()
+            closed = now_ms()
+            found = overview(own)
+            assert list(found["unreachable"]) == ["warehouse"]
+            assert_since(parts, found["unreachable"]["warehouse"]["since_ms"], closed)
+            assert (found["folded"], found["lag"], found["sink_lag"]) == (500, 0, None)
+
+
+def assert_since(parts: str, since_ms: int | None, away_ms: int) -> None:
+    """Within 5 s of when the part was taken away, but for a broker that keeps no notes."""
+    assert (since_ms is None) if parts == "embedded" else (since_ms is not None and abs(since_ms - away_ms) < 5_000)
+
+
+class Way:
+    """A way to the warehouse that can be closed: a port that leads to the database server, or a folder of the file."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        there = sqlalchemy.make_url(url)
+        self._folder = folder / "way"
+        self._server: socket.socket | None = None
+        self._open: list[socket.socket] = []
+        if there.get_backend_name() == "sqlite":
+            self._folder.mkdir()
+            self.url = f"sqlite:///{self._folder}/warehouse.db"
+            return
+        self._to = (str(there.host), int(there.port or 3306))
+        self._server = socket.create_server(("127.0.0.1", 0))
+        port = self._server.getsockname()[1]
+        self.url = there.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
+        threading.Thread(target=self._accept, args=(self._server,), daemon=True).start()
+
+    def close(self) -> None:
+        """Nobody gets through any more."""
+        if self._server is None:
+            self._folder.rename(self._folder.with_name("gone"))
+            return
+        for each in [self._server, *self._open]:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def __enter__(self) -> Way:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self._server is not None:
+            self.close()
+
+    def _accept(self, server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = server.accept()
+                far = socket.create_connection(self._to)
+                self._open += [near, far]
+                for source, target in ((near, far), (far, near)):
+                    threading.Thread(target=_copy, args=(source, target), daemon=True).start()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65_536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
