@@ -1,4 +1,4 @@
-"""Dead letters that come back: mended ones are published as new records of their topics, each once.
+"""Dead letters that come back: mended ones become new records of their topics, each once.
 
 Each record carries the header ``dead-letter``: the position of the record that was refused. What the log holds under
 that header is not published again, so a second run, or one after a crash at any point, adds only what is missing.
@@ -14,7 +14,6 @@ from typing import NamedTuple
 import msgspec
 
 from producers.messages import Message
-from producers.publish import publish
 from segmenter import mending
 from segmenter.errors import UsageError
 from segmenter.events import Refusal, Rules, decode, key_of
@@ -34,33 +33,27 @@ class Unmended(NamedTuple):
     detail: str
 
 
-class Replayed(NamedTuple):
-    """What became of a file: published now, published before, and still to be mended; one of these for each line."""
+class Found(NamedTuple):
+    """What a file holds: messages to be published, how many were before, and what is still no event."""
 
-    published: int
+    missing: list[Message]
     before: int
     unmended: list[Unmended]
 
 
-def replay(
-    settings: Settings,
-    file: Path,
-    now_ms: int,
-    looked_at: Callable[[int], object] = lambda records: None,
-    acknowledged: Callable[[int], object] = lambda records: None,
-) -> Replayed:
-    """Publish the mended lines of an export, creating missing topics; ``now_ms`` is when that is.
+def find(
+    settings: Settings, file: Path, now_ms: int, looked_at: Callable[[int], object] = lambda records: None
+) -> Found:
+    """What is to be published of an export's lines; ``now_ms`` is when that will be. Missing topics are created.
 
     To find what was published before, every record that the log holds of the topics of mended lines is read:
-    ``looked_at`` is told of their number batch by batch, ``acknowledged`` of what is published. The mended lines are
-    held in memory. Raises `UsageError` for a line that is none, before anything is published.
+    ``looked_at`` is told of their number batch by batch. The mended lines are held in memory. Raises `UsageError`
+    for a line that is none.
     """
     mended, unmended = sort(file, settings, now_ms)
     ensure_topics(settings)
     before = published_before(settings, mended, looked_at)
-    missing = [message for position, message in mended.items() if position not in before]
-    published = publish(settings, missing, acknowledged).published
-    return Replayed(published, len(before), unmended)
+    return Found([message for position, message in mended.items() if position not in before], len(before), unmended)
 
 
 def sort(file: Path, settings: Settings, now_ms: int) -> tuple[dict[bytes, Message], list[Unmended]]:

@@ -97,19 +97,22 @@ def replay(file: Path, /, *, json: common.Json = False) -> int:
     file
         The mended file.
     """
-    from producers import mended
+    from producers.mended import find
+    from producers.publish import publish
 
     settings = common.settings("kafka")
-    with common.progress("looking for what was published before") as look, common.progress("publishing") as advance:
-        replayed = mended.replay(settings, file, int(time.time() * 1_000), look, advance)
+    with common.progress("looking for what was published before") as advance:
+        found = find(settings, file, int(time.time() * 1_000), advance)
+    with common.progress("publishing", len(found.missing)) as advance:
+        published = publish(settings, found.missing, advance).published
     report = {
         "file": str(file),
-        "published": replayed.published,
-        "published_before": replayed.before,
-        "unmended": [line._asdict() for line in replayed.unmended],
+        "published": published,
+        "published_before": found.before,
+        "unmended": [line._asdict() for line in found.unmended],
     }
     common.emit(report, json, _show_replay)
-    return 1 if replayed.unmended else 0
+    return 1 if found.unmended else 0
 
 
 @contextlib.contextmanager

@@ -278,15 +278,17 @@ def line(settings: Settings, offset: int) -> dict[str, Any]:
 REPLAY_KILLED = """
 import os, signal, sys
 from pathlib import Path
-from producers import mended
-from segmenter import settings
+from producers.mended import find
+from producers.publish import publish
+from segmenter.settings import load
 left = int(sys.argv[2])
 def acknowledged(records):
     global left
     left -= records
     if left <= 0:
         os.kill(os.getpid(), signal.SIGKILL)
-mended.replay(settings.load(), Path(sys.argv[1]), 1_700_000_000_000, acknowledged=acknowledged)
+settings = load()
+publish(settings, find(settings, Path(sys.argv[1]), 1_700_000_000_000).missing, acknowledged)
 """
 
 
