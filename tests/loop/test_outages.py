@@ -1,0 +1,181 @@
+"""A Redis that falls silent under load, and a worker that is told to end: nothing is lost, repeated or left behind."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+import pytest
+from kafka.admin import KafkaAdminClient
+
+from consumers import worker
+from producers.generate import generate
+from producers.messages import Message
+from producers.publish import publish
+from segmenter.settings import Settings
+from segmenter.store.connection import connect
+from segmenter.store.shards import read_shards
+from segmenter.topics.records import client_options
+from tests.loop.helpers import rows
+from tests.loop.own_redis import OwnRedis
+
+Until = Callable[[Callable[[], object]], None]
+
+AHEAD, USERS = 40_000, 2_000
+PAUSE_SECONDS = 60.0
+MOST_BYTES = 400_000_000
+
+
+class Process:
+    """A worker as a process of its own, and what it logs."""
+
+    def __init__(self, settings: Settings, environment: dict[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("wb") as errors:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-m", "segmenter", "worker", "--no-refit"],
+                env=environment | {"SEGMENTER_REDIS_URL": settings.redis_url},
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+            )
+
+    def told(self, event: str) -> list[dict[str, Any]]:
+        """The log lines of one event."""
+        lines = [line for line in self._log.read_text("utf-8").splitlines() if line.startswith("{")]
+        return [told for line in lines if (told := json.loads(line))["event"] == event]
+
+    def rss(self) -> int:
+        """Its memory, in bytes."""
+        return int(psutil.Process(self.popen.pid).memory_info().rss)
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[OwnRedis]:
+    with OwnRedis(tmp_path / "redis") as own:
+        yield own
+
+
+@pytest.fixture
+def parted(settings: Settings, redis: OwnRedis) -> Settings:
+    """The settings with a Redis that no other test uses."""
+    return replace(settings, redis_url=redis.url)
+
+
+@contextmanager
+def working(settings: Settings, environment: dict[str, str], folder: Path) -> Iterator[Process]:
+    process = Process(settings, environment, folder / "worker.log")
+    try:
+        yield process
+    finally:
+        process.popen.kill()
+        process.popen.wait()
+
+
+def folded(settings: Settings) -> int:
+    client = connect(settings)
+    found = sum(state.counts.folded for state in read_shards(client, settings).values())
+    client.close()
+    return found
+
+
+def expected(messages: list[Message]) -> Counter[tuple[str, str]]:
+    """How many clicks, searches and views, and how many ms of them, each user has, by plain Python."""
+    counted: Counter[tuple[str, str]] = Counter()
+    for message in messages:
+        event = msgspec.json.decode(message.value or b"")
+        counted[event["user_id"], message.topic] += 1
+        counted[event["user_id"], f"{message.topic} ms"] += event.get("duration_ms", 0)
+    return +counted
+
+
+def live(settings: Settings) -> Counter[tuple[str, str]]:
+    """The same, from the rows."""
+    counted: Counter[tuple[str, str]] = Counter()
+    for row in rows(settings).values():
+        clicks, _, click_ms, searches, views, _, view_ms, *_ = row.profile
+        amounts = {"clickstream": clicks, "clickstream ms": click_ms, "searches": searches}
+        for name, amount in (amounts | {"views": views, "views ms": view_ms}).items():
+            counted[row.user.decode(), name] += amount
+    return +counted
+
+
+class Groups(KafkaAdminClient):  # type: ignore[misc]
+    """What one may do with a group stays unread: Tansu 0.6 tells of operations that the client does not know."""
+
+    def _process_acl_operations(self, group: dict[str, Any]) -> dict[str, Any]:
+        return group
+
+
+def members(settings: Settings) -> list[str]:
+    """Who is in the group, as the broker says."""
+    with Groups(**client_options(settings)) as admin:
+        found = admin.describe_groups([settings.group])
+    return [member["member_id"] for member in found[settings.group]["members"]]
+
+
+@pytest.mark.timeout(400)
+def test_a_minute_without_redis(
+    parted: Settings, redis: OwnRedis, environment: dict[str, str], until: Until, tmp_path: Path
+) -> None:
+    """Under full load, and with more events coming: the worker stays small and in its group, and goes on by itself."""
+    ahead, more = list(generate(AHEAD, USERS, seed=1)), list(generate(AHEAD, USERS, seed=2))
+    publish(parted, ahead)
+    with working(parted, environment, tmp_path) as process:
+        until(lambda: folded(parted) > 0)
+        in_the_group = members(parted)
+        assert len(in_the_group) == 1
+        redis.pause()
+        resumes, peak = time.monotonic() + PAUSE_SECONDS, 0
+        waiting = iter(more)
+        while (now := time.monotonic()) < resumes:
+            publish(parted, islice(waiting, 500))
+            peak = max(peak, process.rss())
+            threading.Event().wait(min(0.9, resumes - now))
+        tries = process.told("shards closed")
+        opened = len(process.told("shard opened"))
+        redis.resume()
+        publish(parted, waiting)
+        until(lambda: folded(parted) == len(ahead) + len(more))
+        peak = max(peak, process.rss())
+        assert len(process.told("shards assigned")) == 1
+        assert members(parted) == in_the_group
+        assert len(process.told("shard opened")) == opened + parted.partitions
+    assert 2 < len(tries) < PAUSE_SECONDS / 2
+    assert len({told["seconds"] for told in tries}) == len(tries)
+    assert peak < MOST_BYTES
+    assert live(parted) == expected(ahead + more)
+
+
+@pytest.mark.parametrize("moment", ["under full load", "as Redis falls silent", "while it waits for Redis"])
+def test_sigterm_ends_within_five_seconds(
+    moment: str, parted: Settings, redis: OwnRedis, environment: dict[str, str], until: Until, tmp_path: Path
+) -> None:
+    """What it had in hand is committed or untouched, its place in the group is free at once, and the next goes on."""
+    messages = list(generate(AHEAD, USERS, seed=1))
+    publish(parted, messages)
+    with working(parted, environment, tmp_path) as process:
+        until(lambda: folded(parted) > 0)
+        if moment != "under full load":
+            redis.pause()
+        if moment == "while it waits for Redis":
+            until(lambda: process.told("shards closed"))
+        process.popen.send_signal(signal.SIGTERM)
+        assert process.popen.wait(timeout=5) == 0
+    redis.resume()
+    assert members(parted) == []
+    assert folded(parted) < len(messages)
+    worker.run(parted, once=True, may_refit=False)
+    assert live(parted) == expected(messages)
