@@ -47,7 +47,7 @@ class Holding:
             log.info("shards assigned", shards=sorted(assigned))
             self.shards = {number: shard for number, shard in self.shards.items() if number in assigned}
             for number, shard in self.shards.items():
-                if shard.rests_until is None:
+                if shard.quiet_until is None:
                     self._consumer.start(number, shard.offsets, shard.seen.next)
 
     def _give_up_rebalance(self, group: str) -> None:
@@ -108,18 +108,18 @@ class Holding:
         self.shards.clear()
         self.leave()
 
-    def rest(self, shard: OwnedShard, seconds: float) -> None:
-        """Let no more records of a shard flow for so many seconds, from now; none end a rest."""
+    def quieten(self, shard: OwnedShard, seconds: float) -> None:
+        """Let no records of a shard flow for so many seconds from now; none let them flow again."""
         if self._consumer is not None and seconds > 0:
             self._consumer.stop(shard.number)
-        if seconds > 0 or shard.rests_until is not None:
-            shard.rests_until = time.monotonic() + seconds
+        if seconds > 0 or shard.quiet_until is not None:
+            shard.quiet_until = time.monotonic() + seconds
 
     def wake(self) -> None:
-        """Let the records of those shards flow again whose rest is over."""
+        """Let the records of those shards flow again that have been quiet for long enough."""
         for number, shard in self.shards.items():
-            if shard.rests_until is not None and shard.rests_until <= time.monotonic():
-                shard.rests_until = None
+            if shard.quiet_until is not None and shard.quiet_until <= time.monotonic():
+                shard.quiet_until = None
                 if self._consumer is not None:
                     self._consumer.start(number, shard.offsets, shard.seen.next)
 

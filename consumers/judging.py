@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from consumers.pieces import Piece
 from segmenter import census, folding, kmeans
+from segmenter.features import FEATURES
 from segmenter.generation import Generation
 from segmenter.profiles import FIELDS, Profile
 from segmenter.store.rows import Row
@@ -71,6 +72,28 @@ def bring(
     """Judge users who come with their profiles and last offsets, and have no row yet."""
     columns = np.array(profiles, dtype=np.int64).reshape(len(users), len(FIELDS))
     return _judged(users, columns, offsets, dict.fromkeys(users), state, generation)
+
+
+def put_right(
+    right: Mapping[bytes, tuple[Profile, dict[str, int]]],
+    gone: Sequence[bytes],
+    rows: Rows,
+    state: ShardState,
+    generation: Generation | None,
+) -> Batch:
+    """Give users the profile and last offsets that they should have, judged anew, and let others go.
+
+    ``rows`` holds each of them as they are, None for one who is not in the census.
+    """
+    users = list(right)
+    profiles = np.array([profile for profile, _ in right.values()], dtype=np.int64).reshape(len(users), len(FIELDS))
+    batch = _judged(users, profiles, [offsets for _, offsets in right.values()], rows, state, generation)
+    leaving = [row for user in gone if (row := rows[user]) is not None]
+    given_back = np.array([row.vector for row in leaving], dtype=np.int64).reshape(len(leaving), len(FEATURES))
+    counted = census.moved(batch.after.census, given_back, [row.segment for row in leaving], given_back[:0], [])
+    changes = [Change(row.user, row.segment, None, "repair") for row in leaving]
+    changes += [change._replace(cause="repair") for change in batch.changes]
+    return Batch(batch.rows, changes, state._replace(census=counted), gone)
 
 
 def _judged(

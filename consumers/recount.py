@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from segmenter.census import Census, moved
@@ -23,7 +25,11 @@ def recount(client: Redis, settings: Settings, shard: int, state: ShardState) ->
             census = moved(census, vectors[:0], [], vectors, [row.segment for row in own])
             right |= {row.user: row.segment for row in own}
     slugs = sorted({*right.values(), *state.census})
-    found = {slug: set(members(client, settings, shard, slug)) for slug in slugs}
-    leave = [Change(user, slug, None, "recount") for slug in slugs for user in found[slug] if right.get(user) != slug]
-    join = [Change(user, None, slug, "recount") for user, slug in right.items() if user not in found[slug]]
-    return census, leave + join
+    return census, audience_changes({slug: set(members(client, settings, shard, slug)) for slug in slugs}, right)
+
+
+def audience_changes(found: Mapping[str, set[bytes]], right: Mapping[bytes, str]) -> list[Change]:
+    """The changes that make audiences, by segment, fit the segments of the users."""
+    leave = [Change(user, slug, None, "recount") for slug in found for user in found[slug] if right.get(user) != slug]
+    join = [Change(user, None, slug, "recount") for user, slug in right.items() if user not in found.get(slug, ())]
+    return leave + join

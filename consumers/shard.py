@@ -53,6 +53,8 @@ class OwnedShard:
     seen: Seen
     unswept: list[bytes] | None = None
     """Users that the sweep has yet to look at; None before it has listed them."""
+    quiet_until: float | None = None
+    """Until then, by the monotonic clock, the owner writes nothing of its own accord; None if it may."""
 
 
 def take(
@@ -85,11 +87,11 @@ def take(
         for first in range(0, max(1, len(changes)), size):
             last = first + size >= len(changes)
             after = shard.state._replace(census=counted, dirty=not last)
-            _write(store, shard, Batch([], changes[first : first + size], after), generation)
+            write(store, shard, Batch([], changes[first : first + size], after), generation)
             steps.passed("recount")
     if state.offsets is None:
         after = shard.state._replace(offsets=dict(beginnings), topic_ids=dict(topic_ids))
-        _write(store, shard, Batch([], [], after), generation)
+        write(store, shard, Batch([], [], after), generation)
     return shard
 
 
@@ -107,7 +109,7 @@ def fold(store: Store, shard: OwnedShard, piece: Piece, generation: Generation |
     rows = dict(zip(users, read_rows(store.client, store.settings, users), strict=True))
     batch = judging.apply(piece, rows, shard.state, generation)
     steps.passed("fold")
-    _write(store, shard, batch, generation)
+    write(store, shard, batch, generation)
     shard.offsets = piece.offsets
     steps.passed("commit")
     return batch.rows
@@ -130,11 +132,12 @@ def sweep(store: Store, shard: OwnedShard, generation: Generation) -> None:
     batch = judging.rejudge(old, shard.state, generation)
     if not shard.unswept:
         batch = batch._replace(after=batch.after._replace(generation=generation.number))
-    _write(store, shard, batch, generation)
+    write(store, shard, batch, generation)
     steps.passed("sweep")
 
 
-def _write(store: Store, shard: OwnedShard, batch: Batch, generation: Generation | None) -> None:
+def write(store: Store, shard: OwnedShard, batch: Batch, generation: Generation | None) -> None:
+    """Commit a batch. Raises `Superseded`, `Stolen` and `RolledBack`, with nothing written."""
     judged_by = digest(generation) if generation else ""
     answer, after = commit(store.client, store.settings, shard.number, shard.state, batch, judged_by)
     if answer == "superseded":

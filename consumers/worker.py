@@ -102,9 +102,11 @@ class Worker:
             self._holding.follow()
             if time.monotonic() >= self._next_beat and not self._holding.resting():
                 self._beat()
+            elif any(shard.quiet_until is not None for shard in self._shards()):
+                grant(self._store, self._holding, self._model.generation)
             self._holding.open(self._model.generation)
             unswept = [shard for shard in self._shards() if needs_sweep(shard, self._model.generation)]
-            unswept = [shard for shard in unswept if shard.rests_until is None]
+            unswept = [shard for shard in unswept if shard.quiet_until is None]
             for shard, records in self._holding.poll(0 if unswept else 100, POLL_RECORDS):
                 self._take_in(shard, records)
             for shard in unswept:

@@ -6,10 +6,12 @@ Each digest is a SHA-256 in hexadecimal. Offsets are in none: where a record sto
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from segmenter import census, profiles, vectors
+
+_AGGREGATES = 1 + len(profiles.FIELDS)
 
 
 class Digests(NamedTuple):
@@ -17,9 +19,9 @@ class Digests(NamedTuple):
 
     users: int
     aggregates: str
-    """Over the profiles."""
+    """Over one line a user, sorted by the bytes of the user id: these in hexadecimal, then the profile's numbers."""
     rows: str
-    """Over the profiles, with segment, generation and vector."""
+    """The same, with segment, generation and vector after the profile."""
     census: str
     """Over the census of all shards together, as JSON."""
 
@@ -33,31 +35,23 @@ class Judged(NamedTuple):
     vector: tuple[int, ...]
 
 
-def digests(rows: Mapping[bytes, Judged], censuses: Iterable[census.Census]) -> Digests:
-    """The digests of rows by user, and of the censuses of the shards."""
-    return Digests(
-        users=len(rows),
-        aggregates=of_lines({user: row.profile for user, row in rows.items()}),
-        rows=of_lines(
-            {
-                user: (*row.profile, row.segment, row.generation, vectors.encode(row.vector))
-                for user, row in rows.items()
-            }
-        ),
-        census=hashlib.sha256(census.encode(census.merged(censuses))).hexdigest(),
-    )
+def digests(rows: Iterable[tuple[bytes, Judged]], censuses: Iterable[census.Census]) -> Digests:
+    """The digests of the rows, each with its user, in any order, and of the censuses of the shards."""
+    lines = sorted(_line(user, row) for user, row in rows)
+    aggregates, whole = hashlib.sha256(), hashlib.sha256()
+    for line in lines:
+        aggregates.update(b" ".join(line.split(b" ", _AGGREGATES)[:_AGGREGATES]) + b"\n")
+        whole.update(line + b"\n")
+    counted = hashlib.sha256(census.encode(census.merged(censuses)))
+    return Digests(len(lines), aggregates.hexdigest(), whole.hexdigest(), counted.hexdigest())
 
 
-def of_lines(values: Mapping[bytes, Iterable[int | str]]) -> str:
-    """The SHA-256 over one line a user, sorted by the bytes of the user id: these in hexadecimal, then the values.
+def _line(user: bytes, row: Judged) -> bytes:
+    """One user's line.
 
-    Of a profile that is, in the order of ``profiles.FIELDS``:
-
-    >>> line = b"7531 1 1 250 0 0 0 0 10 20\\n"
-    >>> of_lines({b"u1": (1, 1, 250, 0, 0, 0, 0, 10, 20)}) == hashlib.sha256(line).hexdigest()
-    True
+    >>> _line(b"u1", Judged((1, 1, 250, 0, 0, 0, 0, 10, 20), "low", 3, (5, 0, 7, -1)))
+    b'7531 1 1 250 0 0 0 0 10 20 low 3 5,0,7,'
     """
-    digest = hashlib.sha256()
-    for user in sorted(values):
-        digest.update(" ".join([user.hex(), *map(str, values[user])]).encode() + b"\n")
-    return digest.hexdigest()
+    return " ".join(
+        map(str, (user.hex(), *row.profile, row.segment, row.generation, vectors.encode(row.vector)))
+    ).encode()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from consumers.asking import QUIET_SECONDS
 from generator.source import GENERATED, code, meanings, one_line, summary, table
 from segmenter.features import FEATURES, Feature
 from segmenter.generation import Generation
@@ -17,7 +18,7 @@ from segmenter.store.rows import Row
 from segmenter.store.shards import FEED_LENGTH, Counts, ShardState
 from segmenter.vectors import vectors
 
-ARGUMENTS = {"user": b"u42", "shard": 3, "segment": "highly_engaged"}
+ARGUMENTS = {"user": b"u42", "shard": 3, "segment": "highly_engaged", "wish": "7c0e"}
 AGGREGATES = (11, 9, 28_170, 5, 0, 0, 0, 1_767_603_600_000, 1_767_690_000_000)
 VECTOR = vectors({name: np.array([value]) for name, value in zip(PROFILE, AGGREGATES, strict=True)})[0].tolist()
 OFFSETS = {"clickstream": 8_412, "searches": 977}
@@ -53,10 +54,11 @@ FEED = {
     "n": "the shard's running number of changes; a jump means that the feed was cut off in between",
     "user": "who moved",
     "from": "the segment before; empty for a new user",
-    "to": "the segment after",
-    "cause": "`behaviour` (the user's events) or `model` (a new generation)",
+    "to": "the segment after; empty when the row was removed: forget all that you know of the user",
+    "cause": "`behaviour` (the user's events), `model` (a new generation) or `repair` (the row was wrong)",
     "generation": "the generation that judged so",
-    "cut": "the row's offsets, as JSON by topic; a user's newest entry is the one with the greatest sum and generation",
+    "cut": "the row's offsets, as JSON by topic; a user's newest entry is the one with the greatest sum and "
+    "generation, of equal ones the later",
 }
 
 
@@ -67,7 +69,7 @@ def page() -> str:
 # Redis
 
 What the live store holds, under `SEGMENTER_KEY_PREFIX` (`seg` by default). Read it with any client; leave
-writing to the workers. No key expires, and a Redis that evicts is refused.
+writing to the workers. No key but the answers expires, and a Redis that evicts is refused.
 
 ```console
 $ redis-cli HGET {user} segment
@@ -102,7 +104,16 @@ the readable name of each slug. A generation is JSON:
 
 One entry a change of segment, written with the change itself; about the newest {FEED_LENGTH:,} are kept.
 
-{table(("field", "meaning"), [(code(name), meaning) for name, meaning in FEED.items()])}"""
+{table(("field", "meaning"), [(code(name), meaning) for name, meaning in FEED.items()])}
+## Wishes: `{keys()["wishes"]}`
+
+A shard is written by its owner alone. Who has something to put right there, as `segmenter verify --repair` does, wishes
+it of the owner, who looks at the list once a second, and ten times a second while a shard is quiet. A `quiet` has the
+owner take in and judge nothing until `until_ms`, by Redis' clock; a `write` is done if the shard still has its
+`version`, else not at all. The answer is put under the wish's `id`. While a shard is quiet, its records wait in the log
+and its lookups grow stale; other shards go on. That lasts as long as reading all rows takes, and {QUIET_SECONDS:.0f} s
+at most after whoever asked for it has died.
+"""
 
 
 def keys() -> dict[str, str]:
@@ -118,7 +129,7 @@ def keys() -> dict[str, str]:
 def _documented() -> Mapping[str, str]:
     """The docstrings of the methods that build a whole key: those that begin with its type."""
     methods = {name: summary(method) for name, method in vars(Keys).items() if inspect.isfunction(method)}
-    return {name: doc for name, doc in methods.items() if doc.startswith(("Hash: ", "Set: ", "Stream: "))}
+    return {name: doc for name, doc in methods.items() if doc.startswith(("Hash: ", "Set: ", "Stream: ", "List: "))}
 
 
 def _key(name: str) -> tuple[str, ...]:

@@ -129,9 +129,15 @@ def hold(client: redis.Redis, settings: Settings, rules: Rules) -> None:
         meta = Keys(settings.key_prefix).meta()
         client.hsetnx(meta, "layout", LAYOUT)
         client.hsetnx(meta, "rules", msgspec.json.encode(rules))
-        stored = msgspec.json.decode(cast("bytes", client.hget(meta, "rules")), type=dict[str, object])
-    ours = msgspec.to_builtins(rules)
-    if stored != ours:
+    require_rules(client, settings, rules)
+
+
+def require_rules(client: redis.Redis, settings: Settings, rules: Rules) -> None:
+    """Raise `RulesDiffer` unless the store judges by these rules, or by none yet."""
+    with reaching(client):
+        found = cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), "rules"))
+    stored, ours = found and msgspec.json.decode(found, type=dict[str, object]), msgspec.to_builtins(rules)
+    if stored and stored != ours:
         raise RulesDiffer(f"Redis under {settings.key_prefix!r}", stored, ours)
 
 

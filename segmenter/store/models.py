@@ -25,6 +25,13 @@ def read_model(client: redis.Redis, settings: Settings) -> Generation | None:
     return None if found is None else Generation.decode(found)
 
 
+def kept_generations(client: redis.Redis, settings: Settings) -> dict[int, Generation]:
+    """The generations that are still readable, by number."""
+    with reaching(client):
+        fields = cast("dict[bytes, bytes]", client.hgetall(Keys(settings.key_prefix).model()))
+    return {int(name): Generation.decode(body) for name, body in fields.items() if name.isdigit()}
+
+
 def publish(client: redis.Redis, settings: Settings, generation: Generation, after: Generation | None) -> bool:
     """Make ``generation`` the current one if ``after`` still is; tells whether it now is."""
     keys = Keys(settings.key_prefix)

@@ -69,6 +69,12 @@ def read_rows(client: redis.Redis, settings: Settings, users: Sequence[bytes]) -
 
 def scan_rows(client: redis.Redis, settings: Settings) -> Iterator[list[Row]]:
     """Every row that exists throughout the scan, once, in batches, while others write."""
+    for users in scan_users(client, settings):
+        yield [row for row in read_rows(client, settings, users) if row is not None]
+
+
+def scan_users(client: redis.Redis, settings: Settings) -> Iterator[list[bytes]]:
+    """Every user whose row exists throughout the scan, once, in batches, while others write."""
     prefix = Keys(settings.key_prefix).users()
     seen: set[bytes] = set()
     cursor = 0
@@ -78,6 +84,6 @@ def scan_rows(client: redis.Redis, settings: Settings) -> Iterator[list[Row]]:
         users = [key[len(prefix) :] for key in cast("dict[bytes, None]", dict.fromkeys(found))]
         fresh = [user for user in users if user not in seen]
         seen.update(fresh)
-        yield [row for row in read_rows(client, settings, fresh) if row is not None]
+        yield fresh
         if cursor == 0:
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, cast
 
 import msgspec
@@ -79,7 +79,7 @@ class Change(NamedTuple):
     """None: was in none."""
     after: str | None
     """None: is in none any more."""
-    cause: Literal["behaviour", "model", "recount"]
+    cause: Literal["behaviour", "model", "repair", "recount"]
     """A recount mends audiences only; it is no news for the change feed."""
 
 
@@ -138,7 +138,7 @@ def commit(
         arguments += row_fields.encode(row)
     for slug in audiences:
         arguments += _members(batch.changes, slug)
-    arguments += _entries(told, batch.rows, before.feed)
+    arguments += _entries(told, batch, before.feed)
     names: list[str | bytes] = [keys.shard(shard), keys.model(), keys.feed(shard)]
     names += [keys.audience(shard, slug) for slug in audiences]
     names += [keys.user(row.user) for row in batch.rows] + [keys.user(user) for user in batch.removed]
@@ -172,19 +172,31 @@ def members(client: redis.Redis, settings: Settings, shard: int, segment: str) -
         return list(cast("dict[bytes, None]", dict.fromkeys(found)))  # a scan may repeat a member
 
 
+def audiences(client: redis.Redis, settings: Settings, shards: Iterable[int]) -> dict[int, list[str]]:
+    """The slugs of every audience that these shards have, by shard."""
+    prefix = Keys(settings.key_prefix).audiences()
+    found: dict[int, list[str]] = {shard: [] for shard in shards}
+    with reaching(client):
+        for key in set(client.scan_iter(f"{prefix}*", count=1_000)):
+            shard, _, slug = cast("bytes", key).decode().removeprefix(prefix).partition(":")
+            if shard.isdigit() and int(shard) in found:
+                found[int(shard)].append(slug)
+    return found
+
+
 def _members(changes: Sequence[Change], slug: str) -> list[Argument]:
     leaving = [change.user for change in changes if change.before == slug]
     joining = [change.user for change in changes if change.after == slug]
     return [len(leaving), *leaving, len(joining), *joining]
 
 
-def _entries(changes: Sequence[Change], rows: Sequence[Row], feed: int) -> list[Argument]:
-    by_user = {row.user: row for row in rows}
+def _entries(changes: Sequence[Change], batch: Batch, feed: int) -> list[Argument]:
+    by_user = {row.user: (row.generation, row.offsets) for row in batch.rows}
     entries: list[Argument] = []
     for number, change in enumerate(changes, feed + 1):
-        row = by_user[change.user]
+        generation, offsets = by_user.get(change.user, (batch.after.generation, {}))
         entries += [number, change.user, change.before or "", change.after or "", change.cause]
-        entries += [row.generation, encode_offsets(row.offsets)]
+        entries += [generation, encode_offsets(offsets)]
     return entries
 
 

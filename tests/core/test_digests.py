@@ -16,7 +16,7 @@ ROWS = {b"Bob": ONE, b"a b\0": TWO}
 
 
 def test_each_is_what_sha256_says_of_plain_text() -> None:
-    found = digests(ROWS, [{"low": LOW}])
+    found = digests(ROWS.items(), [{"low": LOW}])
     aggregates = "426f62 3 1 250 0 0 0 0 10 20\n61206200 1 0 0 0 0 0 0 15 15\n"
     rows = "426f62 3 1 250 0 0 0 0 10 20 low 1 5,0,7,\n61206200 1 0 0 0 0 0 0 15 15 high 1 2,0,,\n"
     of_census = '{"low":[1,[1,1,1,0],[5,0,7,0],[25,0,49,0]]}'
@@ -25,8 +25,8 @@ def test_each_is_what_sha256_says_of_plain_text() -> None:
 
 def test_order_and_the_split_into_shards_do_not_matter() -> None:
     turned = dict(reversed(ROWS.items()))
-    both = digests(ROWS, [{"low": LOW + LOW}])
-    assert digests(turned, [{"low": LOW}, {"low": LOW}, {"high": LOW}, {"high": -LOW}]) == both
+    both = digests(ROWS.items(), [{"low": LOW + LOW}])
+    assert digests(turned.items(), [{"low": LOW}, {"low": LOW}, {"high": LOW}, {"high": -LOW}]) == both
 
 
 @pytest.mark.parametrize(
@@ -39,5 +39,5 @@ def test_order_and_the_split_into_shards_do_not_matter() -> None:
     ],
 )
 def test_any_other_number_gives_another_digest(other: Judged, same: set[str]) -> None:
-    left, right = digests(ROWS, [])._asdict(), digests(ROWS | {b"Bob": other}, [])._asdict()
+    left, right = digests(ROWS.items(), [])._asdict(), digests((ROWS | {b"Bob": other}).items(), [])._asdict()
     assert {name for name in left if left[name] == right[name]} == same | {"users"}

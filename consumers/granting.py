@@ -1,0 +1,58 @@
+"""What the owner of shards does because others wish it; see `segmenter.store.wishes`."""
+
+from __future__ import annotations
+
+import structlog
+
+from consumers.holding import Holding
+from consumers.shard import OwnedShard, Store, Superseded, write
+from segmenter.generation import Generation, digest
+from segmenter.store.shards import Batch
+from segmenter.store.wishes import Answer, Quiet, Write, done, look, read
+
+log = structlog.get_logger()
+
+
+def grant(store: Store, holding: Holding, generation: Generation | None) -> None:
+    """Do what is wished of the held shards, in its order, and let those go on that have been quiet for long enough.
+
+    What cannot be read is dropped. Raises `Fenced` when a held shard turns out to be no longer as it was left; what
+    was wished then stays for the next owner.
+    """
+    now_ms, found = look(store.client, store.settings, holding.shards)
+    for number, wishes in found.items():
+        shard = holding.shards[number]
+        for each in wishes:
+            try:
+                wished = read(each)
+            except ValueError as reason:
+                log.warning("a wish is dropped", shard=number, reason=str(reason))
+                done(store.client, store.settings, number, each)
+                continue
+            if isinstance(wished, Quiet):
+                holding.quieten(shard, (wished.until_ms - now_ms) / 1000)
+                granted = True
+            else:
+                granted = _written(store, shard, wished, generation)
+            answer = Answer(granted, shard.state.version)
+            done(store.client, store.settings, number, each, [(wished.id, answer)] if wished.id else [])
+    holding.wake()
+
+
+def _written(store: Store, shard: OwnedShard, wished: Write, generation: Generation | None) -> bool:
+    """Whether it was written: not if the shard has moved on, or another generation is current."""
+    if wished.version != shard.state.version or wished.digest != (digest(generation) if generation else ""):
+        return False
+    after = shard.state._replace(census=wished.census, dirty=wished.dirty)
+    try:
+        write(store, shard, Batch(wished.rows, wished.changes, after, wished.removed), generation)
+    except Superseded:
+        return False
+    log.info(
+        "wrote what was wished",
+        shard=shard.number,
+        rows=len(wished.rows),
+        removed=len(wished.removed),
+        changes=len(wished.changes),
+    )
+    return True
