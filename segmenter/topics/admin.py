@@ -31,7 +31,7 @@ def ensure_topics(settings: Settings) -> dict[str, str]:
     Raises `PartitionsDiffer` when the event topics do not all have ``settings.partitions`` partitions.
     """
     wanted = [*event_topics(settings), dead_letter_topic(settings)]
-    with reaching(settings), KafkaAdminClient(**client_options(settings)) as admin:
+    with reaching(settings, "Describe"), KafkaAdminClient(**client_options(settings)) as admin:
         missing = [topic for topic, found in _describe(admin, wanted).items() if found is None]
         if missing:
             with reaching(settings, "Create"):
@@ -41,7 +41,7 @@ def ensure_topics(settings: Settings) -> dict[str, str]:
 
 def has_topic(settings: Settings, topic: str) -> bool:
     """Whether the log has a topic of this full name."""
-    with reaching(settings), KafkaAdminClient(**client_options(settings)) as admin:
+    with reaching(settings, "Describe"), KafkaAdminClient(**client_options(settings)) as admin:
         return _describe(admin, [topic])[topic] is not None
 
 
@@ -59,12 +59,12 @@ class TopicGuard:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        with reaching(settings):
+        with reaching(settings, "Describe"):
             self._admin = KafkaAdminClient(**client_options(settings))
 
     def ids(self) -> dict[str, str]:
         """The ids that the event topics have now."""
-        with reaching(self._settings):
+        with reaching(self._settings, "Describe"):
             found = _checked_ids(_describe(self._admin, event_topics(self._settings)), self._settings)
         return {topic.removeprefix(self._settings.topic_prefix): topic_id for topic, topic_id in found.items()}
 

@@ -27,6 +27,12 @@ JOIN_POLL_MS = 100
 LEAVING_SECONDS = 4.0
 """How long leaving may wait: longer than a join takes, shorter than a worker may take to end."""
 
+FAREWELL_MS = 1_000
+"""How long to wait for the broker to say goodbye; a member that it does not hear of is given up anyway."""
+
+ENDS_MS = 2_000
+"""How long the broker may take to tell where the log ends: asked each second, by a worker that waits meanwhile."""
+
 REBALANCE_SECONDS = 15.0
 """Longer than any rebalance takes: a member that died is given up after 6 s."""
 
@@ -109,7 +115,7 @@ class ShardConsumer:
         """New records by shard, in the order of each partition. In a rebalance it waits long enough to take part."""
         if self._listener.rebalancing_since is not None:
             timeout_ms = max(timeout_ms, JOIN_POLL_MS)
-        with reaching(self._settings, "Read"):
+        with reaching(self._settings):
             polled = poll_held(self._consumer, timeout_ms, max_records)
         shards: dict[int, list[Record]] = {}
         for tp, records in sorted(polled.items()):
@@ -133,7 +139,7 @@ class ShardConsumer:
         if not partitions:
             return set()
         with self._held():
-            told = self._consumer.end_offsets(partitions, timeout_ms=5_000)
+            told = self._consumer.end_offsets(partitions, timeout_ms=ENDS_MS)
             behind = {tp.partition for tp in partitions if self._consumer.position(tp) < self._end(tp, told[tp])}
         return {tp.partition for tp in partitions} - behind
 
@@ -159,7 +165,7 @@ class ShardConsumer:
         with suppress(KafkaError):
             while self._listener.rebalancing_since is not None and time.monotonic() < deadline:
                 self._consumer.poll(JOIN_POLL_MS)
-        self._consumer.close(autocommit=False)
+        self._consumer.close(autocommit=False, timeout_ms=FAREWELL_MS)
 
     @contextmanager
     def _held(self) -> Iterator[None]:

@@ -56,7 +56,7 @@ class Reader:
 
     def poll(self, timeout_ms: int, max_records: int = 5_000) -> list[Record]:
         """The next records, none if there are none within ``timeout_ms``."""
-        with reaching(self._settings, "Read"):
+        with reaching(self._settings):
             polled = poll_held(self._consumer, timeout_ms, max_records, self._restore)
         return [record for records in polled.values() for record in records]
 
@@ -67,7 +67,7 @@ class Reader:
 
     def tell_lag_tools(self, offsets: Mapping[Position, int], now_ms: int) -> None:
         """Commit offsets to Kafka under the group's name, with a note that all was well just now, ``now_ms``."""
-        with reaching(self._settings, "Read"):
+        with reaching(self._settings):
             self._consumer.commit(noted(offsets, now_ms), timeout_ms=10_000)
 
     def close(self) -> None:
