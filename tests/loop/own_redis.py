@@ -6,7 +6,9 @@ down, cut the append-only file or put an older copy of it back while Redis is de
 
 from __future__ import annotations
 
+import os
 import random
+import re
 import secrets
 import shutil
 import signal
@@ -20,6 +22,8 @@ from segmenter import supervisor
 from segmenter.embedded import _redis_binary
 
 START_SECONDS = 30.0
+COMMIT = re.compile(rb"\$5\r\ndirty\r\n\$1\r\n1\r\n")
+"""What the append-only file holds near the beginning of each commit."""
 
 
 class OwnRedis:
@@ -100,12 +104,30 @@ class OwnRedis:
 
     def cut_tail(self, rng: random.Random, kb: int) -> int:
         """Cut the append-only file at a random byte of its last ``kb`` kB; it must be dead. Returns the bytes cut."""
-        assert self._process is None, "kill it first"
+        size = self._tail().stat().st_size
+        return self._cut_at(rng.randint(max(0, size - kb * 1024), size - 1))
+
+    def cut_commits(self, rng: random.Random, most: int) -> int:
+        """As `cut_tail`, but at a byte within the last ``most`` commits, so that at least one is lost."""
+        content = self._tail().read_bytes()
+        begins = [found.end() for found in COMMIT.finditer(content)][-most:]
+        return self._cut_at(rng.randint(begins[0], begins[-1]))
+
+    def twin(self, folder: Path) -> OwnRedis:
+        """Another Redis, yet to be started, that holds in ``folder`` what the files of this one hold now."""
+        other = OwnRedis(folder)
+        shutil.copytree(self._aof, other._aof)
+        return other
+
+    def _tail(self) -> Path:
         (tail,) = self._aof.glob("*.incr.aof")
-        size = tail.stat().st_size
-        cut = rng.randint(1, min(size, kb * 1024))
-        with tail.open("r+b") as file:
-            file.truncate(size - cut)
+        return tail
+
+    def _cut_at(self, byte: int) -> int:
+        assert self._process is None, "kill it first"
+        tail = self._tail()
+        cut = tail.stat().st_size - byte
+        os.truncate(tail, byte)
         return cut
 
     def log(self) -> str:
