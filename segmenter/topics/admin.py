@@ -14,6 +14,9 @@ from segmenter.events import DEAD_LETTERS, TOPICS
 from segmenter.settings import Settings
 from segmenter.topics.records import client_options, reaching
 
+ANSWER_MS = 3_000
+"""How long the broker may take to tell a worker the ids: it waits meanwhile, and may take 5 s to end."""
+
 
 def event_topics(settings: Settings) -> dict[str, str]:
     """Each event topic by its full name, and the kind of event it holds."""
@@ -60,7 +63,7 @@ class TopicGuard:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         with reaching(settings, "Describe"):
-            self._admin = KafkaAdminClient(**client_options(settings))
+            self._admin = KafkaAdminClient(**client_options(settings), request_timeout_ms=ANSWER_MS)
 
     def ids(self) -> dict[str, str]:
         """The ids that the event topics have now."""
