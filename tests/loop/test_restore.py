@@ -13,6 +13,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from kafka.admin import KafkaAdminClient
 from sqlalchemy import text
 
 from consumers import restore, sink, snapshot, worker
@@ -20,7 +21,7 @@ from consumers.recount import recount
 from producers.generate import generate
 from producers.messages import Message
 from producers.publish import publish
-from segmenter import warehouse
+from segmenter import topics, warehouse
 from segmenter.cli.reconcile import verdict
 from segmenter.errors import LogTruncated, TopicRecreated, UsageError
 from segmenter.settings import Settings
@@ -28,6 +29,7 @@ from segmenter.store.connection import Redis, connect
 from segmenter.store.models import read_model
 from segmenter.store.rows import scan_rows
 from segmenter.store.shards import open_shard, read_shards
+from segmenter.topics.records import client_options
 from segmenter.warehouse.engine import writing
 from tests.loop.helpers import START_MS, rows
 from tests.loop.plainly import profiles_of
@@ -251,3 +253,22 @@ def test_what_cannot_be_restored_is_named_and_nothing_written(
     with pytest.raises(error, match=said):
         restore.prepare(settings)
     assert client.keys(f"{settings.key_prefix}:*") == [f"{settings.key_prefix}:meta".encode()]
+
+
+def test_a_topic_made_anew_cannot_be_restored(settings: Settings, client: Redis) -> None:
+    """Worker, sink and restore say the same: only to begin anew helps."""
+    snapshot_of(settings, messages(1, 300))
+    sink.run(settings, once=True)
+    views = f"{settings.topic_prefix}views"
+    with KafkaAdminClient(**client_options(settings)) as admin:
+        admin.delete_topics([views])
+    topics.ensure_topics(settings)
+    publish(settings, messages(2, 300))
+    age_the_beats(settings, client)
+    for ended in (
+        lambda: worker.run(settings, once=True),
+        lambda: sink.run(settings, once=True),
+        lambda: restore.prepare(settings, replace=True),
+    ):
+        with pytest.raises(TopicRecreated, match="nothing can be restored: begin anew with an unused SEGMENTER_KEY_PR"):
+            ended()
