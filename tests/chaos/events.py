@@ -22,7 +22,9 @@ from segmenter.events import TOPICS
 
 REACH = 500
 REPEATED = 0.03
-BROKEN = 0.004
+BROKEN = 0.02
+GIANTS = 10
+"""How many records are of the 300 kB that no event may have."""
 PROFILE = ("clicks", "clicks_timed", "click_ms", "searches", "views", "views_timed", "view_ms", "first_ms", "last_ms")
 
 
@@ -43,7 +45,7 @@ def write(path: Path, events: int, users: int, seed: int) -> int:
     rng = random.Random(seed)
     ahead: list[tuple[int, str]] = []
     lines = 0
-    bad = broken(events, list(TOPICS), "u0", START_MS)
+    bad = _bad(events)
     with path.open("w", encoding="utf-8") as file:
 
         def put(line: str) -> None:
@@ -108,6 +110,15 @@ def aggregates(events: pd.DataFrame) -> pd.DataFrame:
     times = events.groupby("user_id")["time_ms"]
     users["first_ms"], users["last_ms"] = times.min(), times.max()
     return users[list(PROFILE)].astype("int64")
+
+
+def _bad(records: int) -> Iterator[Message]:
+    giants = 0
+    for message in broken(records, list(TOPICS), "u0", START_MS):
+        giant = message.value is not None and len(message.value) > 100_000
+        giants += giant
+        if not giant or giants <= GIANTS:
+            yield message
 
 
 def _line(message: Message, event: bool) -> str:

@@ -26,8 +26,6 @@ class Struck(NamedTuple):
     in_flight: int
     steps: tuple[str, ...] = ()
     """The named steps that were struck."""
-    waits: bool = True
-    """Whether the workers were struck, so that the next fault waits until they are back."""
 
 
 Fault = Callable[[World], Struck]
@@ -45,7 +43,7 @@ def sink_at(step: str) -> Fault:
 
     def fault(world: World) -> Struck:
         struck = _killed(world, [world.sink], step, world.rng.randint(1, 2))
-        return struck._replace(in_flight=world.in_flight_to_sink(), waits=False)
+        return struck._replace(in_flight=world.in_flight_to_sink())
 
     return fault
 
@@ -55,9 +53,6 @@ def _killed(world: World, children: list[Child], step: str, passings: int = 1) -
     for child in children:
         child.order(step, passings)
     struck = world.strike_of(children)
-    for child in children:
-        if child is not struck.child:
-            child.relent()
     struck.child.died()
     who = struck.child.name.split()[0]
     return Struck(f"{who} killed", f"after {step}, {struck.at}", world.in_flight(), (step,))
@@ -77,8 +72,6 @@ def _sweeping(world: World) -> Struck:
         child.order("sweep", world.rng.randint(1, 3))
     world.publish_next()
     struck = world.strike_of(world.workers)
-    for child in world.workers:
-        child.relent()
     struck.child.died()
     return Struck("worker killed", f"after sweep, {struck.at}", world.in_flight(), ("sweep",))
 
@@ -89,8 +82,6 @@ def _recounting(world: World) -> Struck:
         child.order("recount")
     _half_fail(world)
     struck = world.strike_of(world.workers)
-    for child in world.workers:
-        child.relent()
     struck.child.died()
     return Struck("worker killed", f"after recount, {struck.at}", world.in_flight(), ("recount",))
 

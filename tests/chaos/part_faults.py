@@ -121,7 +121,7 @@ def database_killed(world: World) -> Struck:
     in_flight = world.in_flight_to_sink()
     world.parts.database.kill()
     world.parts.database.revive()
-    return Struck("database killed", "", in_flight, waits=False)
+    return Struck("database killed", "", in_flight)
 
 
 def sink_and_database(world: World) -> Struck:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +34,7 @@ class Child:
         self._command = [sys.executable, "-m", "tests.chaos.doomed", *verb.split()]
         self._environment = dict(environment)
         self._log = folder / f"{name}.log"
+        self._log_start = 0
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -41,6 +43,7 @@ class Child:
             return
         self.strikes = queue.Queue()
         with self._log.open("a") as log:
+            self._log_start = log.tell()
             self._process = subprocess.Popen(
                 self._command,
                 cwd=ROOT,
@@ -53,11 +56,12 @@ class Child:
         threading.Thread(target=self._listen, args=(self._process, self.strikes), daemon=True).start()
 
     def _listen(self, process: subprocess.Popen[str], strikes: queue.Queue[Strike]) -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("{"):
-                said = json.loads(line)
-                strikes.put(Strike(self, said["struck"], said["at"]))
+        assert process.stdout is not None and process.stdin is not None
+        with suppress(BrokenPipeError), process.stdout, process.stdin:
+            for line in process.stdout:
+                if line.startswith("{"):
+                    said = json.loads(line)
+                    strikes.put(Strike(self, said["struck"], said["at"]))
 
     def order(self, step: str, passings: int = 1, with_signal: signal.Signals = signal.SIGKILL) -> None:
         """Have it strike itself at the next so many passings of a step."""
@@ -68,7 +72,7 @@ class Child:
 
     def relent(self) -> None:
         """Take an order back."""
-        if self.alive():
+        with suppress(BrokenPipeError, ValueError):
             self.order("none")
 
     def alive(self) -> bool:
@@ -104,8 +108,8 @@ class Child:
         return self._process.wait(60)
 
     def said(self) -> str:
-        """All that it has logged."""
-        return self._log.read_text("utf-8", errors="replace") if self._log.exists() else ""
+        """What it has logged since it was last started."""
+        return self._log.read_bytes()[self._log_start :].decode(errors="replace")
 
 
 class Replay:
@@ -135,7 +139,7 @@ class Replay:
 
     def go_to(self, record: int) -> None:
         """Let it go on up to this record."""
-        self.limit = max(self.limit, record)
+        self.limit = min(self.records, max(self.limit, record))
         self._tell(self.limit)
 
     def finish(self) -> None:

@@ -13,11 +13,10 @@ from typing import NamedTuple
 from segmenter.steps import SINK_STEPS, WORKER_STEPS
 from segmenter.store.connection import connect
 from segmenter.store.models import read_model
-from segmenter.store.shards import read_shards
 from tests.chaos import events, parts, verdict
-from tests.chaos.faults import Fault, Struck
+from tests.chaos.faults import Struck
 from tests.chaos.processes import Child, Replay, command, environment_of
-from tests.chaos.schedule import kinds, schedule
+from tests.chaos.schedule import AT_ANY_TIME, kinds, schedule
 from tests.chaos.show import Show
 from tests.chaos.world import Missed, NotBack, World
 
@@ -51,13 +50,19 @@ def run(wishes: Wishes, show: Show) -> verdict.Ending:
     steps = set() if wishes.broken else {*WORKER_STEPS, *SINK_STEPS}
     began = time.monotonic()
     struck: list[Struck] = []
+    recovering: list[tuple[int, Struck, float]] = []
     with parts.running(wishes.parts, wishes.folder) as on, _world(on, wishes, rng, file, lines) as world:
         try:
             for number, name in enumerate(names):
+                if name not in AT_ANY_TIME:
+                    _await_back(world, recovering, show)
                 world.replay.go_to((number + 3) * lines // (len(names) + 3))
                 world.await_records()
                 with suppress(Missed):
-                    struck.append(_strike(world, all_kinds[name], len(struck) + 1, show))
+                    struck.append(all_kinds[name](world))
+                    recovering.append((len(struck), struck[-1], time.monotonic()))
+                world.recover()
+            _await_back(world, recovering, show)
             verdict.settle(world)
             ended = verdict.ending(world, expected, struck, steps, forgetting=True)
         except NotBack as reason:
@@ -68,12 +73,12 @@ def run(wishes: Wishes, show: Show) -> verdict.Ending:
     return ended
 
 
-def _strike(world: World, fault: Fault, number: int, show: Show) -> Struck:
-    struck = fault(world)
-    began = time.monotonic()
-    world.recover(wait=struck.waits)
-    show.fault(number, struck, time.monotonic() - began)
-    return struck
+def _await_back(world: World, recovering: list[tuple[int, Struck, float]], show: Show) -> None:
+    """Wait until all is back from the faults since the last time, and tell of them."""
+    world.await_back()
+    for number, struck, began in recovering:
+        show.fault(number, struck, time.monotonic() - began)
+    recovering.clear()
 
 
 @contextmanager
@@ -92,8 +97,7 @@ def _world(on: parts.Parts, wishes: Wishes, rng: random.Random, file: Path, line
         model = read_model(client, on.settings)
         assert model is not None, "the first records made no model"
         world = World(on, wishes.folder, rng, client, environment, replay, workers, sink, model)
-        world.recover(wait=True)
-        world.until(lambda: len(read_shards(client, on.settings)) == on.settings.partitions, "shards are missing")
+        world.recover()
         yield world
     finally:
         replay.kill()

@@ -8,6 +8,18 @@ from tests.chaos.faults import SINKS, WORKERS, Fault
 from tests.chaos.part_faults import FORGETTING, ONLY_REAL, PARTS
 from tests.chaos.parts import Which
 
+AT_ANY_TIME = {
+    *SINKS,
+    "Redis",
+    "Redis cut",
+    "Redis stopped",
+    "broker stopped",
+    "broker",
+    "database",
+    "sink and database",
+}
+"""Faults that need not wait until the workers are back from the one before."""
+
 
 def kinds(which: Which, broken: bool) -> dict[str, Fault]:
     """Every fault that these parts can take; where the promise is broken, those that find it out soonest."""

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from segmenter import topics, warehouse
+from segmenter.generation import Generation
 from segmenter.profiles import FIELDS
 from segmenter.settings import Settings
-from segmenter.store.connection import connect
+from segmenter.store.connection import Redis, connect
 from segmenter.store.models import publish
 from segmenter.store.rows import scan_rows
 from segmenter.store.shards import read_shards
@@ -33,7 +34,7 @@ class Ending(NamedTuple):
 def settle(world: World) -> None:
     """Let everything be read and judged by the last generation, then have all processes end in order."""
     world.replay.finish()
-    world.recover(wait=True)
+    world.recover()
     names = topics.event_topics(world.settings)
     goal = topics.ends(world.settings, names)
 
@@ -49,11 +50,11 @@ def settle(world: World) -> None:
         assert code == 0, f"{child.name} ended with {code}: {child.said()[-2_000:]}"
 
 
-def undisturbed(world: World) -> dict[str, Any]:
-    """The digests of a run over the same log that nobody disturbs, by the same generation from the beginning."""
-    name = f"{world.settings.key_prefix}calm"
-    calm = dataclasses.replace(world.settings, key_prefix=name, group=name)
-    assert publish(world.client, calm, world.model, None)
+def undisturbed(client: Redis, settings: Settings, model: Generation) -> dict[str, Any]:
+    """The digests of a run over the same log that nobody disturbs, by this generation from the beginning."""
+    name = f"{settings.key_prefix}calm"
+    calm = dataclasses.replace(settings, key_prefix=name, group=name)
+    assert publish(client, calm, model, None)
     command("worker --once --no-refit", environment_of(calm))
     return digests(calm)
 
@@ -87,7 +88,7 @@ def ending(world: World, expected: Expected, struck: list[Struck], steps: set[st
     """Every number and, for each that is not as it must be, a line that says so."""
     settings = world.settings
     lost, twice = compare(per_user(settings), expected.counted)
-    ours, calm = digests(settings), undisturbed(world)
+    ours, calm = digests(settings), undisturbed(world.client, settings, world.model)
     command("sink --once", world.environment)
     command("snapshot", world.environment)
     reconciled = json.loads(command("reconcile --json", world.environment, check=False).stdout)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import queue
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -23,6 +22,7 @@ from tests.chaos.processes import Child, Replay, Strike
 STRIKE_SECONDS = 30.0
 BACK_SECONDS = 120.0
 FLOW_SECONDS = 3.0
+MORE_RECORDS = 500
 
 
 class Missed(Exception):
@@ -48,7 +48,8 @@ class World:
     model: Generation
     lost_commits: int = 0
     fenced: int = 0
-    joined: int = field(default=2)
+    joined: int = 2
+    recovering_since_ms: int = 0
 
     @property
     def settings(self) -> Settings:
@@ -58,21 +59,23 @@ class World:
         return [*self.workers, self.sink]
 
     def await_records(self) -> None:
-        """Wait a little until records are on their way that no commit holds."""
+        """Wait a little until the log holds records that no commit holds."""
         deadline = time.monotonic() + FLOW_SECONDS
-        while not self.in_flight() and time.monotonic() < deadline:
+        while self.replay.sent <= self._taken() and time.monotonic() < deadline:
             time.sleep(0.01)
 
     def in_flight(self) -> int:
-        """How many records were handed to the producer that no commit holds."""
-        taken = sum(sum((state.offsets or {}).values()) for state in read_shards(self.client, self.settings).values())
-        return max(0, self.replay.sent - taken)
+        """How many records are being replayed, or stand in the log, that no commit holds."""
+        return max(0, self.replay.limit - self._taken())
 
     def in_flight_to_sink(self) -> int:
-        """How many records were handed to the producer that the warehouse does not hold."""
+        """How many records are being replayed, or stand in the log, that the warehouse does not hold."""
         with warehouse.connect(self.settings.warehouse_url) as house:
             loaded = sum(at.next_pos for at in warehouse.loaded(house).values())
-        return max(0, self.replay.sent - loaded)
+        return max(0, self.replay.limit - loaded)
+
+    def _taken(self) -> int:
+        return sum(sum((state.offsets or {}).values()) for state in read_shards(self.client, self.settings).values())
 
     def versions(self) -> dict[int, int]:
         """How many writes each shard has had."""
@@ -100,22 +103,26 @@ class World:
         if found is None or digest(found) != digest(self.model):
             assert publish(self.client, self.settings, self.model, found)
 
-    def recover(self, wait: bool) -> None:
-        """Start again what has died; ``wait`` until somebody owns every shard and beats."""
+    def recover(self) -> None:
+        """Start again what has died."""
         self.publish_again()
         for child in self.children():
             child.start()
-        if wait:
-            since = clock_ms(self.client)
-            self.until(lambda: self._fresh(since), "not every shard has an owner that beats")
+        self.recovering_since_ms = clock_ms(self.client)
 
-    def _fresh(self, since_ms: int) -> bool:
-        for child in self.workers:
+    def await_back(self) -> None:
+        """Wait until every worker owns a shard, and every shard has an owner that beats."""
+        self.until(self._back, "not every worker has a shard, or not every shard an owner that beats")
+
+    def _back(self) -> bool:
+        for child in self.children():
             if not child.alive():
-                raise NotBack(f"{child.name} ended by itself: {child.said()[-2_000:]}")
+                raise NotBack(f"{child.name} ended by itself with {child.died()}: {child.said()[-2_000:]}")
         states = read_shards(self.client, self.settings)
-        return len(states) == self.settings.partitions and all(
-            state.beat_ms > since_ms and not state.dirty for state in states.values()
+        return (
+            len(states) == self.settings.partitions
+            and all(state.beat_ms > self.recovering_since_ms and not state.dirty for state in states.values())
+            and all("shard opened" in child.said() for child in self.workers)
         )
 
     def until(self, condition: Callable[[], object], otherwise: str) -> None:
@@ -127,13 +134,20 @@ class World:
             time.sleep(0.02)
 
     def strike_of(self, children: Sequence[Child]) -> Strike:
-        """The first of the strikes that some children were ordered. Raises `Missed`."""
+        """The first of the strikes that some children were ordered, once it is done. Raises `Missed`.
+
+        The others are told to forget it. When the records give out meanwhile, more are replayed.
+        """
         deadline = time.monotonic() + STRIKE_SECONDS
-        while time.monotonic() < deadline:
+        try:
+            while time.monotonic() < deadline:
+                for child in children:
+                    if not child.strikes.empty():
+                        return child.strikes.get()
+                if not self.in_flight():
+                    self.replay.go_to(self.replay.limit + MORE_RECORDS)
+                time.sleep(0.01)
+            raise Missed
+        finally:
             for child in children:
-                try:
-                    return child.strikes.get_nowait()
-                except queue.Empty:
-                    continue
-            time.sleep(0.005)
-        raise Missed
+                child.relent()

@@ -1,0 +1,135 @@
+"""kill -9 at every step of worker and sink, one after the other: what is left equals pandas, and an undisturbed run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from consumers import worker
+from producers.messages import Message
+from producers.publish import publish
+from segmenter.generation import Generation
+from segmenter.settings import Settings
+from segmenter.steps import SINK_STEPS, WORKER_STEPS
+from segmenter.store.connection import Redis, connect
+from segmenter.store.keys import Keys
+from segmenter.store.models import publish as publish_model
+from segmenter.store.models import read_model
+from segmenter.store.shards import read_shards
+from tests.chaos import events
+from tests.chaos.processes import Child, command, environment_of
+from tests.chaos.verdict import digests, undisturbed
+
+EVENTS, USERS, AT_ONCE = 4_000, 300, 300
+BY_ITSELF = [step for step in WORKER_STEPS if step not in ("sweep", "recount")]
+
+pytestmark = pytest.mark.timeout(600)  # each step is a process that starts, joins a group and dies
+
+Until = Callable[[Callable[[], object]], None]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    events.write(tmp_path / "events.jsonl", EVENTS, USERS, seed=5)
+    return tmp_path / "events.jsonl"
+
+
+@pytest.fixture
+def small(settings: Settings) -> Settings:
+    """Commits of few users, so that a poll has many."""
+    return dataclasses.replace(settings, commit_rows=20)
+
+
+@pytest.fixture
+def client(small: Settings) -> Iterator[Redis]:
+    client = connect(small)
+    yield client
+    for key in client.scan_iter(f"{small.key_prefix}calm:*"):
+        client.delete(key)
+    client.close()
+
+
+def start(verb: str, name: str, settings: Settings, folder: Path) -> Child:
+    """A process in a group of its own: the broker need not first notice that the one before is dead."""
+    alone = dataclasses.replace(settings, group=f"{settings.group}.{name}")
+    child = Child(name, verb, environment_of(alone), folder)
+    child.start()
+    return child
+
+
+def dies(child: Child, step: str) -> None:
+    child.order(step)
+    code = child.died()
+    assert code == -signal.SIGKILL, child.said()
+    assert child.strikes.get(timeout=10).step == step
+
+
+def turned(client: Redis, settings: Settings) -> Generation:
+    """A generation that puts most users in another segment."""
+    model = read_model(client, settings)
+    assert model is not None
+    after = msgspec.structs.replace(model, number=model.number + 1, centres=model.centres[::-1])
+    assert publish_model(client, settings, after, model)
+    return after
+
+
+def half_fail(client: Redis, settings: Settings, folder: Path, until: Until) -> None:
+    """Have a commit script fail half-way, since a string stands where a set should be; then put the set back."""
+    sizes = {slug: tally.users for slug, tally in read_shards(client, settings)[0].census.items()}
+    audience = Keys(settings.key_prefix).audience(0, max(sizes, key=lambda slug: sizes[slug]))
+    client.rename(audience, f"{audience}:aside")
+    client.set(audience, "no set")
+    child = start("worker --no-refit", "half-failed", settings, folder)
+    until(lambda: read_shards(client, settings)[0].dirty)
+    child.kill()
+    client.rename(f"{audience}:aside", audience)
+    assert "WRONGTYPE" in child.said()
+
+
+def test_a_worker_killed_at_every_step(
+    small: Settings, client: Redis, file: Path, tmp_path: Path, until: Until
+) -> None:
+    """With a script that fails half-way in between: its shard is dirty, and recounted when it is opened."""
+    records: Iterator[Message] = events.messages(file)
+    publish(small, islice(records, AT_ONCE))
+    worker.run(small, once=True)
+    for step in BY_ITSELF:
+        publish(small, islice(records, AT_ONCE))
+        dies(start("worker --no-refit", step, small, tmp_path), step)
+    turned(client, small)
+    dies(start("worker --no-refit", "sweep", small, tmp_path), "sweep")
+    publish(small, records)
+    model = turned(client, small)
+    half_fail(client, small, tmp_path, until)
+    dies(start("worker --no-refit", "recount", small, tmp_path), "recount")
+    command("worker --once --no-refit", environment_of(small))
+    found, calm, expected = digests(small), undisturbed(client, small, model), events.expected(file)
+    assert found["aggregates"] == expected.aggregates
+    assert found == calm
+    counts = [state.counts for state in read_shards(client, small).values()]
+    assert sum(count.folded for count in counts) == EVENTS
+    assert sum(count.duplicates for count in counts) == expected.events - EVENTS
+    assert sum(sum(count.dead_letters.values()) for count in counts) == expected.records - expected.events
+
+
+def test_a_sink_killed_at_every_step(small: Settings, file: Path, tmp_path: Path) -> None:
+    """Every event stands in the warehouse once, and the batch summary is what the stream says."""
+    records = events.messages(file)
+    for step in SINK_STEPS:
+        publish(small, islice(records, AT_ONCE))
+        dies(start("sink", step, small, tmp_path), step)
+    publish(small, records)
+    environment = environment_of(small)
+    command("sink --once", environment)
+    command("worker --once", environment)
+    command("snapshot", environment)
+    verdict = json.loads(command("reconcile --json", environment).stdout)
+    assert [verdict[name] for name in ("compared", "differing", "missing", "extra")] == [USERS, 0, 0, 0]
+    assert digests(small)["aggregates"] == events.expected(file).aggregates
