@@ -15,7 +15,7 @@ from segmenter.store.raw import Essence, read_found
 from segmenter.store.rows import Row
 from segmenter.store.shards import Batch
 
-TRIES = 2
+TRIES = 3
 """How often a shard is mended to which somebody writes meanwhile."""
 
 Right = Mapping[bytes, Essence | None]

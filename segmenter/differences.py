@@ -21,15 +21,17 @@ class Difference(NamedTuple):
     where: str
     """``shard``, ``census``, ``audience``, ``row`` or ``counts``."""
     name: str
-    """The segment, or the user."""
+    """The segment, or the user whose row it is."""
     field: str
+    """The number in a census, the user in an audience, the field of a row or of the counts."""
     stored: str | int | None
     right: str | int | None
     """None: it should not be there; or, in a row that cannot be read, nobody knows."""
 
     def __str__(self) -> str:
-        name = shown(self.name.encode()) if self.where == "row" else self.name
-        place = " ".join(filter(None, (f"shard {self.shard}:", self.where, name, self.field)))
+        name = self.name and shown(self.name.encode())
+        field = shown(self.field.encode()) if self.where == "audience" else self.field
+        place = " ".join(filter(None, (f"shard {self.shard}:", self.where, name, field)))
         return f"{place} is {_said(self.stored)}, should be {_said(self.right)}"
 
 

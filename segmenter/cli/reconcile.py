@@ -9,18 +9,21 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from segmenter.cli import common
-from segmenter.errors import WarehouseBehind
+from segmenter.errors import UsageError, WarehouseBehind
 
 if TYPE_CHECKING:
     from segmenter.reconcile import Example, Reconciliation
     from segmenter.settings import Settings
     from segmenter.warehouse import Snapshot, Warehouse
 
+Values = tuple[int | float | None, ...]
+
 
 def reconcile(
     *,
     snapshot: int | None = None,
     wait: Annotated[float, Parameter(validator=Number(gte=0))] = 5,
+    repair: bool = False,
     json: common.Json = False,
 ) -> int:
     """Compare each user of a snapshot with the batch summary of the raw events; end with 1 if anything differs.
@@ -31,12 +34,28 @@ def reconcile(
         The number of the snapshot; the latest by default.
     wait
         How many seconds to wait for the sink to load all that the snapshot needs.
+    repair
+        Take a snapshot, compare, and give who differs the right row, by the shard's owner if there is one and only
+        if there is no news of the user meanwhile; then look again, until nothing differs, a few times at most. While
+        rows are put right, the records of their shard wait in the log.
     """
+    if repair:
+        if snapshot is not None:
+            raise UsageError("--repair takes snapshots of its own: leave --snapshot out.")
+        return _repair(wait, json)
     taken, result = verdict(common.settings("warehouse_url"), snapshot, wait)
-    age_ms = time.time_ns() // 1_000_000 - taken.taken_ms
-    report = {**taken._asdict(), "age_ms": age_ms, **result._asdict(), "examples": list(map(_plain, result.examples))}
-    common.emit(report, json, _show)
+    common.emit(_report(taken, result), json, _show)
     return 0 if result.equal else 1
+
+
+def _repair(wait_s: float, json: bool) -> int:
+    from segmenter.cli.repairing import passes
+
+    done = list(passes(common.settings("redis_url", "warehouse_url"), wait_s))
+    last = done[-1]
+    counted = [{**_numbers(each.result), "repaired": each.repaired, "moved_on": each.moved_on} for each in done]
+    common.emit(_report(last.snapshot, last.result) | {"passes": counted}, json, _show)
+    return 0 if last.result.equal else 1
 
 
 def verdict(settings: Settings, snapshot_id: int | None = None, wait_s: float = 0) -> tuple[Snapshot, Reconciliation]:
@@ -44,12 +63,22 @@ def verdict(settings: Settings, snapshot_id: int | None = None, wait_s: float = 
 
     Raises `WarehouseBehind` when the sink has not loaded all that it needs within ``wait_s`` seconds.
     """
+    from segmenter import warehouse
+    from segmenter.reconcile import compare
+
+    taken, stream, batch = both_sides(settings, snapshot_id, wait_s)
+    return taken, compare(warehouse.VALUES, stream, batch)
+
+
+def both_sides(
+    settings: Settings, snapshot_id: int | None, wait_s: float
+) -> tuple[Snapshot, dict[bytes, Values], dict[bytes, Values]]:
+    """A snapshot, the latest by default, with the values of each user as the stream and as the batch has them."""
     import msgspec
 
     from segmenter import warehouse
     from segmenter.features import features
     from segmenter.profiles import FIELDS
-    from segmenter.reconcile import compare
 
     with warehouse.connect(settings.warehouse_url) as house:
         warehouse.require_schema(house)
@@ -62,7 +91,7 @@ def verdict(settings: Settings, snapshot_id: int | None = None, wait_s: float = 
         user: (*profile, *features(dict(zip(FIELDS, profile, strict=True))).values())
         for user, profile in summary.items()
     }
-    return taken, compare(warehouse.VALUES, stream, batch)
+    return taken, stream, batch
 
 
 def _await_sink(house: Warehouse, taken: Snapshot, wait_s: float) -> None:
@@ -81,6 +110,15 @@ def _await_sink(house: Warehouse, taken: Snapshot, wait_s: float) -> None:
         time.sleep(0.1)
 
 
+def _report(taken: Snapshot, result: Reconciliation) -> dict[str, Any]:
+    age_ms = time.time_ns() // 1_000_000 - taken.taken_ms
+    return {**taken._asdict(), "age_ms": age_ms, **result._asdict(), "examples": list(map(_plain, result.examples))}
+
+
+def _numbers(result: Reconciliation) -> dict[str, int]:
+    return {name: getattr(result, name) for name in ("compared", "differing", "missing", "extra")}
+
+
 def _plain(example: Example) -> dict[str, Any]:
     return {**example._asdict(), "user": example.user.decode(errors="backslashreplace")}
 
@@ -91,6 +129,8 @@ def _show(report: dict[str, Any]) -> None:
     def line(text: str) -> None:
         common.console.print(text, markup=False, soft_wrap=True)
 
+    for number, each in enumerate(report.get("passes", []), 1):
+        line(f"pass {number}: " + ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in each.items()))
     line(f"snapshot {report['snapshot_id']}, taken {report['age_ms'] / 1_000:,.0f} s ago, {report['users']:,} users")
     numbers = ", ".join(f"{name} {report[name]:,}" for name in ("compared", "differing", "missing", "extra"))
     equal = not (report["differing"] or report["missing"] or report["extra"])

@@ -108,7 +108,7 @@ def done(
     """Say what became of a wish, and take it off the list as it was found."""
     keys = Keys(settings.key_prefix)
     with reaching(client):
-        pipeline = client.pipeline(transaction=True)
+        pipeline = client.pipeline(transaction=False)
         for wished, answer in answers:
             pipeline.rpush(keys.answer(wished), msgspec.json.encode(answer))
             pipeline.expire(keys.answer(wished), ANSWER_SECONDS)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,19 +13,24 @@ from contextlib import contextmanager
 
 import pytest
 
-from consumers import integrity, mending, worker
+from consumers import integrity, mending, sink, worker
+from consumers.asking import alive, quiet
 from consumers.shard import Store
 from producers.generate import generate
 from producers.messages import Message
 from producers.publish import publish
+from segmenter.cli.repairing import Pass, passes
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
+from segmenter.store.keys import Keys
 from segmenter.store.shards import read_shards
 from tests.loop.helpers import rows
-from tests.loop.spoiling import FOLLOWING, Spoiler
+from tests.loop.plainly import profiles_of
+from tests.loop.spoiling import FOLLOWING, LOST, SLUG, Spoiler
 
 EVENTS, USERS = 3_000, 400
-USER = b"u1"
+BUSY = 200
+"""Of the users, those of whom there are events all the time, when there is load."""
 
 Until = Callable[[Callable[[], object]], None]
 
@@ -34,20 +43,22 @@ def store(settings: Settings) -> Iterator[Store]:
 
 
 @pytest.fixture
-def messages(settings: Settings) -> list[Message]:
-    """Published, and taken in by a worker that is gone, with a generation."""
-    published = list(generate(EVENTS, USERS, seed=5))
-    publish(settings, published)
-    worker.run(settings, once=True)
-    return published
+def published(store: Store) -> list[Message]:
+    """Taken in by a worker that is long gone; there is a generation."""
+    messages = list(generate(EVENTS, USERS, seed=5))
+    publish(store.settings, messages)
+    worker.run(store.settings, once=True)
+    for number in range(store.settings.partitions):
+        store.client.hset(Keys(store.settings.key_prefix).shard(number), "beat_ms", 0)
+    return messages
 
 
 @contextmanager
-def working(settings: Settings) -> Iterator[None]:
-    """A worker is there."""
+def running(task: Callable[[Callable[[], bool]], object]) -> Iterator[None]:
+    """A task in the background, which is told when to stop."""
     stop = threading.Event()
     with ThreadPoolExecutor() as pool:
-        future = pool.submit(worker.run, settings, False, False, lambda n: None, stop.is_set)
+        future = pool.submit(task, stop.is_set)
         try:
             yield
         finally:
@@ -56,24 +67,26 @@ def working(settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def publishing(settings: Settings, published: list[Message]) -> Iterator[None]:
-    """More is published all the time, and noted."""
-    stop = threading.Event()
+def working(store: Store, until: Until) -> Iterator[None]:
+    """A worker holds all shards."""
+    with running(lambda stopping: worker.run(store.settings, False, False, lambda n: None, stopping)):
+        until(lambda: len(alive(store, range(store.settings.partitions))) == store.settings.partitions)
+        yield
 
-    def go_on() -> None:
+
+@contextmanager
+def load(settings: Settings, published: list[Message]) -> Iterator[None]:
+    """More is published all the time, of the busy users, and noted."""
+
+    def go_on(stopping: Callable[[], bool]) -> None:
         seed = 100
-        while not stop.is_set():
-            some = list(generate(400, USERS, seed=(seed := seed + 1)))
+        while not stopping():
+            some = list(generate(300, BUSY, seed=(seed := seed + 1)))
             publish(settings, some)
             published.extend(some)
 
-    with ThreadPoolExecutor() as pool:
-        future = pool.submit(go_on)
-        try:
-            yield
-        finally:
-            stop.set()
-        future.result()
+    with running(go_on):
+        yield
 
 
 def said(store: Store) -> list[str]:
@@ -86,21 +99,178 @@ def mend(store: Store) -> None:
     mending.mend(store, [number for number, each in found.items() if each.differences])
 
 
-def taken_in(store: Store, published: list[Message]) -> bool:
-    return sum(state.counts.folded for state in read_shards(*store).values()) == len(published)
+def folded(store: Store) -> int:
+    return sum(state.counts.folded for state in read_shards(*store).values())
 
 
-def profiles(settings: Settings) -> dict[bytes, tuple[int, ...]]:
-    return {user: row.profile for user, row in rows(settings).items()}
+def profiles(store: Store) -> dict[bytes, tuple[int, ...]]:
+    return {user: row.profile for user, row in rows(store.settings).items()}
 
 
-@pytest.mark.parametrize("what", FOLLOWING)
-def test_what_is_spoilt_is_named_and_mended(store: Store, messages: list[Message], what: str) -> None:
-    """With no worker there: the command takes the shard itself."""
+def user(number: int) -> bytes:
+    """A user of whom there is no event under load."""
+    return f"u{BUSY + 1 + number}".encode()
+
+
+def test_what_is_spoilt_is_named_and_mended(store: Store, published: list[Message]) -> None:
+    """One after the other, with no worker there: the command takes the shard itself."""
     assert said(store) == []
     before = rows(store.settings)
-    named = getattr(Spoiler(*store, USER), what)()
-    assert named in said(store)
+    for number, what in enumerate(FOLLOWING):
+        named = getattr(Spoiler(*store, user(number)), what)()
+        assert named in said(store), what
+        mend(store)
+        assert said(store) == [], what
+        assert rows(store.settings) == before, what
+
+
+def test_the_owner_mends_under_load(store: Store, published: list[Message], until: Until) -> None:
+    """All of it at once, while the worker is busy: it does so itself, keeps its shards, and goes on."""
+    before = rows(store.settings)
+    with working(store, until), load(store.settings, published):
+        until(lambda: folded(store) > EVENTS)
+        tokens = {state.token for state in read_shards(*store).values()}
+        lasting = [what for what in FOLLOWING if what not in ("census", "dirty", "deleted_audience")]
+        named = [getattr(Spoiler(*store, user(number)), what)() for number, what in enumerate(lasting)]
+        assert set(named) <= set(said(store))
+        mend(store)
+        assert said(store) == []
+        assert {state.token for state in read_shards(*store).values()} == tokens
+    with working(store, until):
+        until(lambda: folded(store) == len(published))
+        assert said(store) == []
+    assert profiles(store) == profiles_of(published)
+    quiet_ones = {user(number) for number in range(USERS - BUSY)} & before.keys()
+    assert quiet_ones and all(rows(store.settings)[each] == before[each] for each in quiet_ones)
+
+
+def lost(store: Store) -> None:
+    """Spoil what only the events can tell, each of another user."""
+    for number, what in enumerate(LOST):
+        spoiler = Spoiler(*store, user(number))
+        before = said(store)
+        named = getattr(spoiler, what)()
+        assert any(line.startswith(named) for line in set(said(store)) - set(before)), what
+
+
+def reconciled(store: Store) -> list[Pass]:
+    return list(passes(store.settings, wait_s=60))
+
+
+def test_reconcile_gives_back_what_was_lost(store: Store, published: list[Message]) -> None:
+    """With no worker there. A key that is no row is first removed, as one that follows from nothing."""
+    before = rows(store.settings)
+    lost(store)
     mend(store)
+    assert all("counts folded" in line for line in said(store)) and said(store)
+    sink.run(store.settings, once=True)
+    first, second = reconciled(store)
+    assert (first.result.differing, first.result.missing, first.result.extra) == (1, 3, 1)
+    assert (first.repaired, first.moved_on) == (5, 0)
+    assert second.result.equal and second.repaired == 0
     assert said(store) == []
-    assert rows(store.settings) == before
+    assert profiles(store) == profiles_of(published)
+    after = rows(store.settings)
+    assert {each: row._replace(offsets={}) for each, row in after.items()} == {
+        each: row._replace(offsets={}) for each, row in before.items()
+    }
+
+
+def test_reconcile_repairs_under_load(store: Store, published: list[Message], until: Until) -> None:
+    """Users of whom there is news all the time, too; nothing counts twice, and nothing is lost."""
+    busy = [f"u{number}".encode() for number in range(1, 6)]
+    with (
+        running(lambda stopping: sink.run(store.settings, False, lambda n: None, stopping)),
+        working(store, until),
+        load(store.settings, published),
+    ):
+        until(lambda: folded(store) > EVENTS)
+        for number, each in enumerate([*busy, *map(user, range(5))]):
+            Spoiler(*store, each).profile() if number % 2 else Spoiler(*store, each).deleted_row()
+        done = reconciled(store)
+        assert done[-1].result.equal
+        assert sum(each.repaired for each in done) >= 10
+    with working(store, until):
+        until(lambda: folded(store) == len(published))
+        assert said(store) == []
+    assert profiles(store) == profiles_of(published)
+
+
+def test_a_killed_repair_leaves_nothing_half_done(
+    store: Store, published: list[Message], environment: dict[str, str], until: Until
+) -> None:
+    """Killed between two of its writes: each was whole; the worker goes on, and another repair does the rest."""
+    keys = Keys(store.settings.key_prefix)
+    with working(store, until):
+        for number in range(store.settings.partitions):
+            for slug in store.settings.segments:
+                store.client.delete(keys.audience(number, slug))
+        before = len(said(store))
+        version = sum(state.version for state in read_shards(*store).values())
+        command = [sys.executable, "-m", "segmenter", "verify", "--repair", "--json"]
+        process = subprocess.Popen(command, env=environment | {"SEGMENTER_COMMIT_ROWS": "1"}, stdout=subprocess.DEVNULL)
+        until(lambda: sum(state.version for state in read_shards(*store).values()) > version + 20)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        publish(store.settings, more := list(generate(300, USERS, seed=6)))
+        until(lambda: folded(store) == len(published) + len(more))
+        left = said(store)
+        assert 0 < len(left) < before and all("audience" in line for line in left)
+        mend(store)
+        assert said(store) == []
+    assert profiles(store) == profiles_of([*published, *more])
+
+
+def test_a_shard_that_is_asked_to_be_quiet_is(store: Store, published: list[Message], until: Until) -> None:
+    """Nothing is written to it meanwhile; the other shard goes on, and so does it afterwards."""
+    with working(store, until):
+        with quiet(store, {0}):
+            version = read_shards(*store)[0].version
+            publish(store.settings, more := list(generate(300, USERS, seed=6)))
+            other = read_shards(*store)[1].version
+            until(lambda: read_shards(*store)[1].version > other)
+            assert read_shards(*store)[0].version == version
+        until(lambda: folded(store) == len(published) + len(more))
+    assert profiles(store) == profiles_of([*published, *more])
+
+
+def test_a_wish_that_cannot_be_read_is_dropped(store: Store, published: list[Message], until: Until) -> None:
+    """Whatever is on the list; so is a write that builds on another version, which would remove the user u301."""
+    wishes = Keys(store.settings.key_prefix).wishes(0)
+    stale = {
+        "type": "write", "version": 1, "rows": [], "changes": [], "removed": ["dTMwMQ=="], "census": {}, "dirty": False,
+        "digest": "", "id": "x",
+    }  # fmt: skip
+    before = rows(store.settings)
+    for wished in (b"", b"\xff", b"[]", b'{"type":"rest"}', b'{"type":"quiet"}', json.dumps(stale).encode()):
+        store.client.rpush(wishes, wished)
+    with working(store, until):
+        until(lambda: store.client.llen(wishes) == 0)
+        publish(store.settings, more := list(generate(100, BUSY, seed=6)))
+        until(lambda: folded(store) == len(published) + len(more))
+    assert b"u301" in before and before.keys() <= rows(store.settings).keys()
+    assert store.client.ttl(Keys(store.settings.key_prefix).answer("x")) > 0
+
+
+def command(environment: dict[str, str], *words: str) -> tuple[int, dict[str, object]]:
+    done = subprocess.run([sys.executable, "-m", "segmenter", *words, "--json"], env=environment, capture_output=True)
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_the_command_ends_with_what_it_found(
+    store: Store, published: list[Message], environment: dict[str, str]
+) -> None:
+    """0 and nothing; 1 and what differs; 0 once that is mended."""
+    assert command(environment, "verify") == (0, {"shards": 2, "users": len(rows(store.settings)), "differences": []})
+    Spoiler(*store, user(1)).census()
+    code, report = command(environment, "verify")
+    assert code == 1
+    assert [each["name"] for each in report["differences"]] == [SLUG]  # type: ignore[attr-defined]
+    code, report = command(environment, "verify", "--repair")
+    assert (code, report["mended"], report["remaining"]) == (0, 1, [])
+    Spoiler(*store, user(2)).profile()
+    sink.run(store.settings, once=True)
+    code, report = command(environment, "reconcile", "--repair")
+    assert code == 0
+    assert [(each["differing"], each["repaired"]) for each in report["passes"]] == [(1, 1), (0, 0)]  # type: ignore[attr-defined]
+    assert command(environment, "verify")[0] == 0
