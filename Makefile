@@ -1,7 +1,7 @@
 # The whole loop on this machine. `make` alone lists what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint fuzz format wheel real-up real-down test-real clean
+.PHONY: help install demo test lint fuzz format wheel real-up real-down test-real chaos chaos-real clean
 INPUT ?=
 MAPPING ?=
 ARGS ?=
@@ -45,6 +45,12 @@ real-down: ## stop these
 
 test-real: install ## start these, run every test on them too, stop them
 	@SEGMENTER_TEST_REAL=1 .ci/real-parts run $(REAL) $(RUN) pytest $(ARGS)
+
+chaos: install ## 60 faults on running processes while events arrive; ARGS="--faults 100 --seed 7"
+	@$(RUN) tests.chaos $(ARGS)
+
+chaos-real: install ## the same on Kafka, Redis and MariaDB of this machine, killing and stopping those too
+	@.ci/real-parts run $(REAL) $(RUN) tests.chaos --parts real $(ARGS)
 
 clean: ## remove .venv and what the tools left
 	@rm -rf .venv build dist demo plots .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
