@@ -134,9 +134,10 @@ def sink_and_database(world: World) -> Struck:
     )
 
 
-FORGETTING: dict[str, Fault] = {"Redis cut": redis_cut, "older copy": redis_older}
-PARTS: dict[str, Fault] = FORGETTING | {
+PARTS: dict[str, Fault] = {
     "Redis": redis_killed,
+    "Redis cut": redis_cut,
+    "older copy": redis_older,
     "Redis stopped": redis_paused,
     "worker and Redis": worker_and_redis,
     "broker stopped": broker_paused,

@@ -90,7 +90,7 @@ def running(which: Which, folder: Path) -> Iterator[Parts]:
     with (
         OwnRedis(folder / "redis") as redis,
         _broker(which, folder) as (address, broker),
-        _warehouse(which, folder, name) as warehouse_url,
+        warehouse(which, folder, name) as warehouse_url,
     ):
         settings = Settings(
             kafka=address,
@@ -123,7 +123,8 @@ def _broker(which: Which, folder: Path) -> Iterator[tuple[str, Part]]:
 
 
 @contextmanager
-def _warehouse(which: Which, folder: Path, name: str) -> Iterator[str]:
+def warehouse(which: Which, folder: Path, name: str) -> Iterator[str]:
+    """The address of an empty warehouse, until the block ends."""
     if which == "embedded":
         yield f"sqlite:///{folder}/warehouse.db"
         return

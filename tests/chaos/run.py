@@ -13,7 +13,7 @@ from typing import NamedTuple
 from segmenter.steps import SINK_STEPS, WORKER_STEPS
 from segmenter.store.connection import connect
 from segmenter.store.models import read_model
-from tests.chaos import events, parts, verdict
+from tests.chaos import events, log_faults, parts, verdict
 from tests.chaos.faults import Struck
 from tests.chaos.processes import Child, Replay, command, environment_of
 from tests.chaos.schedule import AT_ANY_TIME, kinds, schedule
@@ -64,7 +64,11 @@ def run(wishes: Wishes, show: Show) -> verdict.Ending:
                 world.recover()
             _await_back(world, recovering, show)
             verdict.settle(world)
-            ended = verdict.ending(world, expected, struck, steps, forgetting=True)
+            if wishes.parts == "real" and not wishes.broken:
+                for one in log_faults.strike(world):
+                    struck.append(one)
+                    show.fault(len(struck), one, 0.0)
+            ended = verdict.ending(world, expected, struck, steps)
         except NotBack as reason:
             ended = verdict.Ending({"faults": len(struck)}, [str(reason)])
     ended.numbers["seconds"] = round(time.monotonic() - began)
