@@ -1,6 +1,6 @@
 """`make fuzz`: decoder and mapping reader under atheris, each in a process of its own.
 
-Exit codes: 0 nothing found, 1 something found, which is then a file of the corpus, 2 no atheris here.
+Exit codes: 0 nothing found, 1 something found, which is then a file of the corpus, 2 wrong usage, or no atheris here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> int:
     if unknown := set(asked.targets) - set(TARGETS):
         parser.error(f"{', '.join(sorted(unknown))}: there are {' and '.join(TARGETS)}")
     if importlib.util.find_spec("atheris") is None:
-        print("fuzz: atheris has no build for this Python: make fuzz needs Python 3.11 on Linux x86-64 with glibc.")
+        print("fuzz: no atheris here: make fuzz needs Python 3.11 on Linux x86-64 with glibc.", file=sys.stderr)
         return 2
     targets = asked.targets or TARGETS
     found = [path for target in targets for path in fuzz(target, -(-asked.inputs // len(targets)), asked.seed)]

@@ -45,6 +45,7 @@ def main(target: str, inputs: int, seed: int, folder: Path) -> None:
             "-max_len=12000",
             "-len_control=0",
             "-timeout=20",
+            "-reload=0",  # by the clock: no two runs would be alike
             "-print_final_stats=1",
             str(folder / "new"),
             str(CORPUS / target),
