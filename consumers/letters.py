@@ -5,23 +5,33 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 
+import msgspec
+import structlog
+
 from segmenter import topics
 from segmenter.dead_letters import DeadLetter, decode
 from segmenter.mending import Line, line_of
 from segmenter.settings import Settings
 
+log = structlog.get_logger()
+
 
 def dead_letters(settings: Settings) -> list[DeadLetter]:
     """Every dead letter that the log holds, once, the oldest first. Raises Unreachable when nothing was ever published.
 
-    A worker that crashed may have told one twice, under the same key.
+    A worker that crashed may have told one twice, under the same key. What somebody else has put there is passed over,
+    with a word in the log.
     """
     topics.topic_ids(settings)
     topic = topics.dead_letter_topic(settings)
     there = [topic] if topics.has_topic(settings, topic) else []
     letters: dict[bytes | None, DeadLetter] = {}
     for records in topics.read_to(settings, topics.beginnings(settings, there), topics.ends(settings, there)):
-        letters |= {record.key: decode(record.value or b"") for record in records}
+        for record in records:
+            try:
+                letters[record.key] = decode(record.value or b"")
+            except msgspec.DecodeError as error:
+                log.warning("no dead letter", partition=record.partition, offset=record.offset, reason=str(error))
     return sorted(letters.values(), key=lambda letter: (letter.timestamp_ms, *_place(letter)))
 
 

@@ -17,6 +17,7 @@ RESTORE = "Stop the workers and run `segmenter restore`, or begin anew with an u
 """What to do when the log does not hold what the store needs; who keeps offsets elsewhere says so."""
 
 _WHOLE_BATCH = 1_000_000
+PATIENCE_SECONDS = 30.0
 _LAST_RECORD_SECONDS = 10.0
 
 
@@ -116,10 +117,20 @@ def ends(settings: Settings, topics: Iterable[str]) -> dict[Position, int]:
 
 
 def read_to(settings: Settings, start: Mapping[Position, int], end: Mapping[Position, int]) -> Iterator[list[Record]]:
-    """Batches of records from ``start`` until every partition has been read up to ``end``."""
+    """Batches of records from ``start`` until every partition has been read up to ``end``.
+
+    After half a minute without a record the brokers are asked whether they are still there: `Unreachable` if not.
+    """
     with Reader(settings, start) as reader:
+        moved = time.monotonic()
         while any(position < end[at] for at, position in reader.positions().items()):
-            yield reader.poll(500)
+            records = reader.poll(500)
+            if records:
+                moved = time.monotonic()
+            elif time.monotonic() - moved > PATIENCE_SECONDS:
+                ends(settings, {topic for topic, _ in start})
+                moved = time.monotonic()
+            yield records
 
 
 def check_held(consumer: KafkaConsumer, start: Mapping[Position, int], restore: str = RESTORE) -> dict[Position, int]:

@@ -20,7 +20,7 @@ from producers.publish import IN_FLIGHT
 from segmenter import dead_letters, mending, topics
 from segmenter.cli.reconcile import verdict
 from segmenter.errors import UsageError
-from segmenter.events import Event, Refusal, encode, key_of
+from segmenter.events import DEAD_LETTERS, Event, Refusal, encode, key_of
 from segmenter.settings import Settings
 from segmenter.shards import shard_of
 from tests.loop.helpers import START_MS, publish, publish_raw, rows
@@ -77,6 +77,17 @@ def headers(settings: Settings) -> Counter[bytes]:
 
 def text(event: Event) -> str:
     return encode(event).decode()
+
+
+def test_what_is_no_dead_letter_hides_none(settings: Settings, verb: Verb, tmp_path: Path) -> None:
+    """A record that somebody else put on the topic is told of, and the letters around it are listed."""
+    topics.ensure_topics(settings)
+    publish_raw(settings, "clickstream", [(b"u1", b"[1]")])
+    worker.run(settings, once=True)
+    publish_raw(settings, DEAD_LETTERS, [(b"", b"click!"), (b"k", None), (b"x", b'{"topic": 1}')])
+    run = verb("--json")
+    assert run.returncode == 0 and json.loads(run.stdout)["total"] == 1
+    assert run.stderr.count("no dead letter") == 3 and "Traceback" not in run.stderr
 
 
 def test_what_was_mended_counts_once_live_and_in_the_batch(settings: Settings, verb: Verb, tmp_path: Path) -> None:
