@@ -15,7 +15,7 @@ from segmenter.errors import Fenced, Unreachable
 from segmenter.generation import Generation, digest
 from segmenter.store.connection import clock_ms
 from segmenter.store.shards import Batch, ShardState, commit, open_shard, read_shards
-from segmenter.store.wishes import Answer, Quiet, Wish, Write, await_answer, take_back, wish
+from segmenter.store.wishes import Answer, Piece, Quiet, Wish, Write, await_answer, take_back, wish
 
 ANSWER_SECONDS = 30.0
 """How long an owner may take to answer; it looks once a second, and between two batches."""
@@ -26,7 +26,8 @@ LOOK_SECONDS = 3.0
 QUIET_SECONDS = 15.0
 """How long a shard stays quiet when whoever asked for it is gone."""
 
-WISHES_AT_A_TIME = 16
+BATCHES_AT_A_TIME = 16
+"""How many an owner is asked to write at once."""
 
 
 @dataclass
@@ -101,7 +102,7 @@ def write(store: Store, shard: Taken, batches: Iterable[Batch], generation: Gene
     judged_by = digest(generation) if generation else ""
     if shard.owned:
         rest = iter(batches)
-        while several := list(islice(rest, WISHES_AT_A_TIME)):
+        while several := list(islice(rest, BATCHES_AT_A_TIME)):
             _write_by_owner(store, shard, several, judged_by)
         return
     for batch in batches:
@@ -112,25 +113,16 @@ def write(store: Store, shard: Taken, batches: Iterable[Batch], generation: Gene
 
 
 def _write_by_owner(store: Store, shard: Taken, batches: Collection[Batch], judged_by: str) -> None:
-    wishes = [
-        Write(
-            version,
-            list(batch.rows),
-            list(batch.changes),
-            list(batch.removed),
-            batch.after.census,
-            batch.after.dirty,
-            judged_by,
-            secrets.token_hex(8),
-        )
-        for version, batch in enumerate(batches, shard.state.version)
+    pieces = [
+        Piece(list(batch.rows), list(batch.changes), list(batch.removed), batch.after.census, batch.after.dirty)
+        for batch in batches
     ]
-    for wished in wishes:
-        wish(store.client, store.settings, shard.number, wished)
-    for wished in wishes:
-        if not _answer(store, shard.number, wished).granted:
-            raise _moved(shard.number)
-    shard.state = shard.state._replace(version=shard.state.version + len(wishes))
+    wished = Write(shard.state.token, shard.state.version, judged_by, pieces, secrets.token_hex(8))
+    wish(store.client, store.settings, shard.number, wished)
+    answer = _answer(store, shard.number, wished)
+    if not answer.granted:
+        raise _moved(shard.number)
+    shard.state = shard.state._replace(version=answer.version)
 
 
 def _answer(store: Store, number: int, wished: Wish) -> Answer:

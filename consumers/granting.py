@@ -40,19 +40,16 @@ def grant(store: Store, holding: Holding, generation: Generation | None) -> None
 
 
 def _written(store: Store, shard: OwnedShard, wished: Write, generation: Generation | None) -> bool:
-    """Whether it was written: not if the shard has moved on, or another generation is current."""
-    if wished.version != shard.state.version or wished.digest != (digest(generation) if generation else ""):
+    """Whether all of it was written: nothing is if the shard has moved on, or another generation is current."""
+    if (wished.token, wished.version) != (shard.state.token, shard.state.version):
         return False
-    after = shard.state._replace(census=wished.census, dirty=wished.dirty)
-    try:
-        write(store, shard, Batch(wished.rows, wished.changes, after, wished.removed), generation)
-    except Superseded:
+    if wished.digest != (digest(generation) if generation else ""):
         return False
-    log.info(
-        "wrote what was wished",
-        shard=shard.number,
-        rows=len(wished.rows),
-        removed=len(wished.removed),
-        changes=len(wished.changes),
-    )
+    for piece in wished.pieces:
+        after = shard.state._replace(census=piece.census, dirty=piece.dirty)
+        try:
+            write(store, shard, Batch(piece.rows, piece.changes, after, piece.removed), generation)
+        except Superseded:
+            return False
+    log.info("wrote what was wished", shard=shard.number, pieces=len(wished.pieces))
     return True

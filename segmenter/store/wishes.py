@@ -2,7 +2,7 @@
 
 A wish is put on the shard's list. The owner looks there between two batches, does what is wished, says what became of
 it, and only then takes it off. To do one twice is harmless: quiet lasts until a point in time, and a write names the
-version it builds on.
+state that it builds on.
 """
 
 from __future__ import annotations
@@ -33,18 +33,26 @@ class Quiet(msgspec.Struct, frozen=True, tag="quiet"):
     """Where the answer is to go; empty if nobody waits for one."""
 
 
-class Write(msgspec.Struct, frozen=True, tag="write"):
-    """Write these rows, changes and census onto this version of the shard, or nothing."""
+class Piece(msgspec.Struct, frozen=True):
+    """What one commit writes; all else in the shard stays."""
 
-    version: int
     rows: list[Row]
     changes: list[Change]
     removed: list[bytes]
     census: Census
     dirty: bool
+
+
+class Write(msgspec.Struct, frozen=True, tag="write"):
+    """Write these pieces, one after the other, onto the shard as it is after this version of this owner, or nothing."""
+
+    token: str
+    version: int
     digest: str
     """Of the generation that judged; empty for none."""
+    pieces: list[Piece]
     id: str
+    """Where the answer is to go."""
 
 
 Wish = Quiet | Write
