@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from segmenter import warehouse
+from segmenter.errors import Unreachable
 from segmenter.generation import Generation, digest
 from segmenter.settings import Settings
 from segmenter.store.connection import Redis, clock_ms
@@ -117,7 +118,9 @@ class World:
     def _back(self) -> bool:
         for child in self.children():
             if not child.alive():
-                raise NotBack(f"{child.name} ended by itself with {child.died()}: {child.said()[-2_000:]}")
+                if child.died() != Unreachable.exit_code:
+                    raise NotBack(f"{child.name} ended by itself with {child.died()}: {child.said()[-2_000:]}")
+                child.start()  # it was started while a part was down
         states = read_shards(self.client, self.settings)
         return (
             len(states) == self.settings.partitions
