@@ -1,0 +1,107 @@
+"""What the store must hold, told in plain Python: the log, and what of it the writes so far have taken in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from consumers.pieces import Applied, Piece
+from segmenter.events import TOPICS
+from segmenter.generation import UNASSIGNED, Generation, Segment
+from segmenter.profiles import FIELDS
+
+Offsets = dict[str, int]
+
+
+class Told(NamedTuple):
+    """One event of the log."""
+
+    user: bytes
+    kind: str
+    time_ms: int
+    duration_ms: int
+    """In milliseconds, or -1."""
+
+
+Log = dict[str, list[Told]]
+
+
+@dataclass
+class Ledger:
+    """What the shard is known to hold."""
+
+    token: str | None = None
+    version: int = 0
+    fenced: int = 0
+    dirty: bool = False
+    offsets: Offsets = field(default_factory=lambda: dict.fromkeys(TOPICS, 0))
+    ahead: Offsets = field(default_factory=lambda: dict.fromkeys(TOPICS, 0))
+    """Up to where a script that failed half-way may have written rows."""
+    begins: dict[bytes, Offsets] = field(default_factory=dict)
+    """Where the events begin of users whose row was removed."""
+    generations: list[Generation] = field(default_factory=list)
+    complete_feed: bool = True
+    """Whether each move was told: not by a script that failed half-way."""
+
+    @property
+    def generation(self) -> Generation | None:
+        """The current one."""
+        return self.generations[-1] if self.generations else None
+
+    def refusal(self, token: str, version: int) -> str | None:
+        """What an owner is told who last saw this; None if it may write."""
+        if (self.token, self.version) == (token, version):
+            return None
+        return "stolen" if self.token not in (None, token) else "rolled back"
+
+    def events(self, log: Log, user: bytes, last: Mapping[str, int]) -> Iterator[Told]:
+        """A user's events that count: below the shard's offsets, and up to the ``last`` that the row names."""
+        for topic, told in log.items():
+            first = self.begins.get(user, {}).get(topic, 0)
+            end = max(self.offsets[topic], last.get(topic, -1) + 1)
+            yield from (each for each in told[first:end] if each.user == user)
+
+
+def piece_of(log: Log, offsets: Mapping[str, int], most: int) -> Piece:
+    """The next ``most`` events of each topic."""
+    piece = Piece(dict(offsets))
+    for topic, told in log.items():
+        first = offsets[topic]
+        for offset, each in enumerate(told[first : first + most], first):
+            index = piece.users.setdefault(each.user, len(piece.users))
+            piece.events.append(Applied(index, topic, offset, each.kind, each.time_ms, each.duration_ms))
+            piece.offsets[topic] = offset + 1
+    return piece
+
+
+def profile_of(events: Sequence[Told]) -> tuple[int, ...]:
+    """The aggregates of some events, one after the other."""
+    sums = dict.fromkeys(FIELDS, 0)
+    for each in events:
+        name = {"click": "click", "search": "search", "view": "view"}[each.kind]
+        sums["searches" if name == "search" else f"{name}s"] += 1
+        if name != "search" and each.duration_ms >= 0:
+            sums[f"{name}s_timed"] += 1
+            sums[f"{name}_ms"] += each.duration_ms
+    times = [each.time_ms for each in events]
+    return tuple((sums | {"first_ms": min(times), "last_ms": max(times)})[name] for name in FIELDS)
+
+
+def generation_of(number: int, clicks: int) -> Generation:
+    """Two segments that part where log1p of the clicks is about as near to none as to ``clicks``."""
+    near, far = (0.0, 0.0, 0.0, 0.0), (math.log1p(clicks) * 2**20, 0.0, 0.0, 0.0)
+    return Generation(
+        number=number, cause="bootstrap", features=(), centres=(near, far),
+        segments=(Segment(0, "low", "Low"), Segment(1, f"high{number % 2}", "High")),
+        scale=(1.0, 1e12, 1e12, 1e12), fill=near, population=1, fitted_population=1, created_ms=number,
+    )  # fmt: skip
+
+
+def segment_of(clicks: int, generation: Generation | None) -> str:
+    """The segment of a user with so many clicks."""
+    if generation is None:
+        return UNASSIGNED
+    middle = generation.centres[1][0] / 2
+    return generation.slugs[round(math.log1p(clicks) * 2**20) > middle]

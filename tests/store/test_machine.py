@@ -1,0 +1,378 @@
+"""Any sequence of batches, repeats, former owners, lost writes and half-failed scripts leaves the store right."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import itertools
+from collections import defaultdict
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as how
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from consumers import judging
+from consumers.shard import OwnedShard, Store, Superseded, fold, needs_sweep, sweep, take
+from segmenter.census import Tally
+from segmenter.errors import Fenced, RolledBack, Stolen, Unreachable
+from segmenter.events import TOPICS
+from segmenter.generation import Generation, digest
+from segmenter.settings import Settings
+from segmenter.store.connection import connect
+from segmenter.store.keys import Keys
+from segmenter.store.models import publish, read_model
+from segmenter.store.rows import Row, read_rows, scan_rows
+from segmenter.store.shards import Batch, Change, ShardState, beat, commit, read_shards
+from tests.store.ledger import Ledger, Log, Told, generation_of, piece_of, profile_of, segment_of
+
+USERS = [b"u1", b"u2", b"{u}", b"a:b", b"nul\0"]
+TOPIC_IDS = {topic: f"id of {topic}" for topic in TOPICS}
+ZERO = dict.fromkeys(TOPICS, 0)
+
+events = st.lists(
+    st.tuples(st.sampled_from(USERS), st.sampled_from(sorted(TOPICS)), st.integers(0, 50), st.integers(-1, 9)),
+    min_size=1, max_size=12,
+)  # fmt: skip
+few = st.integers(1, 4)
+
+
+class Machine(RuleBasedStateMachine):
+    """One shard, its owner and those before, and a ledger of what must be there."""
+
+    numbers = itertools.count()
+
+    def __init__(self, given: Settings) -> None:
+        super().__init__()
+        prefix = f"{given.key_prefix}:{next(self.numbers)}"
+        self.settings = dataclasses.replace(given, key_prefix=prefix.replace(":", "-"), partitions=1, commit_rows=2)
+        self.keys = Keys(self.settings.key_prefix)
+        self.client: Any = connect(self.settings)
+        self.store = Store(self.client, self.settings)
+        self.log: Log = {topic: [] for topic in TOPICS}
+        self.ledger = Ledger()
+        self.copies: list[tuple[dict[bytes, bytes], Ledger]] = [({}, Ledger())]
+        self.owner: OwnedShard | None = None
+        self.judges: Generation | None = None
+        self.former: list[OwnedShard] = []
+
+    def teardown(self) -> None:
+        self.put_back({})
+        self.client.close()
+
+    # the world
+
+    @initialize(told=events)
+    def the_log_begins(self, told: list[tuple[bytes, str, int, int]]) -> None:
+        self.events_arrive(told)
+
+    @rule(told=events)
+    def events_arrive(self, told: list[tuple[bytes, str, int, int]]) -> None:
+        for user, topic, time_ms, duration_ms in told:
+            self.log[topic].append(Told(user, TOPICS[topic], time_ms, duration_ms))
+
+    @rule()
+    def another_takes_the_shard(self) -> None:
+        if self.owner:
+            self.former.append(self.owner)
+        self.judges = read_model(self.client, self.settings)
+        self.owner = take(self.store, 0, TOPIC_IDS, ZERO, self.judges)
+        assert self.owner.state.token != self.ledger.token
+        assert self.owner.state.version > self.ledger.version
+        assert dict(self.owner.offsets) == self.ledger.offsets
+        self.ledger.token, self.ledger.version = self.owner.state.token, self.owner.state.version
+        self.ledger.dirty = False
+
+    @rule(clicks=few)
+    def a_generation_is_published(self, clicks: int) -> None:
+        before = self.ledger.generation
+        following = generation_of(before.number + 1 if before else 1, clicks)
+        assert publish(self.client, self.settings, following, before)
+        self.ledger.generations.append(following)
+
+    @rule()
+    def a_copy_is_made(self) -> None:
+        kept = {key: self.client.dump(key) for key in self.client.keys(f"{self.settings.key_prefix}:*")}
+        self.copies.append((kept, copy.deepcopy(self.ledger)))
+
+    @rule(data=st.data())
+    def redis_goes_back_in_time(self, data: st.DataObject) -> None:
+        self.restored(*data.draw(st.sampled_from(self.copies[-3:])))
+
+    # the owner
+
+    @rule(most=few)
+    def the_owner_applies_a_batch(self, most: int) -> None:
+        piece = piece_of(self.log, self.owner_().offsets, most)
+        if self.written(lambda: fold(self.store, self.owner_(), piece, self.judges)):
+            self.ledger.offsets = dict(piece.offsets)
+
+    @rule(most=few, goes_on=st.booleans())
+    def the_answer_comes_late(self, most: int, goes_on: bool) -> None:
+        """The same call is made again; or the owner gives up without having heard."""
+        batch, piece = self.batch(most)
+        first = self.committed(batch)
+        if first[0] != "ok":
+            return self.expect(first[0])
+        self.ledger.version += 1
+        self.ledger.offsets = dict(piece.offsets)
+        assert self.committed(batch) == ("done", first[1])
+        if goes_on:
+            self.owner_().state, self.owner_().offsets = first[1], piece.offsets
+        else:
+            self.owner = None
+        return None
+
+    @rule(most=few, where=st.sampled_from(["row", "audience", "feed"]), data=st.data())
+    def a_script_fails_half_way(self, most: int, where: str, data: st.DataObject) -> None:
+        if self.refusal(self.owner_()) or self.outdated():
+            self.another_takes_the_shard()
+        batch, piece = self.batch(most)
+        keys: list[Any] = {
+            "row": [self.keys.user(row.user) for row in batch.rows],
+            "audience": [self.keys.audience(0, change.after or "") for change in batch.changes],
+            "feed": [self.keys.feed(0)] if batch.changes else [],
+        }[where]
+        if not keys:
+            return
+        key = data.draw(st.sampled_from(keys))
+        kept = self.client.dump(key)
+        self.client.set(key, "of another type")
+        with pytest.raises(Unreachable, match="WRONGTYPE"):
+            self.committed(batch)
+        self.client.delete(key)
+        if kept:
+            self.client.restore(key, 0, kept)
+        self.ledger.dirty, self.ledger.complete_feed, self.owner = True, False, None
+        self.ledger.ahead = {topic: max(end, self.ledger.ahead[topic]) for topic, end in piece.offsets.items()}
+
+    @precondition(lambda self: self.owner and needs_sweep(self.owner, self.judges))
+    @rule()
+    def the_owner_sweeps_a_part(self) -> None:
+        self.written(lambda: sweep(self.store, self.owner_(), self.judges))  # type: ignore[arg-type]
+
+    @rule(user=st.sampled_from(USERS))
+    def a_row_is_removed(self, user: bytes) -> None:
+        (row,) = read_rows(self.client, self.settings, [user])
+        if row is None:
+            return
+        state = self.owner_().state
+        gone = {row.segment: -tally([row])}
+        left = {slug: part for slug, total in state.census.items() if (part := total + gone.get(slug, NOTHING))}
+        batch = Batch([], [Change(user, row.segment, None, "recount")], state._replace(census=left), removed=[user])
+        answer, after = self.committed(batch)
+        if answer != "ok":
+            return self.expect(answer)
+        self.ledger.version += 1
+        self.owner_().state = after
+        self.ledger.begins[user] = dict(self.ledger.offsets)
+        return None
+
+    @rule(at_end=st.booleans())
+    def the_owner_beats(self, at_end: bool) -> None:
+        answer = beat(self.client, self.settings, {0: (self.owner_().state, at_end)}, 0)[0]
+        if answer != "ok":
+            self.expect(answer)
+        else:
+            assert self.refusal(self.owner_()) is None
+
+    @rule(most=few, user=st.sampled_from(USERS), lost=st.sampled_from(["batch", "removal", "sweep"]))
+    def the_last_write_is_lost(self, most: int, user: bytes, lost: str) -> None:
+        """The owner saw it confirmed, and knows better than to go on."""
+        self.owner_()
+        self.a_copy_is_made()
+        if lost == "batch":
+            self.the_owner_applies_a_batch(most)
+        elif lost == "removal":
+            self.a_row_is_removed(user)
+        elif needs_sweep(self.owner_(), self.judges):
+            self.the_owner_sweeps_a_part()
+        self.restored(*self.copies[-1])
+        self.the_owner_applies_a_batch(most)
+
+    @rule(most=few)
+    def a_takeover_is_lost(self, most: int) -> None:
+        """Two took the shard at the same version: the later one has it."""
+        self.owner_()
+        self.a_copy_is_made()
+        self.another_takes_the_shard()
+        self.restored(*self.copies[-1])
+        self.another_takes_the_shard()
+        self.former.append(self.owner_())
+        self.owner = self.former.pop(-2)
+        self.the_owner_applies_a_batch(most)
+
+    # who was the owner
+
+    @precondition(lambda self: self.former)
+    @rule(most=few, beats=st.booleans(), data=st.data())
+    def a_former_owner_wakes_up(self, most: int, beats: bool, data: st.DataObject) -> None:
+        """It is refused, unless Redis went back to just when it was the owner: then it is the owner again."""
+        present, judges = self.owner, self.judges
+        self.owner = data.draw(st.sampled_from(self.former))
+        self.judges = read_model(self.client, self.settings)
+        if beats:
+            self.the_owner_beats(False)
+        else:
+            self.the_owner_applies_a_batch(most)
+        if self.owner:
+            self.former.remove(self.owner)
+        else:
+            self.owner, self.judges = present, judges
+
+    # what must hold after each
+
+    @invariant()
+    def the_shard_is_as_the_ledger_says(self) -> None:
+        state = self.state()
+        if state is None:
+            assert self.ledger.token is None and not self.rows()
+            return
+        assert (state.token, state.version) == (self.ledger.token, self.ledger.version)
+        assert (state.offsets or ZERO, state.dirty) == (self.ledger.offsets, self.ledger.dirty)
+        assert (state.fenced, state.counts.folded) == (self.ledger.fenced, sum(self.ledger.offsets.values()))
+
+    @invariant()
+    def rows_are_what_the_log_says(self) -> None:
+        """Each event below the offsets counts once; beyond them only what a half-failed script wrote, once too."""
+        ledger, found = self.ledger, self.rows()
+        for user in USERS:
+            row = found.get(user)
+            counted = list(ledger.events(self.log, user, row.offsets if row else {}))
+            assert (row is not None) == bool(counted)
+            if row:
+                assert row.profile == profile_of(counted)
+                generations = dict(enumerate(ledger.generations, 1)) | {0: None}
+                assert row.segment == segment_of(row.profile[0], generations[row.generation])
+                assert all(last < max(ledger.offsets[t], ledger.ahead[t]) for t, last in row.offsets.items())
+        assert found.keys() <= set(USERS)
+        past = all(ledger.ahead[topic] <= offset for topic, offset in ledger.offsets.items())
+        if past and not ledger.begins and (state := self.state()):
+            assert state.counts.folded == sum(sum(row.profile[index] for index in (0, 3, 4)) for row in found.values())
+
+    @invariant()
+    def census_and_audiences_are_what_the_rows_say(self) -> None:
+        state = self.state()
+        if state is None or state.dirty:
+            return
+        groups: dict[str, list[Row]] = defaultdict(list)
+        for row in self.rows().values():
+            groups[row.segment].append(row)
+        assert state.census == {slug: tally(rows) for slug, rows in groups.items()}
+        prefix = self.keys.audience(0, "").encode()
+        kept = {key[len(prefix) :].decode(): self.client.smembers(key) for key in self.client.keys(prefix + b"*")}
+        assert kept == {slug: {row.user for row in rows} for slug, rows in groups.items()}
+        if self.ledger.generation and state.generation == self.ledger.generation.number:
+            assert {row.generation for row in self.rows().values()} <= {state.generation}
+
+    @invariant()
+    def the_feed_ends_where_everyone_is(self) -> None:
+        entries = [fields for _, fields in self.client.xrange(self.keys.feed(0))]
+        numbers = [int(fields[b"n"]) for fields in entries]
+        if (state := self.state()) and self.ledger.complete_feed:
+            assert numbers == list(range(1, state.feed + 1))
+            last = {fields[b"user"]: fields[b"to"].decode() for fields in entries}
+            for user, row in self.rows().items():
+                assert last[user] == row.segment
+
+    # in words
+
+    def owner_(self) -> OwnedShard:
+        """The owner; where there is none, somebody takes the shard."""
+        if self.owner is None:
+            self.another_takes_the_shard()
+        assert self.owner
+        return self.owner
+
+    def state(self) -> ShardState | None:
+        return read_shards(self.client, self.settings).get(0)
+
+    def rows(self) -> dict[bytes, Row]:
+        return {row.user: row for batch in scan_rows(self.client, self.settings) for row in batch}
+
+    def refusal(self, owner: OwnedShard) -> str | None:
+        return self.ledger.refusal(owner.state.token, owner.state.version)
+
+    def outdated(self) -> bool:
+        return (self.judges and digest(self.judges)) != (self.ledger.generation and digest(self.ledger.generation))
+
+    def batch(self, most: int) -> tuple[Batch, Any]:
+        """What the owner would make of the next few events."""
+        piece = piece_of(self.log, self.owner_().offsets, most)
+        found = dict(zip(piece.users, read_rows(self.client, self.settings, list(piece.users)), strict=True))
+        return judging.apply(piece, found, self.owner_().state, self.judges), piece
+
+    def committed(self, batch: Batch) -> tuple[str, ShardState]:
+        judged_by = digest(self.judges) if self.judges else ""
+        return commit(self.client, self.settings, 0, self.owner_().state, batch, judged_by)
+
+    def written(self, write: Any) -> bool:
+        """Whether the owner's write was confirmed; if not, it must have been refused for the right reason."""
+        may = self.refusal(self.owner_()) is None and not self.outdated()
+        try:
+            write()
+        except Superseded:
+            self.expect("superseded")
+        except Fenced as refused:
+            self.expect({Stolen: "stolen", RolledBack: "rolled back"}[type(refused)])
+        else:
+            assert may
+            self.ledger.version += 1
+            return True
+        return False
+
+    def expect(self, answer: str) -> None:
+        """The owner was told this. Superseded, it follows the model; else it lets go."""
+        refusal = self.refusal(self.owner_())
+        if answer == "superseded":
+            assert refusal is None and self.outdated()
+            self.judges, self.owner_().unswept = read_model(self.client, self.settings), None
+            return
+        assert answer == refusal
+        self.ledger.fenced += self.ledger.token is not None
+        if self.owner in self.former:
+            self.former.remove(self.owner)
+        self.owner = None
+
+    def restored(self, kept: dict[bytes, bytes], ledger: Ledger) -> None:
+        """Redis and the ledger as they were."""
+        self.put_back(kept)
+        self.ledger = copy.deepcopy(ledger)
+
+    def put_back(self, kept: dict[bytes, bytes]) -> None:
+        """Have Redis hold this and nothing else under our names."""
+        if there := self.client.keys(f"{self.settings.key_prefix}:*"):
+            self.client.delete(*there)
+        for key, value in kept.items():
+            self.client.restore(key, 0, value)
+
+
+NOTHING = Tally(0, (0,) * 4, (0,) * 4, (0,) * 4)
+
+
+def tally(rows: list[Row]) -> Tally:
+    """What the rows' vectors add up to, one number after the other."""
+    vectors = zip(*(row.vector for row in rows), strict=True)
+    columns = [[number for number in column if number >= 0] for column in vectors]
+    return Tally(
+        len(rows),
+        tuple(map(len, columns)),
+        tuple(map(sum, columns)),
+        tuple(sum(number * number for number in column) for column in columns),
+    )
+
+
+def test_any_sequence_keeps_the_store_right(settings: Settings) -> None:
+    run_state_machine_as_test(
+        lambda: Machine(settings),
+        settings=how(max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)),
+    )
