@@ -54,6 +54,11 @@ def test_a_list_is_given_with_commas_in_a_variable(tmp_path: Path) -> None:
         ("kafka", "localhost:65536"),
         ("kafka", "a:1,"),
         ("kafka", ""),
+        ("kafka_tls", "yes"),
+        ("kafka_user", "a b"),
+        ("kafka_user", "a,b"),
+        ("tls_ca", "/no/such.pem"),
+        ("tls_ca", "/dev/null"),
         ("redis_url", "http://cache"),
         ("redis_url", "redis://cache:port/0"),
         ("warehouse_url", "mysql://user@db/x"),
@@ -154,6 +159,34 @@ def test_a_password_is_never_shown(tmp_path: Path, url: str) -> None:
         assert "s3cret" not in f"{found!r} {found} {found.shown()}"
     for wrong in (url.replace("redis:", "reddis:"), "s3cret"):
         assert "s3cret" not in _error(tmp_path, {"SEGMENTER_REDIS_URL": wrong})
+
+
+def test_the_password_of_kafka_is_never_shown(tmp_path: Path) -> None:
+    found = _load(tmp_path, {"SEGMENTER_KAFKA_USER": "worker", "SEGMENTER_KAFKA_PASSWORD": "s3cret"})
+    assert (found.kafka_user, found.kafka_password) == ("worker", "s3cret")
+    assert "s3cret" not in f"{found!r} {found.shown()}"
+    assert found.shown()["kafka_password"] == "***" and Settings().shown()["kafka_password"] == ""
+    assert "s3cret" not in _error(tmp_path, {"SEGMENTER_KAFKA_PASSWORD": "s3cret\n"})
+    for half in ({"kafka_user": "worker"}, {"kafka_password": "s3cret"}):
+        assert _error(tmp_path, **half) == "kafka_user and kafka_password go together; set both, or neither"
+
+
+@pytest.mark.parametrize(
+    ("url", "trusting"),
+    [
+        ("mysql+pymysql://a:p@ss@db/x", "mysql+pymysql://a:p@ss@db/x?ssl_ca={}"),
+        ("mariadb+pymysql://db/x?charset=utf8mb4", "mariadb+pymysql://db/x?charset=utf8mb4&ssl_ca={}"),
+        ("mysql+pymysql://db/x?ssl_disabled=true", "mysql+pymysql://db/x?ssl_disabled=true"),
+        ("sqlite:////tmp/warehouse.db", "sqlite:////tmp/warehouse.db"),
+        ("embedded", "embedded"),
+    ],
+)
+def test_the_authority_is_the_warehouse_s_too(tmp_path: Path, url: str, trusting: str) -> None:
+    authority = tmp_path / "ca.pem"
+    authority.write_text("-----BEGIN CERTIFICATE-----\n")
+    found = _load(tmp_path, warehouse_url=url, tls_ca=str(authority))
+    assert found.warehouse_url == trusting.format(authority)
+    assert dataclasses.replace(found, partitions=8).warehouse_url == found.warehouse_url
 
 
 def test_a_change_is_checked_too() -> None:
