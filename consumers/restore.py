@@ -60,7 +60,7 @@ def prepare(settings: Settings, snapshot_id: int | None = None, replace: bool = 
         warehouse.require_schema(house)
         warehouse.hold_rules(house, msgspec.structs.asdict(settings.rules()))
         snapshot = warehouse.find_snapshot(house, snapshot_id)
-        cuts = {at: cut for at, cut in warehouse.kept_cuts(house, snapshot.snapshot_id).items() if cut.topic_id}
+        cuts = warehouse.kept_cuts(house, snapshot.snapshot_id)
         generation = warehouse.kept_generation(house, snapshot.snapshot_id)
         begun = _begun(house, snapshot, cuts, generation)
         reach = warehouse.kept_reach(house, snapshot.snapshot_id)
@@ -102,7 +102,7 @@ def _begun(
 ) -> dict[int, ShardState]:
     counts = warehouse.kept_counts(house, snapshot.snapshot_id)
     begun = {}
-    for number in sorted({part for _, part in cuts}):
+    for number in sorted({part for (_, part), cut in cuts.items() if cut.topic_id}):
         if number not in counts:
             raise UsageError(
                 f"snapshot {snapshot.snapshot_id} is of a version that did not keep counts, so it cannot be restored: "

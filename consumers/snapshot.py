@@ -38,12 +38,12 @@ def take(settings: Settings, now_ms: int) -> Snapshot:
         warehouse.hold_rules(house, msgspec.structs.asdict(settings.rules()))
         model = read_model(client, settings)
         shards = read_shards(client, settings)
-        if not shards:
+        begun = {part: state for part, state in shards.items() if state.offsets is not None}
+        if not begun:
             raise UsageError("there is nothing to take a snapshot of: run `segmenter worker --once` first.")
         cuts = shard_cuts(shards, settings)
         users = ([user_row(row, cuts, settings) for row in rows] for rows in scan_rows(client, settings))
         body = None if model is None else model.encode().decode()
-        begun = {part: state for part, state in shards.items() if state.offsets is not None}
         counts = {part: msgspec.json.encode(state.counts).decode() for part, state in begun.items()}
         return warehouse.write_snapshot(house, now_ms, cuts, users, model.number if model else 0, body, counts)
 

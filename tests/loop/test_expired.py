@@ -12,16 +12,18 @@ from pathlib import Path
 import pytest
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
+from sqlalchemy import text
 
-from consumers import snapshot, worker
+from consumers import restore, snapshot, worker
 from producers.generate import generate
 from producers.publish import publish
-from segmenter import topics
-from segmenter.errors import LogTruncated
+from segmenter import topics, warehouse
+from segmenter.errors import LogTruncated, UsageError
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.shards import read_shards
 from segmenter.topics.records import client_options
+from segmenter.warehouse.engine import writing
 from tests.loop.helpers import START_MS, rows
 from tests.loop.own_redis import OwnRedis
 from tests.loop.plainly import profiles_of
@@ -74,6 +76,7 @@ def test_an_emptied_redis_whose_log_has_expired(
     try:
         until(lambda: folded(settings) == 4_000)
         before = content(settings)
+        snapshot.take(settings, START_MS + 1)
         with closing(connect(settings)) as client:
             client.flushall()
         said = running.communicate(timeout=60)[1].decode().splitlines()[-1]
@@ -84,7 +87,16 @@ def test_an_emptied_redis_whose_log_has_expired(
     assert "but the log begins at" in said and "Redis knows nothing of the shard. Stop the workers and run" in said
     assert "`segmenter restore`, or do without the events before with `segmenter worker --from-log-start`" in said
 
-    restored = subprocess.run([*command, "restore"], env=environment, capture_output=True, text=True, check=True)
+    with pytest.raises(UsageError, match="there is nothing to take a snapshot of"):
+        snapshot.take(settings, START_MS + 2)
+    with warehouse.connect(settings.warehouse_url) as house, writing(house) as connection:
+        connection.execute(text("UPDATE snapshot_cuts SET topic_id = NULL, next_pos = 0 WHERE snapshot_id = 2"))
+    with pytest.raises(LogTruncated, match=r"offset 0 of topic .* Restore another snapshot by --snapshot"):
+        restore.prepare(settings)
+
+    restored = subprocess.run(
+        [*command, "restore", "--snapshot", "1"], env=environment, capture_output=True, text=True, check=True
+    )
     assert "restored snapshot 1, taken" in restored.stdout
     assert "start a worker: it reads on from these offsets, 2,000 records before the log's end" in restored.stdout
     worker.run(settings, once=True, may_refit=False)
