@@ -1,0 +1,55 @@
+"""Topics that do not have the same number of partitions are refused, with what to do; nothing is written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+from kafka.admin import KafkaAdminClient
+
+from consumers import sink, worker
+from producers.generate import generate
+from producers.publish import publish
+from segmenter.errors import PartitionsDiffer
+from segmenter.overview import overview
+from segmenter.settings import Settings
+from segmenter.topics.records import client_options
+from tests.loop.helpers import rows
+from tests.loop.plainly import profiles_of
+
+WHAT_TO_DO = r"every event topic needs 2 partitions \(SEGMENTER_PARTITIONS\), but .*clickstream has 3.* Set the number"
+Until = Callable[[Callable[[], object]], None]
+
+
+def test_topics_of_different_sizes_are_refused(settings: Settings) -> None:
+    """By everyone who reads or writes them."""
+    with closing(KafkaAdminClient(**client_options(settings))) as admin:
+        admin.create_topics({f"{settings.topic_prefix}clickstream": {"num_partitions": 3}})
+    for begin in (
+        lambda: worker.run(settings, once=True),
+        lambda: sink.run(settings, once=True),
+        lambda: publish(settings, generate(10, 5, seed=1)),
+        lambda: overview(settings),
+    ):
+        with pytest.raises(PartitionsDiffer, match=WHAT_TO_DO):
+            begin()
+    assert rows(settings) == {}
+
+
+@pytest.mark.parametrize("parts", ["real"], indirect=True)
+def test_a_topic_that_grows_stops_the_worker(settings: Settings, environment: dict[str, str], until: Until) -> None:
+    """It ends with 2 and says what to do. What it had committed is whole. Only a real broker can make a topic grow."""
+    messages = list(generate(2_000, 100, seed=1))
+    publish(settings, messages)
+    line = [sys.executable, "-m", "segmenter", "worker", "--no-refit"]
+    process = subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True)
+    until(lambda: overview(settings)["folded"] == len(messages))
+    with closing(KafkaAdminClient(**client_options(settings))) as admin:
+        admin.create_partitions({f"{settings.topic_prefix}clickstream": settings.partitions + 1})
+    said = process.communicate(timeout=60)[1].splitlines()[-1]
+    assert process.returncode == 2
+    assert said.startswith("error: ") and "partitions" in said and "has 3" in said
+    assert {user: row.profile for user, row in rows(settings).items()} == profiles_of(messages)
