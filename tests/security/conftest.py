@@ -57,11 +57,11 @@ def guarded(
         for port in started.ports.values():
             until(lambda port=port: servers.listens(port))  # type: ignore[misc]
         grant(started)
+        granted.append(started)
         for done in (
             started.run("generate", "--events", "100", "--users", "10", kafka="admin"),
             started.run("migrate", warehouse="admin"),
             started.run("worker", "--once", kafka="worker", redis="worker"),
         ):
             assert done.returncode == 0, done
-        granted.append(started)
     return started
