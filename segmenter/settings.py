@@ -175,7 +175,7 @@ def _from_file(path: Path) -> dict[str, Any]:
         values = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from None
     for name in values.keys() - FIELDS.keys():
         raise SettingsError(f"{FILE} has no setting {name}; the nearest is {_nearest(name, FIELDS)}")

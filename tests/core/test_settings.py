@@ -127,6 +127,7 @@ def test_variables_that_other_code_reads_are_no_settings(tmp_path: Path) -> None
 
 def test_a_file_that_is_not_toml(tmp_path: Path) -> None:
     assert "segmenter.toml cannot be read" in _error(tmp_path, toml="partitions: 4")
+    assert "segmenter.toml cannot be read" in _error(tmp_path, toml=f"partitions = {'[' * 9_999}")
 
 
 def test_a_secret_from_a_file(tmp_path: Path) -> None:
