@@ -62,21 +62,19 @@ class World:
     def await_records(self) -> None:
         """Wait a little until the log holds records that no commit holds."""
         deadline = time.monotonic() + FLOW_SECONDS
-        while self.replay.sent <= self._taken() and time.monotonic() < deadline:
+        while not self.in_flight() and time.monotonic() < deadline:
             time.sleep(0.01)
 
     def in_flight(self) -> int:
-        """How many records are being replayed, or stand in the log, that no commit holds."""
-        return max(0, self.replay.limit - self._taken())
+        """How many records have been sent that no commit holds."""
+        states = read_shards(self.client, self.settings).values()
+        return max(0, self.replay.sent - sum(sum((state.offsets or {}).values()) for state in states))
 
     def in_flight_to_sink(self) -> int:
-        """How many records are being replayed, or stand in the log, that the warehouse does not hold."""
+        """How many records have been sent that the warehouse does not hold."""
         with warehouse.connect(self.settings.warehouse_url) as house:
             loaded = sum(at.next_pos for at in warehouse.loaded(house).values())
-        return max(0, self.replay.limit - loaded)
-
-    def _taken(self) -> int:
-        return sum(sum((state.offsets or {}).values()) for state in read_shards(self.client, self.settings).values())
+        return max(0, self.replay.sent - loaded)
 
     def versions(self) -> dict[int, int]:
         """How many writes each shard has had."""
@@ -139,15 +137,16 @@ class World:
     def strike_of(self, children: Sequence[Child]) -> Strike:
         """The first of the strikes that some children were ordered, once it is done. Raises `Missed`.
 
-        The others are told to forget it. When the records give out meanwhile, more are replayed.
+        The others are told to forget it. More records are replayed when it takes long.
         """
-        deadline = time.monotonic() + STRIKE_SECONDS
+        began = more = time.monotonic()
         try:
-            while time.monotonic() < deadline:
+            while time.monotonic() < began + STRIKE_SECONDS:
                 for child in children:
                     if not child.strikes.empty():
                         return child.strikes.get()
-                if not self.in_flight():
+                if time.monotonic() > more + FLOW_SECONDS:
+                    more = time.monotonic()
                     self.replay.go_to(self.replay.limit + MORE_RECORDS)
                 time.sleep(0.01)
             raise Missed
