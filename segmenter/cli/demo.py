@@ -52,14 +52,18 @@ def demo(
         The folder for the plots.
     """
     from segmenter import logs, settings
-    from segmenter.embedded import private_stack
+    from segmenter.embedded import PLAINTEXT, private_stack
 
     source, total = _source(input, mapping, events, users)
     logs.setup("warning")
     common.expect_many_objects()
     with private_stack() as stack:
         own = settings.load(
-            kafka=stack.kafka, redis_url=stack.redis_url, warehouse_url=stack.warehouse_url, log_level="warning"
+            kafka=stack.kafka,
+            redis_url=stack.redis_url,
+            warehouse_url=stack.warehouse_url,
+            log_level="warning",
+            **PLAINTEXT,
         )
         report, answers = run(own, source, total, out)
     common.emit(report, json, lambda found: _show(found, answers))

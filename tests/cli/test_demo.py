@@ -17,7 +17,9 @@ SMALL = ["demo", "--json", "--events", "3000", "--users", "200"]
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """The command, in an environment that is meant for a Kafka elsewhere."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SEGMENTER_")}
+    environment |= {f"SEGMENTER_KAFKA_{name}": "on" for name in ("TLS", "USER", "PASSWORD")}
     return subprocess.Popen(
         [sys.executable, "-m", "segmenter", *arguments],
         cwd=folder,

@@ -85,6 +85,8 @@ def test_embedded_becomes_the_address_of_the_stack(folder: Path) -> None:
     stack = embedded.start(folder)
     found = embedded.resolve(settings)
     assert (found.kafka, found.redis_url, found.warehouse_url) == ("broker:9092", *stack[1:3])
+    secured = Settings(stack_dir=folder, kafka_tls="on", kafka_user="app", kafka_password="s3cret")
+    assert embedded.resolve(secured).kafka_tls == "off" and embedded.resolve(secured).kafka_user == ""
 
 
 def test_settings_without_embedded_parts_need_no_stack(folder: Path) -> None:
