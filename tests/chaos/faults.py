@@ -135,7 +135,9 @@ def zombie(world: World) -> Struck:
 
 
 def joins(world: World) -> Struck:
-    """Another worker joins the group."""
+    """Another worker joins the group; if one has joined before, a worker leaves first."""
+    if len(world.workers) > 2:
+        leaves(world)
     in_flight = world.in_flight()
     world.joined += 1
     name = f"worker {world.joined}"
