@@ -1,6 +1,6 @@
 """The sink: loads every event of the log into the warehouse's raw tables, exactly once.
 
-It reads Kafka itself, without a group, from the offsets that stand in the warehouse:
+It reads Kafka itself, as a member of no group, from the offsets that stand in the warehouse:
 
 1. read records from the stored offsets on
 2. judge each by the same rules as the worker; what is refused is counted and passed over
@@ -8,7 +8,8 @@ It reads Kafka itself, without a group, from the offsets that stand in the wareh
    are no longer where step 1 began
 
 So a crash anywhere loads nothing twice and loses nothing, and of two sinks at once one yields and reads on
-from where the other got to. Repeats are loaded too: whether one counts is for the batch summary to say.
+from where the other got to. Once a second it tells Kafka how far it is, which nothing reads on from, and makes sure
+that the warehouse is still there. Repeats are loaded too: whether one counts is for the batch summary to say.
 """
 
 from __future__ import annotations

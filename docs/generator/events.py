@@ -64,7 +64,9 @@ partitions.
 ## What counts
 
 A repeat does not count: an event with an `event_id` that the same user had at most `duplicate_window` offsets before,
-in the same topic and partition. An event without an `event_id` is never a repeat.
+in the same topic and partition. An event without an `event_id` is never a repeat. Beyond that window a repeat counts
+again. How much time the window spans depends on the traffic; `segmenter status` tells how much it is now: the age of
+the record that is `duplicate_window` offsets before the end, in the partition where that is the least.
 
 A record is no event for one of these reasons. The verdict depends on the record and the rules alone, never on a clock
 or on who asks.

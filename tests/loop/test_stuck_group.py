@@ -1,0 +1,63 @@
+"""A group that the embedded broker has lost: the workers meet in another one."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from contextlib import closing
+
+import pytest
+
+from consumers import worker
+from consumers.holding import Holding
+from consumers.shard import Store
+from producers.generate import generate
+from producers.publish import publish
+from segmenter.errors import Stolen
+from segmenter.settings import Settings
+from segmenter.store.connection import connect
+from segmenter.store.groups import group_in_use
+from segmenter.topics import ShardConsumer, TopicGuard
+from tests.loop.helpers import rows
+from tests.loop.plainly import profiles_of
+
+
+@pytest.fixture
+def settings(embedded_parts: Settings) -> Settings:
+    """The embedded parts alone: Apache Kafka does not lose a group."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    return Settings(
+        kafka=embedded_parts.kafka, redis_url=embedded_parts.redis_url, warehouse_url=embedded_parts.warehouse_url,
+        key_prefix=name, topic_prefix=f"{name}.", group=name, partitions=2,
+    )  # fmt: skip
+
+
+def test_workers_leave_a_group_that_waits_for_ever(settings: Settings) -> None:
+    """Its leader leaves without taking part just after another has joined; that one, and who comes later, gets on."""
+    messages = list(generate(500, 50, seed=1))
+    publish(settings, messages)
+    leader = ShardConsumer(settings, settings.group)
+    while not leader.shards():
+        leader.poll(100, 1)
+    with closing(connect(settings)) as client, closing(TopicGuard(settings)) as guard:
+        holding = Holding(Store(client, settings), guard)
+        holding.follow()
+        joined_until = time.monotonic() + 0.2
+        while time.monotonic() < joined_until:
+            holding.poll(10, 1)
+        leader._consumer.close(autocommit=False)
+        given_up = 0
+        give_up = time.monotonic() + 120
+        while not holding.complete():
+            assert time.monotonic() < give_up, "the member never got a shard"
+            try:
+                holding.follow()
+                holding.open(None)
+                holding.poll(100, 1)
+            except Stolen as reason:
+                given_up += 1
+                holding.rejoin(reason)
+        assert (given_up, group_in_use(client, settings)) == (2, f"{settings.group}.1")
+        holding.leave()
+    worker.run(settings, once=True, may_refit=False)
+    assert {user: row.profile for user, row in rows(settings).items()} == profiles_of(messages)
