@@ -109,10 +109,15 @@ def _checked_ids(found: dict[str, dict[str, Any] | None], settings: Settings) ->
             )
         ids[topic] = str(description["topic_id"])
         counts[topic] = len(description["partitions"])
+    check_partitions(counts, settings)
+    return ids
+
+
+def check_partitions(counts: Mapping[str, int], settings: Settings) -> None:
+    """Raise `PartitionsDiffer` unless each topic has as many partitions as the settings say."""
     if set(counts.values()) != {settings.partitions}:
         listed = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
         raise PartitionsDiffer(
             f"every event topic needs {settings.partitions} partitions (SEGMENTER_PARTITIONS), but {listed}. "
             "Set the number they all have, or create them anew with equal counts."
         )
-    return ids

@@ -14,7 +14,7 @@ from kafka.errors import IllegalStateError, KafkaError
 
 from segmenter.errors import PartitionsDiffer, Stolen, Unreachable
 from segmenter.settings import Settings
-from segmenter.topics.admin import event_topics
+from segmenter.topics.admin import check_partitions, event_topics
 from segmenter.topics.notes import noted
 from segmenter.topics.reader import check_held, open_consumer, poll_held
 from segmenter.topics.records import Record, reaching
@@ -85,6 +85,9 @@ class ShardConsumer:
         assigned = {(tp.topic, tp.partition) for tp in self._listener.assigned}
         shards = {part for _, part in assigned}
         if assigned != {(topic, part) for topic in self._topics for part in shards}:
+            with reaching(self._settings):
+                counts = {topic: len(self._consumer.partitions_for_topic(topic) or ()) for topic in self._topics}
+            check_partitions(counts, self._settings)
             raise PartitionsDiffer(
                 f"the group {self.group!r} gave this member parts of shards: {sorted(assigned)}. "
                 "Every member must be a worker of this version that reads the same topics."

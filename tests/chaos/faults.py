@@ -121,13 +121,11 @@ def at_any_moment(world: World) -> Struck:
 def zombie(world: World) -> Struck:
     """SIGSTOP of a worker about to commit, until another owns one of its shards; then it wakes up, and is fenced."""
     child = world.rng.choice(world.workers)
-    before = world.tokens()
     child.order("fold", 1, signal.SIGSTOP)
     struck = world.strike_of([child])
-    in_flight = world.in_flight()
+    in_flight, before, fenced = world.in_flight(), world.tokens(), world.fenced_now()
     number = int(struck.at.split()[1])
     world.until(lambda: world.tokens()[number] != before[number], f"nobody took shard {number} from a stopped worker")
-    fenced = world.fenced_now()
     child.send(signal.SIGCONT)
     world.until(lambda: world.fenced_now() > fenced, "the worker that was stopped has not been fenced")
     world.fenced += world.fenced_now() - fenced

@@ -76,6 +76,6 @@ def _grown(world: World, settings: Settings) -> Struck:
     world.until(lambda: not child.alive(), "the worker goes on although a topic has grown")
     refused = command("worker --once", environment, check=False)
     for code, said in ((child.died(), child.said()), (refused.returncode, refused.stderr)):
-        assert code == 2 and "partitions" in said, said
+        assert code == 2 and f"clickstream has {settings.partitions + 1}" in said, said
     assert digests(settings) == before
     return Struck("topic grown", "refused, nothing written", 0)
