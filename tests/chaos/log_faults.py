@@ -6,6 +6,7 @@ Both must end in a loud error, with nothing written; the first can be mended fro
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -27,7 +28,7 @@ from tests.chaos.world import World
 EVENTS, USERS, BEFORE = 4_000, 500, 2_500
 
 
-def strike(world: World) -> list[Struck]:
+def strike(world: World) -> Iterator[Struck]:
     """Both, one after the other."""
     name = f"{world.settings.key_prefix}log"
     file = world.folder / "log.jsonl"
@@ -36,7 +37,8 @@ def strike(world: World) -> list[Struck]:
         own = dataclasses.replace(
             world.settings, key_prefix=name, topic_prefix=f"{name}.", group=name, warehouse_url=warehouse_url
         )
-        return [_expired(own, file), _grown(world, own)]
+        yield _expired(own, file)
+        yield _grown(world, own)
 
 
 def _expired(settings: Settings, file: Path) -> Struck:

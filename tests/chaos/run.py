@@ -65,9 +65,11 @@ def run(wishes: Wishes, show: Show) -> verdict.Ending:
             _await_back(world, recovering, show)
             verdict.settle(world)
             if wishes.parts == "real" and not wishes.broken:
+                at = time.monotonic()
                 for one in log_faults.strike(world):
                     struck.append(one)
-                    show.fault(len(struck), one, 0.0)
+                    show.fault(len(struck), one, time.monotonic() - at)
+                    at = time.monotonic()
             ended = verdict.ending(world, expected, struck, steps)
         except NotBack as reason:
             ended = verdict.Ending({"faults": len(struck)}, [str(reason)])
