@@ -7,6 +7,7 @@ MAPPING ?=
 ARGS ?=
 INPUTS ?= 1000000
 RUN := .venv/bin/python -m
+TEST := $(RUN) pytest -n 3 --dist loadgroup
 REAL := .real
 
 help: ## list the targets
@@ -19,7 +20,7 @@ demo: install ## raw events to live segments, and the proof; INPUT=file MAPPING=
 	@$(RUN) segmenter demo $(if $(INPUT),--input "$(INPUT)") $(if $(MAPPING),--mapping "$(MAPPING)") $(ARGS)
 
 test: install ## every test that this machine can run; ARGS="-k name" picks some
-	@$(RUN) pytest $(ARGS)
+	@$(TEST) $(ARGS)
 
 lint: install ## ruff, mypy --strict, import-linter
 	@$(RUN) ruff check .
@@ -44,7 +45,7 @@ real-down: ## stop these
 	@.ci/real-parts down $(REAL)
 
 test-real: install ## start these, run every test on them too, stop them
-	@SEGMENTER_TEST_REAL=1 .ci/real-parts run $(REAL) $(RUN) pytest $(ARGS)
+	@SEGMENTER_TEST_REAL=1 .ci/real-parts run $(REAL) $(TEST) $(ARGS)
 
 chaos: install ## 60 faults on running processes while events arrive; ARGS="--faults 100 --seed 7"
 	@$(RUN) tests.chaos $(ARGS)

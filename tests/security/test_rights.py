@@ -17,6 +17,8 @@ from tests.security.guarded import Guarded
 
 Until = Callable[[Callable[[], object]], None]
 
+pytestmark = pytest.mark.xdist_group("security")  # they share servers of their own
+
 
 def refused(done: subprocess.CompletedProcess[str], code: int) -> str:
     """The one line of a command that was refused."""
