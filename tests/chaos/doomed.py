@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from types import FrameType
@@ -29,10 +30,11 @@ class Doom:
         self._order: Order | None = None
 
     def listen(self) -> None:
-        """Take orders until standard input ends."""
+        """Take orders until standard input ends: then whoever gave them is gone, and this process goes too."""
         for line in sys.stdin:
             with self._lock:
                 self._order = json.loads(line)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def passed(self, step: steps.Step) -> None:
         """Strike if this is the passing that was ordered."""

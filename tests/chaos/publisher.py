@@ -9,6 +9,8 @@ acknowledged.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import threading
 import time
@@ -32,12 +34,13 @@ class Leash:
         self._at_full_speed = False
 
     def listen(self) -> None:
-        """Take limits until standard input ends."""
+        """Take limits until standard input ends: then whoever set them is gone, and this process goes too."""
         for line in sys.stdin:
             with self._changed:
                 self._limit = max(self._limit, int(line))
                 self._at_full_speed |= int(line) == 0
                 self._changed.notify()
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def wait(self, record: int) -> bool:
         """Wait until this record may be sent; tells whether at full speed."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,12 +21,26 @@ from tests.loop.plainly import profiles_of
 
 
 @pytest.mark.timeout(600)
-def test_offsets_that_are_written_apart_from_their_rows_are_found_out() -> None:
-    """Redis loses the end of its file four times; what stood in a commit of its own is then missing."""
-    line = [sys.executable, "-m", "tests.chaos", "--break", "offsets-apart", "--faults", "4", "--json"]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 1, done.stderr
-    found = json.loads(done.stdout)
+def test_offsets_that_are_written_apart_from_their_rows_are_found_out(tmp_path: Path) -> None:
+    """Redis loses the end of its file eight times; what stood in a commit of its own is then missing."""
+    line = [sys.executable, "-m", "tests.chaos", "--break", "offsets-apart", "--faults", "8", "--json"]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        line,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as chaos:
+        try:
+            said, log = chaos.communicate()
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(chaos.pid, signal.SIGKILL)
+    assert chaos.returncode == 1, log
+    found = json.loads(said)
     assert found["lost"] > 0 and found["counted_twice"] == 0 and found["commits_lost"] > 0
     assert "events were lost" in found["wrong"]
 
