@@ -14,4 +14,4 @@ def test_every_promise_names_a_test_that_is_there() -> None:
         named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", row.split(" | ")[2])
         assert named, row
         for file, test in named:
-            assert f"def {test}" in (ROOT / file).read_text("utf-8"), f"{file}::{test}"
+            assert re.search(rf"^def {test or 'test_.*'}\(", (ROOT / file).read_text("utf-8"), re.M), f"{file}::{test}"

@@ -46,7 +46,9 @@ def input_file(tmp_path: Path, settings: Settings) -> Path:
 def others(settings: Settings) -> Iterator[list[Settings]]:
     """The same events for three stores, two of which commit in batches of other sizes."""
     made = [settings] + [
-        dataclasses.replace(settings, key_prefix=f"{settings.key_prefix}.{rows}", group=f"g{rows}", commit_rows=rows)
+        dataclasses.replace(
+            settings, key_prefix=f"{settings.key_prefix}.{rows}", group=f"{settings.group}.{rows}", commit_rows=rows
+        )
         for rows in (7, 250)
     ]
     yield made
