@@ -71,7 +71,7 @@ class Seen:
         """Remember that the event was seen here, and tell whether it is a duplicate."""
         digest = blake2b(user + b"\xff" + event_id.encode(), digest_size=DIGEST_BYTES).digest()  # no UTF-8 has 0xff
         buckets = self._buckets[topic]
-        number = hash(digest) % len(buckets)
+        number = int.from_bytes(digest[:OFFSET_BYTES]) % len(buckets)
         entries = buckets[number]
         if entries[:OFFSET_BYTES] < self._horizon[topic]:
             entries = entries[ENTRY_BYTES:]

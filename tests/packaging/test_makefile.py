@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -13,9 +14,10 @@ TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.
 
 
 def dry_run(*arguments: str) -> str:
-    """What `make` would do."""
+    """What `make` would do, whatever the `make` was told that runs the tests."""
     command = ["make", "--no-print-directory", "--dry-run", *arguments]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "ARGS"))}
+    return subprocess.run(command, cwd=ROOT, env=environ, check=True, capture_output=True, text=True).stdout
 
 
 @pytest.mark.parametrize("asked", [[], ["help"]], ids=["make", "make help"])
