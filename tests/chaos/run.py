@@ -54,7 +54,7 @@ def run(wishes: Wishes, show: Show) -> verdict.Ending:
     with parts.running(wishes.parts, wishes.folder) as on, _world(on, wishes, rng, file, lines) as world:
         try:
             for number, name in enumerate(names):
-                if name not in AT_ANY_TIME:
+                if name not in AT_ANY_TIME or wishes.broken:
                     _await_back(world, recovering, show)
                 world.replay.go_to((number + 3) * lines // (len(names) + 3))
                 world.await_records()
