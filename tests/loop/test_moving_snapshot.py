@@ -1,0 +1,83 @@
+"""Snapshots of a store that goes back in time, or changes hands, while they are taken."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from consumers import snapshot, worker
+from producers.generate import generate
+from producers.publish import publish
+from segmenter import warehouse
+from segmenter.errors import Fenced, UsageError
+from segmenter.settings import Settings
+from segmenter.store.connection import connect
+from segmenter.store.shards import open_shard, read_shards
+from tests.loop.helpers import START_MS
+from tests.loop.own_redis import OwnRedis
+
+USERS = 350
+BEFORE, SINCE = (list(generate(2_000, USERS, seed=seed)) for seed in (1, 2))
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[OwnRedis]:
+    with OwnRedis(tmp_path / "redis") as own:
+        yield own
+
+
+@pytest.fixture
+def settings(settings: Settings, redis: OwnRedis) -> Settings:
+    """The parts of the other tests, but for Redis."""
+    return dataclasses.replace(settings, redis_url=redis.url)
+
+
+@pytest.mark.parametrize("caught_up", [False, True])
+def test_rows_of_a_redis_that_went_back_are_no_snapshot(settings: Settings, redis: OwnRedis, caught_up: bool) -> None:
+    """They lack what is below the offsets that were read first; whether or not a worker has read it again meanwhile."""
+    publish(settings, BEFORE)
+    worker.run(settings, once=True)
+    redis.copy()
+    publish(settings, SINCE)
+    worker.run(settings, once=True)
+    with closing(connect(settings)) as client:
+        begun = read_shards(client, settings)
+        copied = snapshot.user_rows(client, settings, begun, snapshot.shard_cuts(begun, settings))
+        redis.kill()
+        redis.put_back()
+        redis.restart()
+        assert next(copied)
+        if caught_up:
+            worker.run(settings, once=True)
+        with pytest.raises(Fenced, match="lost writes or changed hands"):
+            list(copied)
+    assert snapshot.take(settings, START_MS).users == USERS
+
+
+def test_while_shards_change_hands_none_is_taken(settings: Settings) -> None:
+    """It is tried a few times, and leaves nothing behind."""
+    publish(settings, BEFORE)
+    worker.run(settings, once=True)
+    ended = threading.Event()
+
+    def contend() -> None:
+        with closing(connect(settings)) as client:
+            while not ended.is_set():
+                open_shard(client, settings, 0)
+
+    contending = threading.Thread(target=contend)
+    contending.start()
+    try:
+        with pytest.raises(Fenced, match="when workers are steady"):
+            snapshot.take(settings, START_MS)
+    finally:
+        ended.set()
+        contending.join()
+    with warehouse.connect(settings.warehouse_url) as house, pytest.raises(UsageError, match="no snapshot yet"):
+        warehouse.find_snapshot(house)
+    assert snapshot.take(settings, START_MS).snapshot_id == 1
