@@ -82,12 +82,12 @@ def settings(parts: str, warehouse_url: str, request: pytest.FixtureRequest) -> 
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], object]], None]:
-    """Wait until a condition holds; fail after a minute."""
+    """Wait until a condition holds; fail after two minutes."""
 
     def wait(condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not condition():
-            assert time.monotonic() < deadline, "waited for a minute"
+            assert time.monotonic() < deadline, "waited for two minutes"
             threading.Event().wait(0.01)
 
     return wait

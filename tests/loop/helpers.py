@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import closing
 
 from segmenter.events import Event, encode, key_of
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.rows import Row, scan_rows
+from segmenter.store.shards import read_shards
 from segmenter.topics import ensure_topics, open_producer, produce_all
 
 START_MS = 1_700_000_000_000
@@ -32,3 +34,14 @@ def rows(settings: Settings) -> dict[bytes, Row]:
     found = {row.user: row for batch in scan_rows(client, settings) for row in batch}
     client.close()
     return found
+
+
+def profiles(settings: Settings) -> dict[bytes, tuple[int, ...]]:
+    """Every user's profile."""
+    return {user: row.profile for user, row in rows(settings).items()}
+
+
+def folded(settings: Settings) -> int:
+    """How many events count, as the shards say."""
+    with closing(connect(settings)) as client:
+        return sum(state.counts.folded for state in read_shards(client, settings).values())

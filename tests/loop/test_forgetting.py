@@ -26,7 +26,7 @@ from segmenter.store.connection import connect
 from segmenter.store.models import publish as publish_model
 from segmenter.store.models import read_model
 from segmenter.store.shards import read_shards
-from tests.loop.helpers import rows
+from tests.loop.helpers import folded, profiles, rows
 from tests.loop.own_redis import OwnRedis
 from tests.loop.plainly import profiles_of
 
@@ -66,11 +66,6 @@ def running(environment: dict[str, str], log: Path, *options: str) -> Iterator[s
     finally:
         process.terminate()
         process.wait()
-
-
-def folded(settings: Settings) -> int:
-    with closing(connect(settings)) as client:
-        return sum(state.counts.folded for state in read_shards(client, settings).values())
 
 
 def versions(redis: OwnRedis, settings: Settings, folder: Path) -> int:
@@ -120,7 +115,7 @@ def assert_consistent(settings: Settings) -> None:
 
 
 def assert_exact(settings: Settings, messages: Sequence[Message]) -> None:
-    assert {user: row.profile for user, row in rows(settings).items()} == profiles_of(messages)
+    assert profiles(settings) == profiles_of(messages)
 
 
 def test_cut_tails_are_read_again(

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,21 +15,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import psutil
 import pytest
 from kafka.admin import KafkaAdminClient
 
 from consumers import worker
 from producers.generate import generate
-from producers.messages import Message
 from producers.publish import publish
 from segmenter.settings import Settings
-from segmenter.store.connection import connect
-from segmenter.store.shards import read_shards
 from segmenter.topics.records import client_options
-from tests.loop.helpers import rows
+from tests.loop.helpers import folded, profiles
 from tests.loop.own_redis import OwnRedis
+from tests.loop.plainly import profiles_of
 
 Until = Callable[[Callable[[], object]], None]
 
@@ -84,34 +80,6 @@ def working(settings: Settings, environment: dict[str, str], folder: Path) -> It
         process.popen.wait()
 
 
-def folded(settings: Settings) -> int:
-    client = connect(settings)
-    found = sum(state.counts.folded for state in read_shards(client, settings).values())
-    client.close()
-    return found
-
-
-def expected(messages: list[Message]) -> Counter[tuple[str, str]]:
-    """How many clicks, searches and views, and how many ms of them, each user has, by plain Python."""
-    counted: Counter[tuple[str, str]] = Counter()
-    for message in messages:
-        event = msgspec.json.decode(message.value or b"")
-        counted[event["user_id"], message.topic] += 1
-        counted[event["user_id"], f"{message.topic} ms"] += event.get("duration_ms", 0)
-    return +counted
-
-
-def live(settings: Settings) -> Counter[tuple[str, str]]:
-    """The same, from the rows."""
-    counted: Counter[tuple[str, str]] = Counter()
-    for row in rows(settings).values():
-        clicks, _, click_ms, searches, views, _, view_ms, *_ = row.profile
-        amounts = {"clickstream": clicks, "clickstream ms": click_ms, "searches": searches}
-        for name, amount in (amounts | {"views": views, "views ms": view_ms}).items():
-            counted[row.user.decode(), name] += amount
-    return +counted
-
-
 class Groups(KafkaAdminClient):  # type: ignore[misc]
     """What one may do with a group stays unread: Tansu 0.6 tells of operations that the client does not know."""
 
@@ -156,7 +124,7 @@ def test_a_minute_without_redis(
     assert 2 < len(tries) < PAUSE_SECONDS / 2
     assert len({told["seconds"] for told in tries}) == len(tries)
     assert peak < MOST_BYTES
-    assert live(parted) == expected(ahead + more)
+    assert profiles(parted) == profiles_of(ahead + more)
 
 
 @pytest.mark.parametrize("moment", ["under full load", "as Redis falls silent", "while it waits for Redis"])
@@ -178,4 +146,4 @@ def test_sigterm_ends_within_five_seconds(
     assert members(parted) == []
     assert folded(parted) < len(messages)
     worker.run(parted, once=True, may_refit=False)
-    assert live(parted) == expected(messages)
+    assert profiles(parted) == profiles_of(messages)

@@ -11,7 +11,7 @@ from producers.generate import generate
 from producers.publish import publish
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
-from tests.loop.helpers import rows
+from tests.loop.helpers import profiles
 from tests.loop.plainly import profiles_of
 
 
@@ -28,7 +28,7 @@ def test_three_shuffles_give_the_same_aggregates(settings: Settings) -> None:
         )
         publish(own, random.Random(seed).sample(messages, len(messages)))
         worker.run(own, once=True, may_refit=False)
-        found = {user: row.profile for user, row in rows(own).items()}
+        found = profiles(own)
         with closing(connect(own)) as client:
             client.delete(*client.keys(f"{own.key_prefix}:*"))
         assert found == profiles_of(messages)

@@ -18,7 +18,7 @@ from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.groups import group_in_use
 from segmenter.topics import ShardConsumer, TopicGuard
-from tests.loop.helpers import rows
+from tests.loop.helpers import profiles
 from tests.loop.plainly import profiles_of
 
 
@@ -60,4 +60,4 @@ def test_workers_leave_a_group_that_waits_for_ever(settings: Settings) -> None:
         assert (given_up, group_in_use(client, settings)) == (2, f"{settings.group}.1")
         holding.leave()
     worker.run(settings, once=True, may_refit=False)
-    assert {user: row.profile for user, row in rows(settings).items()} == profiles_of(messages)
+    assert profiles(settings) == profiles_of(messages)

@@ -21,7 +21,7 @@ from segmenter.overview import overview
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.shards import read_shards
-from tests.loop.helpers import rows
+from tests.loop.helpers import folded, profiles
 from tests.loop.plainly import profiles_of
 
 USERS = 1_000
@@ -91,19 +91,10 @@ def wait(condition: Callable[[], object], what: str) -> None:
         threading.Event().wait(0.1)
 
 
-def folded(settings: Settings) -> int:
-    with closing(connect(settings)) as client:
-        return sum(state.counts.folded for state in read_shards(client, settings).values())
-
-
 def owners(settings: Settings) -> dict[int, str]:
     """The random word of each shard's present owner."""
     with closing(connect(settings)) as client:
         return {number: state.token for number, state in read_shards(client, settings).items()}
-
-
-def found(settings: Settings) -> dict[bytes, tuple[int, ...]]:
-    return {user: row.profile for user, row in rows(settings).items()}
 
 
 @pytest.mark.timeout(500)
@@ -135,7 +126,7 @@ def test_a_worker_that_slept_beyond_its_session_is_fenced_and_comes_back(
     expected = ahead + flow.messages
     wait(lambda: folded(settings) >= len(expected), "all events")
     assert folded(settings) == len(expected)
-    assert found(settings) == profiles_of(expected)
+    assert profiles(settings) == profiles_of(expected)
 
 
 @pytest.mark.timeout(600)
@@ -160,4 +151,4 @@ def test_workers_that_come_and_go_lose_and_repeat_nothing(settings: Settings, jo
         moved_on()
     wait(lambda: folded(settings) >= len(flow.messages), "all events")
     assert folded(settings) == len(flow.messages)
-    assert found(settings) == profiles_of(flow.messages)
+    assert profiles(settings) == profiles_of(flow.messages)
