@@ -171,11 +171,13 @@ def test_no_secret_is_in_the_list_of_processes(guarded: Guarded, until: Until) -
         stderr=subprocess.STDOUT,
         text=True,
     ) as worker:
-        until(lambda: client.hget("seg:shard:0", "beat_ms") != before)
-        processes = psutil.Process(worker.pid)
-        for process in (processes, *processes.children(recursive=True)):
-            guarded.shows_no_secret(Path(f"/proc/{process.pid}/cmdline").read_text())
-        worker.terminate()
+        try:
+            until(lambda: client.hget("seg:shard:0", "beat_ms") != before)
+            processes = psutil.Process(worker.pid)
+            for process in (processes, *processes.children(recursive=True)):
+                guarded.shows_no_secret(Path(f"/proc/{process.pid}/cmdline").read_text())
+        finally:
+            worker.terminate()
         said, _ = worker.communicate()
     client.close()
     assert worker.returncode == 0
