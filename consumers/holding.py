@@ -8,7 +8,7 @@ import structlog
 
 from consumers.patience import pause_seconds
 from consumers.shard import OwnedShard, Store, take
-from segmenter.errors import SegmenterError, Stolen
+from segmenter.errors import LogTruncated, PartitionsDiffer, SegmenterError, Stolen
 from segmenter.generation import Generation
 from segmenter.store.connection import claim
 from segmenter.store.groups import group_in_use, next_group
@@ -28,6 +28,7 @@ class Holding:
         self._consumer: ShardConsumer | None = None
         self._seen_assignments = 0
         self._not_before = 0.0
+        self._topic_ids: dict[str, str] = {}
         self.shards: dict[int, OwnedShard] = {}
         self.failures = 0
         """How often in a row shards had to be closed before they could work."""
@@ -43,7 +44,7 @@ class Holding:
             self._give_up_rebalance(self._consumer.group)
         while self._seen_assignments != self._consumer.assignments:
             self._seen_assignments = self._consumer.assignments
-            assigned = self._consumer.shards()
+            assigned = self._assigned(self._consumer)
             log.info("shards assigned", shards=sorted(assigned))
             self.shards = {number: shard for number, shard in self.shards.items() if number in assigned}
             for number, shard in self.shards.items():
@@ -71,13 +72,13 @@ class Holding:
         """Take the assigned shards that are not open, one after the other, unless a pause is on."""
         if self._consumer is None or self.resting():
             return
-        waiting = sorted(self._consumer.shards() - self.shards.keys())
+        waiting = sorted(self._assigned(self._consumer) - self.shards.keys())
         if not waiting:
             return
         settings = self._store.settings
         claim(self._store.client, settings, settings.rules())
         at_end = ends(settings, event_topics(settings))
-        topic_ids = self._guard.ids()
+        topic_ids = self._topic_ids = self._guard.ids()
         for number in waiting:
             begins = self._consumer.beginnings(number)
             shard = take(self._store, number, topic_ids, begins, generation, self._from_log_start)
@@ -131,11 +132,27 @@ class Holding:
         if self._consumer is None:
             time.sleep(timeout_ms / 1000)
             return []
-        polled = self._consumer.poll(timeout_ms, max_records)
+        try:
+            polled = self._consumer.poll(timeout_ms, max_records)
+        except LogTruncated:
+            self._check_topics()
+            raise
         found = [(self.shards[number], records) for number, records in polled.items() if number in self.shards]
         if found:
-            self._guard.check(found[0][0].state.topic_ids)
+            self._check_topics()
         return found
+
+    def _check_topics(self) -> None:
+        """Raise `TopicRecreated` unless the topics are still those on which this member has opened shards."""
+        self._guard.check(self._topic_ids)
+
+    def _assigned(self, consumer: ShardConsumer) -> set[int]:
+        """The shards that the group gives to this member; without a topic that is gone, they are none."""
+        try:
+            return consumer.shards()
+        except PartitionsDiffer:
+            self._check_topics()
+            raise
 
     def complete(self) -> bool:
         """Whether this member has been given shards, and all of them are open."""
@@ -146,8 +163,10 @@ class Holding:
         return {number: self._consumer.positions(number) for number in self.shards} if self._consumer else {}
 
     def at_end(self) -> set[int]:
-        """Which open shards have been polled whole, as the broker says now."""
-        return self._consumer.at_end(self.shards) if self._consumer else set()
+        """Which open shards have been polled whole, as the broker says now. Raises `TopicRecreated`."""
+        found = self._consumer.at_end(self.shards) if self._consumer else set()
+        self._check_topics()
+        return found
 
     def tell_lag_tools(self) -> None:
         """Commit offsets to Kafka for tools that show lag, just after Redis has answered."""

@@ -9,7 +9,8 @@ It reads Kafka itself, as a member of no group, from the offsets that stand in t
 
 So a crash anywhere loads nothing twice and loses nothing, and of two sinks at once one yields and reads on
 from where the other got to. Once a second it tells Kafka how far it is, which nothing reads on from, and makes sure
-that the warehouse is still there. Repeats are loaded too: whether one counts is for the batch summary to say.
+that the warehouse is still there and the topics are still the same. Repeats are loaded too: whether one counts is
+for the batch summary to say.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import structlog
 
 from consumers.patience import pause_seconds
 from segmenter import steps, topics, warehouse
-from segmenter.errors import Fenced, TopicRecreated, Unreachable
+from segmenter.errors import Fenced, LogTruncated, TopicRecreated, Unreachable
 from segmenter.events import Event, Refusal, Rules, decode
 from segmenter.settings import Settings
 from segmenter.topics import Position, Reader, Record, TopicGuard, sink_group
@@ -75,7 +76,7 @@ def run(
         while not stopping():
             loaded = tally.loaded.total()
             try:
-                if _read_on(house, settings, ids, goal, tally, on_progress, stopping):
+                if _read_on(house, settings, goal, tally, on_progress, stopping):
                     break
                 log.info("another sink is at work, reading on from where it got to")
             except Unreachable as reason:
@@ -96,24 +97,30 @@ class _Tally(NamedTuple):
 def _read_on(
     house: Warehouse,
     settings: Settings,
-    ids: Mapping[str, str],
     goal: Mapping[Position, int] | None,
     tally: _Tally,
     on_progress: Callable[[int], None],
     stopping: Callable[[], bool],
 ) -> bool:
     """Load until it is time to end, or until another sink has loaded meanwhile: then False."""
+    ids = topics.topic_ids(settings)
     at = stored_offsets(house, settings, ids)
     rules = settings.rules()
+    known = {_plain(settings, topic): topic_id for topic, topic_id in ids.items()}
     with Reader(settings, at, sink_group(settings), _RESTORE) as reader, closing(TopicGuard(settings)) as guard:
         moved = time.monotonic()
         told = 0.0
         while not stopping() and (goal is None or any(offset < goal[where] for where, offset in at.items())):
             if time.monotonic() - told > TELL_SECONDS:
                 warehouse.loaded(house)
+                guard.check(known)
                 reader.tell_lag_tools(at, now_ms=time.time_ns() // 1_000_000)
                 told = time.monotonic()
-            records = reader.poll(500, MAX_RECORDS)
+            try:
+                records = reader.poll(500, MAX_RECORDS)
+            except LogTruncated:
+                guard.check(known)
+                raise
             reached = reader.positions()
             moves = {
                 (_plain(settings, topic), part): Move(at[topic, part], offset)
@@ -127,7 +134,7 @@ def _read_on(
                 continue
             moved = time.monotonic()
             steps.passed("fetch")
-            guard.check({_plain(settings, topic): topic_id for topic, topic_id in ids.items()})
+            guard.check(known)
             rows, refused = judge(records, settings, ids, rules)
             steps.passed("judge")
             try:

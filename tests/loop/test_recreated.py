@@ -1,0 +1,73 @@
+"""A topic that is made anew beneath those who read it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+from kafka.admin import KafkaAdminClient
+
+from consumers import sink, worker
+from segmenter import topics, warehouse
+from segmenter.errors import TopicRecreated
+from segmenter.events import Event
+from segmenter.settings import Settings
+from segmenter.store.connection import connect
+from segmenter.store.shards import read_shards
+from segmenter.topics.records import client_options
+from tests.loop.helpers import START_MS, publish
+
+Until = Callable[[Callable[[], object]], None]
+USERS = [f"u{number}" for number in range(50)]
+
+
+def make_anew(settings: Settings, topic: str) -> None:
+    with KafkaAdminClient(**client_options(settings)) as admin:
+        admin.delete_topics([settings.topic_prefix + topic])
+    topics.ensure_topics(settings)
+
+
+def read_by_worker(settings: Settings) -> int:
+    with closing(connect(settings)) as client:
+        return sum(state.counts.folded for state in read_shards(client, settings).values())
+
+
+def read_by_sink(settings: Settings) -> int:
+    with warehouse.connect(settings.warehouse_url) as house:
+        return 0 if warehouse.pending(house) else sum(warehouse.raw_rows(house).values())
+
+
+def work(settings: Settings, stopping: Callable[[], bool]) -> object:
+    return worker.run(settings, once=False, may_refit=False, stopping=stopping)
+
+
+def load(settings: Settings, stopping: Callable[[], bool]) -> object:
+    return sink.run(settings, once=False, stopping=stopping)
+
+
+@pytest.mark.parametrize("events", [0, 2 * len(USERS)])
+@pytest.mark.parametrize("read, run", [(read_by_worker, work), (read_by_sink, load)])
+def test_whoever_is_reading_it_ends_with_its_name(
+    settings: Settings,
+    until: Until,
+    read: Callable[[Settings], int],
+    run: Callable[[Settings, Callable[[], bool]], object],
+    events: int,
+) -> None:
+    """Whether the new one is still empty, or already longer than the old one was."""
+    publish(settings, "views", [Event(user, START_MS) for user in USERS])
+    stop = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(run, settings, stop.is_set)
+        try:
+            until(lambda: read(settings) == len(USERS))
+            make_anew(settings, "views")
+            publish(settings, "views", [Event(USERS[number % len(USERS)], START_MS) for number in range(events)])
+            with pytest.raises(TopicRecreated, match="views' was recreated"):
+                running.result(60)
+        finally:
+            stop.set()
+    assert read(settings) == len(USERS)
