@@ -99,29 +99,34 @@ class Worker:
     def _turn(self, goal: Mapping[Position, int] | None) -> bool:
         """Everything once; tells whether a goal has been reached. A failure closes the shards, to be taken anew."""
         try:
-            self._holding.follow()
-            if time.monotonic() >= self._next_beat and not self._holding.resting():
-                self._beat()
-            elif any(shard.quiet_until is not None for shard in self._shards()):
-                grant(self._store, self._holding, self._model.generation)
-            self._holding.open(self._model.generation)
-            unswept = [shard for shard in self._shards() if needs_sweep(shard, self._model.generation)]
-            unswept = [shard for shard in unswept if shard.quiet_until is None]
-            for shard, records in self._holding.poll(0 if unswept else 100, POLL_RECORDS):
-                self._take_in(shard, records)
-            for shard in unswept:
-                self._sweep(shard)
-            if goal is not None and not self._stopping() and self._reached(goal):
-                self._settle()
-                return True
-        except Superseded:
-            self._catch_up_with_model()
+            try:
+                return self._work(goal)
+            except Superseded:
+                self._catch_up_with_model()
         except Stolen as reason:
             self._holding.rejoin(reason)
         except (RolledBack, Unreachable) as reason:
             if self._gives_up and self._holding.failures >= GIVE_UP_AFTER:
                 raise
             self._holding.close_all(reason)
+        return False
+
+    def _work(self, goal: Mapping[Position, int] | None) -> bool:
+        self._holding.follow()
+        if time.monotonic() >= self._next_beat and not self._holding.resting():
+            self._beat()
+        elif any(shard.quiet_until is not None for shard in self._shards()):
+            grant(self._store, self._holding, self._model.generation)
+        self._holding.open(self._model.generation)
+        unswept = [shard for shard in self._shards() if needs_sweep(shard, self._model.generation)]
+        unswept = [shard for shard in unswept if shard.quiet_until is None]
+        for shard, records in self._holding.poll(0 if unswept else 100, POLL_RECORDS):
+            self._take_in(shard, records)
+        for shard in unswept:
+            self._sweep(shard)
+        if goal is not None and not self._stopping() and self._reached(goal):
+            self._settle()
+            return True
         return False
 
     def _shards(self) -> list[OwnedShard]:
