@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from segmenter.cli import common
+from segmenter.errors import UsageError
 
 if TYPE_CHECKING:
     from consumers.integrity import Findings
@@ -28,6 +29,8 @@ def verify(*, repair: bool = False, digest: bool = False, json: common.Json = Fa
         Instead of checking, print SHA-256 digests of the aggregates of all users, of their whole rows without
         offsets, and of the census. They are exact while nobody writes.
     """
+    if digest and repair:
+        raise UsageError("--digest only tells: leave --repair out, or --digest.")
     if digest:
         return _digest(json)
     from consumers.integrity import check

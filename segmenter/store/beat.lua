@@ -5,7 +5,8 @@ local owner = redis.call('HMGET', KEYS[1], 'token', 'version')
 if owner[1] ~= ARGV[1] or owner[2] ~= ARGV[2] then
   if not owner[1] then return 'rolled back' end
   redis.call('HINCRBY', KEYS[1], 'fenced', '1')
-  return owner[1] == ARGV[1] and 'rolled back' or 'stolen'
+  local older = tonumber(owner[2]) < tonumber(ARGV[2])
+  return (owner[1] == ARGV[1] or older) and 'rolled back' or 'stolen'
 end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)

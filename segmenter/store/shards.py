@@ -20,6 +20,9 @@ from segmenter.store.scripts import script
 FEED_LENGTH = 100_000
 """About how many changes a shard's feed keeps."""
 
+JUMP = 10_000
+"""By how much the number of changes jumps after a script that failed half-way: more than one script can tell of."""
+
 Answer = Literal["ok", "done", "stolen", "rolled back", "superseded"]
 """A script's answer: written now, written before, owned by another, gone back in time, judged by an old generation."""
 
@@ -127,7 +130,8 @@ def commit(
     """
     keys = Keys(settings.key_prefix)
     told = [change for change in batch.changes if change.cause != "recount"]
-    after = batch.after._replace(version=before.version + 1, feed=before.feed + len(told))
+    feed = before.feed + (JUMP if before.dirty else 0)
+    after = batch.after._replace(version=before.version + 1, feed=feed + len(told))
     audiences = sorted({slug for change in batch.changes for slug in (change.before, change.after) if slug})
     fields = _encode(after)
     arguments: list[Argument] = [before.token, before.version, after.version, encode_offsets(before.offsets)]
@@ -138,7 +142,7 @@ def commit(
         arguments += row_fields.encode(row)
     for slug in audiences:
         arguments += _members(batch.changes, slug)
-    arguments += _entries(told, batch, before.feed)
+    arguments += _entries(told, batch, feed)
     names: list[str | bytes] = [keys.shard(shard), keys.model(), keys.feed(shard)]
     names += [keys.audience(shard, slug) for slug in audiences]
     names += [keys.user(row.user) for row in batch.rows] + [keys.user(user) for user in batch.removed]

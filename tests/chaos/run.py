@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from tests.chaos.show import Show
 from tests.chaos.world import Missed, NotBack, World
 
 USERS = 3_000
+TRIES = 3
 SECONDS_A_FAULT = 4.0
 """How long the records of one fault last."""
 
@@ -58,10 +59,9 @@ def run(wishes: Wishes, show: Show) -> verdict.Ending:
                     _await_back(world, recovering, show)
                 world.replay.go_to((number + 3) * lines // (len(names) + 3))
                 world.await_records()
-                with suppress(Missed):
-                    struck.append(all_kinds[name](world))
-                    recovering.append((len(struck), struck[-1], time.monotonic()))
-                world.recover()
+                if one := _strike(world, all_kinds[name]):
+                    struck.append(one)
+                    recovering.append((len(struck), one, time.monotonic()))
             _await_back(world, recovering, show)
             verdict.settle(world)
             if wishes.parts == "real" and not wishes.broken:
@@ -70,13 +70,25 @@ def run(wishes: Wishes, show: Show) -> verdict.Ending:
                     struck.append(one)
                     show.fault(len(struck), one, time.monotonic() - at)
                     at = time.monotonic()
-            ended = verdict.ending(world, expected, struck, steps)
+            ended = verdict.ending(world, expected, struck, steps, len(names))
         except NotBack as reason:
             ended = verdict.Ending({"faults": len(struck)}, [str(reason)])
     ended.numbers["seconds"] = round(time.monotonic() - began)
     if not ended.wrong:
         shutil.rmtree(wishes.folder)
     return ended
+
+
+def _strike(world: World, kind: Callable[[World], Struck]) -> Struck | None:
+    """Let a fault strike; one that misses, because nothing came by, is tried again a few times."""
+    for _ in range(TRIES):
+        try:
+            return kind(world)
+        except Missed:
+            continue
+        finally:
+            world.recover()
+    return None
 
 
 def _await_back(world: World, recovering: list[tuple[int, Struck, float]], show: Show) -> None:

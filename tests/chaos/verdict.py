@@ -84,7 +84,7 @@ def compare(found: Mapping[bytes, int], expected: Mapping[bytes, int]) -> tuple[
     return -sum(gap for gap in gaps if gap < 0), sum(gap for gap in gaps if gap > 0)
 
 
-def ending(world: World, expected: Expected, struck: list[Struck], steps: set[str]) -> Ending:
+def ending(world: World, expected: Expected, struck: list[Struck], steps: set[str], asked: int) -> Ending:
     """Every number and, for each that is not as it must be, a line that says so."""
     settings = world.settings
     lost, twice = compare(per_user(settings), expected.counted)
@@ -115,6 +115,7 @@ def ending(world: World, expected: Expected, struck: list[Struck], steps: set[st
     }
     missing = sorted(steps - {step for one in struck for step in one.steps})
     promises = {
+        f"only {len(struck)} of {asked} faults struck": len(struck) >= asked,
         f"steps never struck: {', '.join(missing)}": not missing,
         "too few faults struck while records were in flight": numbers["in_flight"] >= SHARE_IN_FLIGHT * len(struck),
         "Redis never lost a commit, so its loss was not tried": world.lost_commits > 0,

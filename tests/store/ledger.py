@@ -54,7 +54,8 @@ class Ledger:
         """What an owner is told who last saw this; None if it may write."""
         if (self.token, self.version) == (token, version):
             return None
-        return "stolen" if self.token not in (None, token) else "rolled back"
+        robbed = self.token not in (None, token) and self.version >= version
+        return "stolen" if robbed else "rolled back"
 
     def events(self, log: Log, user: bytes, last: Mapping[str, int]) -> Iterator[Told]:
         """A user's events that count: below the shard's offsets, and up to the ``last`` that the row names."""

@@ -87,9 +87,11 @@ def test_an_earlier_owner_is_refused(client: Redis, settings: Settings) -> None:
     late = open_shard(client, settings, SHARD)
     assert commit(client, settings, SHARD, early, batch_of(early, row(b"a", 1)), "")[0] == "stolen"
     assert beat(client, settings, {SHARD: (early, True)}, 0) == {SHARD: "stolen"}
+    ahead = late._replace(token="another", version=late.version + 5)
+    assert beat(client, settings, {SHARD: (ahead, True)}, 0) == {SHARD: "rolled back"}
     assert read_rows(client, settings, [b"a"]) == [None]
     assert beat(client, settings, {SHARD: (late, True)}, 0) == {SHARD: "ok"}
-    assert read_shards(client, settings)[SHARD].fenced == 2
+    assert read_shards(client, settings)[SHARD].fenced == 3
 
 
 def test_an_emptied_store_has_gone_back_in_time(client: Redis, settings: Settings) -> None:
@@ -167,6 +169,8 @@ def test_a_commit_that_fails_half_way_is_recounted(client: Redis, settings: Sett
     assert sorted(members(client, settings, SHARD, "unassigned")) == sorted(written)
     assert owned.state.census["unassigned"].users == len(written)
     assert recount(client, settings, SHARD, owned.state) == (owned.state.census, [])
+    told = client.xrevrange(Keys(settings.key_prefix).feed(SHARD), count=1)
+    assert owned.state.feed > int(told[0][1][b"n"]) + 1
 
 
 def test_offsets_of_another_topic_are_refused(client: Redis, settings: Settings) -> None:
