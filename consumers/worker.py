@@ -71,7 +71,7 @@ class Worker:
         claim(self._store.client, settings, settings.rules())
         ensure_topics(settings)
         self._guard = TopicGuard(settings)
-        self._producer = open_producer(settings)
+        self._producer = open_producer(settings, patient=False)
         self._holding = Holding(self._store, self._guard, from_log_start)
         self._model = Model(self._store)
         self._may_refit = may_refit
