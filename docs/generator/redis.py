@@ -51,7 +51,7 @@ MODEL = {
     "created_ms": "When it was published, in milliseconds since 1970-01-01 UTC.",
 }
 FEED = {
-    "n": "the shard's running number of changes; a jump means that entries are missing, since the feed was cut off or a script failed: read the rows",
+    "n": "the shard's running number of changes; a jump: entries were cut off, or left out by a script that failed",
     "user": "who moved",
     "from": "the segment before; empty for a new user",
     "to": "the segment after; empty when the row was removed: forget all that you know of the user",

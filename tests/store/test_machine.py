@@ -281,7 +281,8 @@ class Machine(RuleBasedStateMachine):
         if (state := self.state()) and not state.dirty:
             if self.ledger.complete_feed:
                 assert numbers == list(range(1, state.feed + 1))
-            jumps = [at for at, (n, then) in enumerate(itertools.pairwise([0, *numbers, state.feed + 1])) if then != n + 1]
+            steps = itertools.pairwise([0, *numbers, state.feed + 1])
+            jumps = [at for at, (n, then) in enumerate(steps) if then != n + 1]
             last = {fields[b"user"]: (at, fields[b"to"].decode()) for at, fields in enumerate(entries)}
             for user, row in self.rows().items():
                 at, told = last.get(user, (-1, ""))
