@@ -10,6 +10,9 @@ from segmenter.events import Refusal
 from segmenter.settings import Settings
 from segmenter.topics import Record, dead_letter_topic, produce_all
 
+TELL_SECONDS = 2.5
+"""How long the brokers may take to acknowledge; a worker can do nothing else meanwhile, and may take 5 s to end."""
+
 
 def tell(producer: Any, settings: Settings, refused: Iterable[tuple[Record, Refusal]]) -> None:
     """Publish a dead letter for each refused record, and return when all are acknowledged."""
@@ -20,4 +23,4 @@ def tell(producer: Any, settings: Settings, refused: Iterable[tuple[Record, Refu
         for record, refusal in refused
     ]
     told = [(dead_letters.key_of(letter), dead_letters.encode(letter)) for letter in letters]
-    produce_all(producer, settings, dead_letter_topic(settings), told)
+    produce_all(producer, settings, dead_letter_topic(settings), told, TELL_SECONDS)

@@ -31,14 +31,14 @@ from consumers.holding import Holding
 from consumers.model import Model
 from consumers.pieces import Piece, cut
 from consumers.shard import OwnedShard, Store, Superseded, fold, needs_sweep, sweep
-from consumers.telling import tell
+from consumers.telling import TELL_SECONDS, tell
 from segmenter import steps
 from segmenter.errors import RolledBack, SegmenterError, Stolen, Unreachable
 from segmenter.events import TOPICS
 from segmenter.settings import Settings
 from segmenter.store.connection import claim, connect
 from segmenter.store.rows import Row
-from segmenter.topics import Position, Record, TopicGuard, ends, ensure_topics, open_producer
+from segmenter.topics import Position, Record, TopicGuard, drop_producer, ends, ensure_topics, open_producer
 
 POLL_RECORDS = 20_000
 BEAT_SECONDS = 1.0
@@ -71,7 +71,7 @@ class Worker:
         claim(self._store.client, settings, settings.rules())
         ensure_topics(settings)
         self._guard = TopicGuard(settings)
-        self._producer = open_producer(settings, patient=False)
+        self._producer = open_producer(settings, TELL_SECONDS)
         self._holding = Holding(self._store, self._guard, from_log_start)
         self._model = Model(self._store)
         self._may_refit = may_refit
@@ -94,7 +94,7 @@ class Worker:
             self._model.stop()
             self._holding.leave()
             self._guard.close()
-            self._producer.close()
+            drop_producer(self._producer)
 
     def _turn(self, goal: Mapping[Position, int] | None) -> bool:
         """Everything once; tells whether a goal has been reached. A failure closes the shards, to be taken anew."""

@@ -6,7 +6,7 @@ from segmenter.topics.admin import TopicGuard, dead_letter_topic, ensure_topics,
 from segmenter.topics.group import ShardConsumer
 from segmenter.topics.notes import last_noted, sink_group
 from segmenter.topics.places import records_at
-from segmenter.topics.producer import open_producer, produce_all
+from segmenter.topics.producer import drop_producer, open_producer, produce_all
 from segmenter.topics.reader import Reader, beginnings, check_beginnings, check_ends, ends, read_to
 from segmenter.topics.records import Position, Record
 from segmenter.topics.windows import window_starts_ms
@@ -21,6 +21,7 @@ __all__ = [
     "check_beginnings",
     "check_ends",
     "dead_letter_topic",
+    "drop_producer",
     "ends",
     "ensure_topics",
     "event_topics",

@@ -9,18 +9,18 @@ from kafka import KafkaProducer
 from segmenter.settings import Settings
 from segmenter.topics.records import client_options, reaching
 
+ACKNOWLEDGED_SECONDS = 120.0
+"""How long to wait for the next acknowledgement."""
 
-ANSWER_SECONDS = 3.0
-"""How long the broker may take to acknowledge what somebody waits for who may take 5 s to end."""
+DROP_SECONDS = 0.2
+"""How long the thread of a producer that is dropped may take to end by itself."""
 
 
-def open_producer(settings: Settings, patient: bool = True) -> KafkaProducer:
+def open_producer(settings: Settings, block_seconds: float = 60.0) -> KafkaProducer:
     """A producer whose retries neither lose nor repeat nor reorder a record.
 
-    One that is not ``patient`` gives up within `ANSWER_SECONDS`; whether the record was written is unknown then.
+    It waits ``block_seconds`` at most for a place to put a record: while it does not know the topic, or is full.
     """
-    answer_ms = int(ANSWER_SECONDS * 1000)
-    limits = {"request_timeout_ms": answer_ms // 2, "delivery_timeout_ms": answer_ms, "max_block_ms": answer_ms}
     with reaching(settings, "Write"):
         return KafkaProducer(
             **client_options(settings),
@@ -29,16 +29,29 @@ def open_producer(settings: Settings, patient: bool = True) -> KafkaProducer:
             linger_ms=20,
             batch_size=128 * 1024,
             max_request_size=4 * 1024 * 1024,
-            **({} if patient else limits),
+            max_block_ms=int(block_seconds * 1000),
         )
 
 
 def produce_all(
-    producer: KafkaProducer, settings: Settings, topic: str, records: Iterable[tuple[bytes | None, bytes | None]]
+    producer: KafkaProducer,
+    settings: Settings,
+    topic: str,
+    records: Iterable[tuple[bytes | None, bytes | None]],
+    seconds: float = ACKNOWLEDGED_SECONDS,
 ) -> None:
-    """Send (key, value) records to ``topic`` and return when each is acknowledged."""
+    """Send (key, value) records to ``topic`` and return when each is acknowledged.
+
+    Raises `Unreachable` when for so many seconds none is; whether the rest will be written is unknown then.
+    """
     with reaching(settings, "Write"):
         sent = [producer.send(topic, value=value, key=key) for key, value in records]
-        producer.flush()
+        producer.flush(seconds)
         for future in sent:
-            future.get(timeout=30)
+            future.get(timeout=seconds)
+
+
+def drop_producer(producer: KafkaProducer) -> None:
+    """Let go of a producer at once; what is not acknowledged yet may be lost."""
+    producer._accumulator.abort_incomplete_batches()  # kafka-python 3.0 would wait for these in whatever closes it
+    producer.close(DROP_SECONDS)

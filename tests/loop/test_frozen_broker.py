@@ -1,0 +1,84 @@
+"""A broker that falls silent just as a worker is to tell dead letters."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from consumers import worker
+from consumers.letters import dead_letters
+from segmenter.embedded import private_stack
+from segmenter.settings import Settings
+from tests.loop.helpers import publish_raw
+
+LETTERS = 50
+
+FREEZES_ITS_BROKER = """
+import os, signal, sys
+from segmenter import steps
+from segmenter.cli import main
+
+broker = int(sys.argv.pop())
+
+def strike(step):
+    if step == "cut":
+        os.kill(broker, signal.SIGSTOP)
+        print("frozen", flush=True)
+
+steps.watch(strike)
+sys.argv = ["segmenter", "worker", "--no-refit"]
+main()
+"""
+
+
+@pytest.fixture
+def broker(settings: Settings) -> Iterator[tuple[Settings, psutil.Process]]:
+    """The settings with a broker that no other test uses, and its process."""
+    with private_stack() as stack:
+        port = int(stack.kafka.rpartition(":")[2])
+        (process,) = (
+            child
+            for child in psutil.Process().children(recursive=True)
+            if any(at.laddr.port == port and at.status == psutil.CONN_LISTEN for at in child.net_connections("tcp"))
+        )
+        try:
+            yield dataclasses.replace(settings, kafka=stack.kafka), process
+        finally:
+            process.resume()
+
+
+def test_sigterm_ends_a_worker_that_cannot_tell(
+    broker: tuple[Settings, psutil.Process],
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    """Within 5 seconds, in good order; whoever comes next tells each letter, and counts it once."""
+    settings, process = broker
+    publish_raw(settings, "views", [(b"somebody", b"nonsense")] * LETTERS)
+    log = tmp_path / "log"
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(
+            [sys.executable, "-c", FREEZES_ITS_BROKER, str(process.pid)],
+            env=environment | {"SEGMENTER_KAFKA": settings.kafka},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        ) as ending,
+    ):
+        try:
+            assert ending.stdout is not None and ending.stdout.readline() == b"frozen\n"
+            ending.send_signal(signal.SIGTERM)
+            assert ending.wait(timeout=5) == 0
+        finally:
+            ending.kill()
+    assert "Traceback" not in log.read_text("utf-8")
+    process.resume()
+    assert worker.run(settings, once=True, may_refit=False).dead_letters == LETTERS
+    assert len(dead_letters(settings)) == LETTERS
