@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from consumers.shard import Store
-from segmenter.errors import Fenced, Unreachable
+from segmenter.errors import Fenced, SegmenterError, Unreachable
 from segmenter.generation import Generation, digest
 from segmenter.store.connection import clock_ms
 from segmenter.store.shards import Batch, ShardState, commit, open_shard, read_shards
@@ -76,7 +76,7 @@ def quiet(store: Store, numbers: Collection[int]) -> Iterator[None]:
 
 def _keep_quiet(store: Store, numbers: Collection[int], ended: threading.Event) -> None:
     while not ended.wait(QUIET_SECONDS / 3):
-        with suppress(Unreachable):  # if it stays so, the shard moves on, and that is noticed
+        with suppress(SegmenterError):  # if it stays so, the shard moves on, and that is noticed
             for number in numbers:
                 wish(store.client, store.settings, number, Quiet(_until(store)))
 

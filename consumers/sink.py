@@ -85,8 +85,14 @@ def run(
                 failures = failures + 1 if tally.loaded.total() == loaded else 1
                 pause = pause_seconds(failures)
                 log.warning("trying again", reason=str(reason), seconds=round(pause, 2))
-                time.sleep(pause)
+                _rest(pause, stopping)
     return SinkResult(dict(tally.loaded), dict(tally.refused), time.monotonic() - began)
+
+
+def _rest(seconds: float, stopping: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not stopping():
+        time.sleep(0.1)
 
 
 class _Tally(NamedTuple):
@@ -159,6 +165,9 @@ def stored_offsets(house: Warehouse, settings: Settings, ids: Mapping[str, str])
         (_plain(settings, topic), part): Loaded(ids[topic], offset)
         for (topic, part), offset in topics.beginnings(settings, ids).items()
     }
+    for where in begin.keys() - warehouse.loaded(house).keys():
+        if begin[where].next_pos:
+            log.warning("the warehouse begins after events that the log no longer holds", topic=where[0], part=where[1])
     warehouse.begin(house, begin)
     stored = warehouse.loaded(house)
     at = {}

@@ -26,8 +26,9 @@ def problems(found: dict[str, Any], settings: Settings) -> Iterator[str]:
 def _stuck(shard: dict[str, Any] | None, stale_after_ms: int) -> str | None:
     if shard is None or shard["beat_age_ms"] is None:
         return "no worker has opened it. Start `segmenter worker`."
-    if shard["beat_age_ms"] > stale_after_ms:
-        return f"its worker has been silent for {shard['beat_age_ms'] / 1_000:,.0f} s. Is one running?"
+    silent_ms = min(age for age in (shard["beat_age_ms"], shard["commit_age_ms"]) if age is not None)
+    if silent_ms > stale_after_ms:
+        return f"its worker has been silent for {silent_ms / 1_000:,.0f} s. Is one running?"
     moved = [age for age in (shard["age_ms"], shard["commit_age_ms"]) if age is not None]
     if not moved or min(moved) > STUCK_AFTER_MS:
         since = f"for {min(moved) / 1_000:,.0f} s" if moved else "ever"

@@ -9,6 +9,8 @@ import msgspec
 import redis
 
 from segmenter import profiles, vectors
+from segmenter.errors import SegmenterError
+from segmenter.reconcile import shown
 from segmenter.settings import Settings
 from segmenter.store.connection import reaching
 from segmenter.store.keys import Keys
@@ -59,12 +61,22 @@ def decode(user: bytes, values: Sequence[bytes | None]) -> Row | None:
     )
 
 
+def sound(user: bytes, values: Sequence[bytes | None]) -> Row | None:
+    """`decode`; values that are none of a row's are a `SegmenterError` that names the user."""
+    try:
+        return decode(user, values)
+    except ValueError as error:
+        raise SegmenterError(
+            f"the row of user {shown(user)} in Redis cannot be read ({error}): run `segmenter verify --repair`."
+        ) from error
+
+
 def read_rows(client: redis.Redis, settings: Settings, users: Sequence[bytes]) -> list[Row | None]:
     """The rows of ``users``, in one round trip."""
     keys = Keys(settings.key_prefix)
     with reaching(client):
         found = cast("list[list[bytes | None]]", script(client, "rows")(keys=[keys.user(user) for user in users]))
-    return [decode(user, values) for user, values in zip(users, found, strict=True)]
+    return [sound(user, values) for user, values in zip(users, found, strict=True)]
 
 
 def scan_rows(client: redis.Redis, settings: Settings) -> Iterator[list[Row]]:

@@ -10,7 +10,7 @@ from redis import Redis
 from consumers.recount import recount
 from consumers.shard import Store, take
 from segmenter import census
-from segmenter.errors import TopicRecreated, Unreachable
+from segmenter.errors import SegmenterError, TopicRecreated, Unreachable
 from segmenter.generation import Generation, Segment, digest
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
@@ -111,6 +111,15 @@ def test_rows_can_be_removed(client: Redis, settings: Settings) -> None:
     assert commit(client, settings, SHARD, state, leaving, "")[0] == "ok"
     assert read_rows(client, settings, [b"a", b"b"]) == [None, row(b"b", 2)]
     assert list(members(client, settings, SHARD, "unassigned")) == [b"b"]
+
+
+def test_a_row_that_cannot_be_read_is_named(client: Redis, settings: Settings) -> None:
+    """One line says whose it is and what to do, wherever rows are read."""
+    state = open_shard(client, settings, SHARD)
+    commit(client, settings, SHARD, state, batch_of(state, row(b"a b", 1)), "")
+    client.hset(Keys(settings.key_prefix).user(b"a b"), "profile", "{spoilt")
+    with pytest.raises(SegmenterError, match=r"the row of user 'a b' .* `segmenter verify --repair`"):
+        read_rows(client, settings, [b"a b"])
 
 
 def test_workers_leave_a_group_that_is_stuck_once(client: Redis, settings: Settings) -> None:
