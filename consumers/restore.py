@@ -11,6 +11,7 @@ and leaves the row as it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import NamedTuple
 
 import msgspec
@@ -49,13 +50,13 @@ def prepare(settings: Settings, snapshot_id: int | None = None, replace: bool = 
     snapshot without counts; `RulesDiffer`, `TopicRecreated`, and `LogTruncated` when the log does not hold what
     comes after the snapshot.
     """
-    store = Store(connect(settings), settings)
-    hold(store.client, settings, settings.rules())
-    _require_stopped(store)
-    if not replace and not half_restored(store.client, settings) and holds_users(store.client, settings):
-        raise UsageError(
-            f"Redis holds users under {settings.key_prefix!r}: `segmenter restore --replace` removes them first."
-        )
+    with closing(connect(settings)) as client:
+        hold(client, settings, settings.rules())
+        _require_stopped(Store(client, settings))
+        if not replace and not half_restored(client, settings) and holds_users(client, settings):
+            raise UsageError(
+                f"Redis holds users under {settings.key_prefix!r}: `segmenter restore --replace` removes them first."
+            )
     with warehouse.connect(settings.warehouse_url) as house:
         warehouse.require_schema(house)
         warehouse.hold_rules(house, msgspec.structs.asdict(settings.rules()))
@@ -72,7 +73,12 @@ def write(settings: Settings, plan: Plan, on_progress: Callable[[int], None] = l
 
     Raises `UsageError` when a worker gets in between.
     """
-    store = Store(connect(settings), settings)
+    with closing(connect(settings)) as client:
+        _write_all(Store(client, settings), plan, on_progress)
+
+
+def _write_all(store: Store, plan: Plan, on_progress: Callable[[int], None]) -> None:
+    settings = store.settings
     begin_restore(store.client, settings, plan.snapshot.snapshot_id)
     if plan.generation is not None and not publish(store.client, settings, plan.generation, None):
         raise _disturbed("the model")

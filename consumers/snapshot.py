@@ -11,7 +11,7 @@ without the shard being at an earlier version, or taken anew, so a copy that saw
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import msgspec
 
@@ -37,9 +37,8 @@ def take(settings: Settings, now_ms: int) -> Snapshot:
     Raises `RulesDiffer` when the warehouse judges events by other rules, `UsageError` when no worker has
     written to the store yet, or when it is half restored, and `Fenced` when shards change hands again and again.
     """
-    client = connect(settings)
-    check(client, settings)
-    with warehouse.connect(settings.warehouse_url) as house:
+    with closing(connect(settings)) as client, warehouse.connect(settings.warehouse_url) as house:
+        check(client, settings)
         warehouse.migrate(house, now_ms)
         warehouse.hold_rules(house, msgspec.structs.asdict(settings.rules()))
         for _ in range(TRIES):

@@ -94,6 +94,7 @@ class Worker:
             self._model.stop()
             self._holding.leave()
             self._guard.close()
+            self._store.client.close()
             drop_producer(self._producer)
 
     def _turn(self, goal: Mapping[Position, int] | None) -> bool:

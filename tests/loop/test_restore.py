@@ -7,8 +7,10 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -133,21 +135,29 @@ def test_a_restored_store_is_as_it_was(settings: Settings, client: Redis) -> Non
 
 
 def test_rows_beyond_the_offsets_take_in_nothing_twice(
-    settings: Settings, client: Redis, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, client: Redis, monkeypatch: pytest.MonkeyPatch, until: Callable[[Callable[[], object]], None]
 ) -> None:
-    """The snapshot reads offsets first and rows after; between them a worker takes in more, repeats among it."""
+    """The snapshot reads offsets first and rows after; between them the worker takes in more, repeats among it."""
     first, between, last = messages(1), [*messages(2), *messages(1)[:200]], messages(3)
     publish(settings, first)
     worker.run(settings, once=True)
+    before_it = {state.token for state in read_shards(client, settings).values()}
+    ended = threading.Event()
 
     def after_more(*arguments: Any) -> Any:
         publish(settings, between)
-        worker.run(settings, once=True, may_refit=False)
+        until(lambda: counts(settings, client)["folded"] == len(first) + len(between) - 200)
         return scan_rows(*arguments)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(snapshot, "scan_rows", after_more)
-        snapshot.take(settings, START_MS)
+    with ThreadPoolExecutor() as threads, monkeypatch.context() as patch:
+        running = threads.submit(worker.run, settings, once=False, may_refit=False, stopping=ended.is_set)
+        try:
+            until(lambda: before_it.isdisjoint(state.token for state in read_shards(client, settings).values()))
+            patch.setattr(snapshot, "scan_rows", after_more)
+            snapshot.take(settings, START_MS)
+        finally:
+            ended.set()
+        running.result()
     publish(settings, last)
     worker.run(settings, once=True, may_refit=False)
     before, counted = content(settings), counts(settings, client)
