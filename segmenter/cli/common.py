@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import os
 import signal
 import sys
 import threading
@@ -79,29 +80,44 @@ def progress(description: str, total: int | None = None) -> Iterator[Callable[[i
     print(f"{description}: {done:,} in {time.monotonic() - begun:.1f} s", file=sys.stderr)
 
 
+OVERDUE_SECONDS = 4.8
+"""How long after SIGTERM what may be killed at any moment ends by itself, whatever it waits for."""
+
+
 @contextlib.contextmanager
-def stopping() -> Iterator[threading.Event]:
+def stopping(overdue_seconds: float | None = None) -> Iterator[threading.Event]:
     """An event that SIGTERM and Ctrl-C set, for a loop that ends in its own time; a second Ctrl-C ends it at once.
 
-    When the block is left after Ctrl-C, KeyboardInterrupt is raised: the command ends with 130.
+    When the block is left after Ctrl-C, KeyboardInterrupt is raised: the command ends with 130. If it has not been left
+    ``overdue_seconds`` after SIGTERM, the process ends as it stands, with 143.
     """
     stop, interrupted = threading.Event(), threading.Event()
+    overdue = threading.Timer(overdue_seconds or 0, _end_as_it_stands)
+    overdue.daemon = True
 
     def on_signal(number: int, _: object) -> None:
         if number == signal.SIGINT:
             if interrupted.is_set():
                 raise KeyboardInterrupt
             interrupted.set()
+        elif overdue_seconds is not None and overdue.ident is None:
+            overdue.start()
         stop.set()
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield stop
     finally:
+        overdue.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
     if interrupted.is_set():
         raise KeyboardInterrupt
+
+
+def _end_as_it_stands() -> None:
+    print("a part keeps silent: ended in the middle, which loses nothing", file=sys.stderr, flush=True)
+    os._exit(128 + signal.SIGTERM)
 
 
 def ago(age_ms: int | None) -> str:

@@ -17,7 +17,7 @@ def sink(*, once: bool = False, json: common.Json = False) -> None:
     """
     from consumers import sink as sinks
 
-    with common.stopping() as stop, common.progress("loading") as advance:
+    with common.stopping(common.OVERDUE_SECONDS) as stop, common.progress("loading") as advance:
         result = sinks.run(common.settings("kafka", "warehouse_url"), once, advance, stop.is_set)
     common.emit(result._asdict(), json, _show)
 

@@ -33,7 +33,7 @@ def worker(
     from consumers import worker as workers
 
     common.expect_many_objects()
-    with common.stopping() as stop, common.progress("taking in") as advance:
+    with common.stopping(common.OVERDUE_SECONDS) as stop, common.progress("taking in") as advance:
         result = workers.run(common.settings("kafka", "redis_url"), once, refit, advance, stop.is_set, from_log_start)
     common.emit(result._asdict(), json, _show)
 

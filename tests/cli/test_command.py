@@ -166,12 +166,14 @@ LOOP = """
 import os, signal, sys, threading
 from segmenter.cli import common
 try:
-    with common.stopping() as stop:
+    with common.stopping(0.2 if "silent" in sys.argv else None) as stop:
         print("ready", flush=True)
         stop.wait()
         print("in order", flush=True)
         if "again" in sys.argv:
             os.kill(os.getpid(), signal.SIGINT)
+            threading.Event().wait()
+        if "silent" in sys.argv:
             threading.Event().wait()
 except KeyboardInterrupt:
     sys.exit(130)
@@ -180,7 +182,12 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize(
     ("number", "arguments", "code"),
-    [(signal.SIGTERM, [], 0), (signal.SIGINT, [], 130), (signal.SIGINT, ["again"], 130)],
+    [
+        (signal.SIGTERM, [], 0),
+        (signal.SIGINT, [], 130),
+        (signal.SIGINT, ["again"], 130),
+        (signal.SIGTERM, ["silent"], 143),
+    ],
 )
 def test_a_loop_ends_in_order_on_a_signal(number: signal.Signals, arguments: list[str], code: int) -> None:
     process = subprocess.Popen([*_script(LOOP), *arguments], env=_environ(), stdout=subprocess.PIPE, text=True)
