@@ -13,7 +13,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import hypothesis
@@ -156,10 +156,11 @@ def _embedded() -> str:
 
 
 def _real() -> str:
-    client = connect(Settings(redis_url=os.environ["SEGMENTER_TEST_REDIS_URL"]))
-    redis_version = client.info("server")["redis_version"]
+    with closing(connect(Settings(redis_url=os.environ["SEGMENTER_TEST_REDIS_URL"]))) as client:
+        redis_version = client.info("server")["redis_version"]
     engine = sqlalchemy.create_engine(os.environ["SEGMENTER_TEST_WAREHOUSE_URL"])
     with engine.connect() as connection:
         database = connection.execute(sqlalchemy.text("SELECT VERSION()")).scalar_one()
+    engine.dispose()
     kafka = os.environ.get("SEGMENTER_TEST_KAFKA_VERSION", "")
     return f"real parts: Apache Kafka {kafka}, Redis {redis_version}, {database}"
