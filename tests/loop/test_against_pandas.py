@@ -15,6 +15,7 @@ from producers.messages import Message
 from producers.publish import publish
 from segmenter.profiles import FIELDS
 from segmenter.settings import Settings
+from tests.chaos.events import aggregates
 from tests.loop.helpers import rows
 
 EVENTS, USERS = 6_000, 400
@@ -29,25 +30,6 @@ def table(messages: list[Message]) -> pd.DataFrame:
     """The published bytes as a table, a repeated event id once."""
     read = [{"topic": message.topic, **msgspec.json.decode(message.value)} for message in messages if message.value]
     return pd.DataFrame(read).drop_duplicates(["topic", "user_id", "event_id"])
-
-
-def aggregates(events: pd.DataFrame) -> pd.DataFrame:
-    """One row a user, by pandas alone."""
-    users = pd.DataFrame(index=sorted(events["user_id"].unique()))
-    for topic, count, timed, total in (
-        ("clickstream", "clicks", "clicks_timed", "click_ms"),
-        ("searches", "searches", None, None),
-        ("views", "views", "views_timed", "view_ms"),
-    ):
-        grouped = events[events["topic"] == topic].groupby("user_id")
-        users[count] = grouped.size()
-        if timed and total:
-            users[timed] = grouped["duration_ms"].count()
-            users[total] = grouped["duration_ms"].sum()
-    times = events.groupby("user_id")["time_ms"]
-    users = users.fillna(0)
-    users["first_ms"], users["last_ms"] = times.min(), times.max()
-    return users[list(FIELDS)].astype("int64")
 
 
 def test_the_store_equals_pandas_to_the_unit(settings: Settings, messages: list[Message]) -> None:

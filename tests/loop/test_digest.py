@@ -21,7 +21,7 @@ from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.models import publish as publish_model
 from segmenter.store.models import read_model
-from tests.loop.test_against_pandas import aggregates
+from tests.chaos.events import aggregates
 
 EVENTS, USERS = 3_000, 300
 
