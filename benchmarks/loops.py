@@ -17,10 +17,10 @@ from kafka import TopicPartition
 from river import cluster
 
 from consumers import worker
-from consumers.worker import WorkerResult
-from segmenter.events import Event, decode
-from segmenter.features import features
-from segmenter.profiles import GROUP
+from consumers.worker.loop import WorkerResult
+from segmenter.events import Event, Rules, decode
+from segmenter.model.features import features
+from segmenter.model.profiles import GROUP
 from segmenter.settings import Settings
 from segmenter.topics import Position, Record, event_topics
 from segmenter.topics.reader import open_consumer
@@ -46,7 +46,7 @@ class Worked(NamedTuple):
 
 def bare(log: Log) -> float:
     """Poll and decode every event, no more."""
-    rules = log.settings.rules()
+    rules = Rules.of(log.settings)
 
     def each(record: Record) -> None:
         event = decode(record.value, record.key, record.partition, record.timestamp, rules)

@@ -10,18 +10,19 @@ from unittest import mock
 
 from loops import Log, work
 
-import consumers.shard
-from consumers import judging, worker
-from consumers.model import Model
+import consumers.worker.owned_shard
+from consumers import worker
+from consumers.trainer.trainer import Model
+from segmenter.shards import judge
 from segmenter.topics import ShardConsumer
 
 CUT = "decode and cut"
 STAGES: dict[str, tuple[Any, str]] = {
     "poll": (ShardConsumer, "poll"),
     CUT: (worker, "cut"),
-    "read rows": (consumers.shard, "read_rows"),
-    "fold and judge": (judging, "apply"),
-    "commit": (consumers.shard, "commit"),
+    "read rows": (consumers.worker.owned_shard, "read_rows"),
+    "fold and judge": (judge, "apply"),
+    "commit": (consumers.worker.owned_shard, "commit"),
     "watch drift": (Model, "watch"),
     "sweep": (worker, "sweep"),
     "beat, step": (worker.Worker, "_beat"),

@@ -30,16 +30,16 @@ from loops import Log, bare, fresh_name, naive, work
 from rich.table import Table
 from stages import shares
 
-from producers.generate import generate
 from producers.publish import publish
+from producers.synthetic.generator import generate
 from segmenter import logs
-from segmenter.allowed import EMBEDDED
 from segmenter.cli import common
 from segmenter.embedded import private_stack
+from segmenter.events.sharding import shard_of
 from segmenter.settings import Settings, load
-from segmenter.shards import shard_of
+from segmenter.settings.allowed import EMBEDDED
 from segmenter.topics import beginnings, dead_letter_topic, event_topics
-from segmenter.topics.records import client_options
+from segmenter.topics.client import client_options
 
 NAIVE_SHARE = 20
 """The naive loop gets one event of so many."""

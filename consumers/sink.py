@@ -24,8 +24,8 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from consumers.patience import pause_seconds
-from segmenter import steps, topics, warehouse
+from consumers.backoff import pause_seconds
+from segmenter import crash_points, topics, warehouse
 from segmenter.errors import Fenced, LogTruncated, TopicRecreated, Unreachable
 from segmenter.events import Event, Refusal, Rules, decode
 from segmenter.settings import Settings
@@ -38,7 +38,7 @@ MAX_RECORDS = 10_000
 _RESTORE = "Put the missing part of the log back, or set SEGMENTER_WAREHOUSE_URL to an empty database."
 
 TELL_SECONDS = 1.0
-"""How often the sink says how far it is, and that it reaches the warehouse; `segmenter.topics.notes` tells to whom."""
+"""How often the sink says how far it is, and that it reaches the warehouse; `segmenter.topics.lag_offsets` tells to whom."""
 
 PATIENCE_SECONDS = 30.0
 """After so long without a record, a run that is to end asks whether the brokers are still there."""
@@ -69,7 +69,7 @@ def run(
     tally = _Tally(Counter(), Counter())
     with warehouse.connect(settings.warehouse_url) as house:
         warehouse.migrate(house, now_ms=time.time_ns() // 1_000_000)
-        warehouse.hold_rules(house, msgspec.structs.asdict(settings.rules()))
+        warehouse.hold_rules(house, msgspec.structs.asdict(Rules.of(settings)))
         ids = topics.ensure_topics(settings)
         goal = topics.ends(settings, ids) if once else None
         failures = 0
@@ -111,7 +111,7 @@ def _read_on(
     """Load until it is time to end, or until another sink has loaded meanwhile: then False."""
     ids = topics.topic_ids(settings)
     at = stored_offsets(house, settings, ids)
-    rules = settings.rules()
+    rules = Rules.of(settings)
     known = {_plain(settings, topic): topic_id for topic, topic_id in ids.items()}
     with Reader(settings, at, sink_group(settings), _RESTORE) as reader, closing(TopicGuard(settings)) as guard:
         moved = time.monotonic()
@@ -139,15 +139,15 @@ def _read_on(
                     moved = time.monotonic()
                 continue
             moved = time.monotonic()
-            steps.passed("fetch")
+            crash_points.passed("fetch")
             guard.check(known)
             rows, refused = judge(records, settings, ids, rules)
-            steps.passed("judge")
+            crash_points.passed("judge")
             try:
                 warehouse.load(house, rows, moves)
             except Fenced:
                 return False
-            steps.passed("load")
+            crash_points.passed("load")
             tally.loaded.update({topic: len(batch) for topic, batch in rows.items()})
             tally.refused.update(refused)
             at = reached

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from producers.messages import Message, Refused, Tally, tally
+from segmenter.events.sharding import shard_of
 from segmenter.settings import Settings
-from segmenter.shards import shard_of
 from segmenter.topics import ensure_topics, open_producer
-from segmenter.topics.records import reaching
+from segmenter.topics.client import reaching
 
 IN_FLIGHT = 10_000
 """The most records that wait for their acknowledgement at a time."""

@@ -9,11 +9,12 @@ import msgspec
 
 from segmenter import embedded
 from segmenter.events import Rules
-from segmenter.features import features
+from segmenter.events.sharding import shard_of
+from segmenter.model.features import features
 from segmenter.settings import load
-from segmenter.shards import shard_of
-from segmenter.store.connection import check, connect, reaching
+from segmenter.store.connection import connect, reaching
 from segmenter.store.keys import Keys
+from segmenter.store.meta import check
 
 UNKNOWN = "unknown"
 """The segment of a user of whom no event has counted."""

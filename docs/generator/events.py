@@ -9,10 +9,10 @@ import msgspec
 from msgspec import Meta
 
 from generator.source import GENERATED, code, meanings, summary, table
-from producers.mended import HEADER
-from segmenter import dead_letters, events
-from segmenter.events import DEAD_LETTERS, REASONS, TOPICS, Event, Refusal
-from segmenter.mending import Line
+from segmenter import events
+from segmenter.events import DEAD_LETTERS, REASONS, TOPICS, Event, Refusal, dead_letters
+from segmenter.operations.dead_letters.lines import Line
+from segmenter.operations.dead_letters.replay import HEADER
 
 EXAMPLE = Event("u42", 1_767_603_600_000, event_id="e-1", device="mobile", duration_ms=41_500, item_id="article-7")
 REFUSED = dead_letters.describe("views", 2, 1_017, 1_767_603_600_000, b"u42", b"[]", Refusal("malformed", "a list"))

@@ -7,16 +7,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from consumers.asking import QUIET_SECONDS
 from generator.source import GENERATED, code, meanings, one_line, summary, table
-from segmenter.features import FEATURES, Feature
-from segmenter.generation import Generation
-from segmenter.profiles import FIELDS as PROFILE
+from segmenter.model.features import FEATURES, Feature
+from segmenter.model.generation import Generation
+from segmenter.model.profiles import FIELDS as PROFILE
+from segmenter.model.vectors import vectors
+from segmenter.operations.owners import QUIET_SECONDS
+from segmenter.shards.row import Row
+from segmenter.shards.state import Counts, ShardState
 from segmenter.store import rows
 from segmenter.store.keys import Keys
-from segmenter.store.rows import Row
-from segmenter.store.shards import FEED_LENGTH, Counts, ShardState
-from segmenter.vectors import vectors
+from segmenter.store.shards import FEED_LENGTH
 
 ARGUMENTS = {"user": b"u42", "shard": 3, "segment": "highly_engaged", "wish": "7c0e"}
 AGGREGATES = (11, 9, 28_170, 5, 0, 0, 0, 1_767_603_600_000, 1_767_690_000_000)

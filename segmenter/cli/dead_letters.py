@@ -40,7 +40,7 @@ def listed(*, limit: Annotated[int, Parameter(validator=Number(gte=0))] = 20, js
     """
     import msgspec
 
-    from consumers.letters import dead_letters as on_the_log
+    from segmenter.topics.dead_letters import dead_letters as on_the_log
 
     letters = on_the_log(common.settings("kafka"))
     report = {
@@ -66,9 +66,9 @@ def export(
         The file to write, which must not exist: it may hold somebody's work. - is standard output; the report then
         goes to standard error.
     """
-    from consumers.letters import dead_letters as on_the_log
-    from consumers.letters import lines
-    from segmenter.mending import encode
+    from segmenter.operations.dead_letters.export import lines
+    from segmenter.operations.dead_letters.lines import encode
+    from segmenter.topics.dead_letters import dead_letters as on_the_log
 
     settings = common.settings("kafka")
     letters = on_the_log(settings)
@@ -97,8 +97,8 @@ def replay(file: Path, /, *, json: common.Json = False) -> int:
     file
         The mended file.
     """
-    from producers.mended import find
     from producers.publish import publish
+    from segmenter.operations.dead_letters.replay import find
 
     settings = common.settings("kafka")
     with common.progress("looking for what was published before") as advance:

@@ -13,11 +13,12 @@ from rich.table import Table
 
 from segmenter.cli import common
 from segmenter.errors import UsageError
+from segmenter.events import Rules
 
 if TYPE_CHECKING:
     from producers.messages import Message, Refused
     from segmenter.client import Answer
-    from segmenter.report import Portrait
+    from segmenter.report.charts import Portrait
     from segmenter.settings import Settings
 
     Source = Iterable[Message | Refused]
@@ -72,11 +73,13 @@ def demo(
 
 def run(settings: Settings, source: Source, total: int | None, out: Path) -> tuple[dict[str, Any], list[Answer]]:
     """The whole loop on running, empty parts: what came of it, and a lookup from each segment."""
-    from consumers import sink, snapshot, worker
+    from consumers import sink, worker
     from producers.publish import publish
-    from segmenter import report, warehouse
+    from segmenter import warehouse
     from segmenter.cli.reconcile import verdict
-    from segmenter.overview import overview
+    from segmenter.operations import snapshot
+    from segmenter.operations.status import overview
+    from segmenter.report import charts
 
     with common.progress("publishing", total) as advance:
         published = publish(settings, source, advance)
@@ -96,8 +99,8 @@ def run(settings: Settings, source: Source, total: int | None, out: Path) -> tup
         advance(1)
         _, reconciliation = verdict(settings)
         advance(1)
-        portrait = report.read(settings.warehouse_url)
-        files = report.draw(portrait, out)
+        portrait = charts.read(settings.warehouse_url)
+        files = charts.draw(portrait, out)
         advance(1)
     with warehouse.connect(settings.warehouse_url) as house:
         raw_rows = sum(warehouse.raw_rows(house).values())
@@ -128,15 +131,15 @@ def run(settings: Settings, source: Source, total: int | None, out: Path) -> tup
 def _source(input: Path | None, mapping: Path | None, events: int, users: int) -> tuple[Source, int | None]:
     """The messages to publish, and how many there will be if that is known."""
     if input is None and mapping is None:
-        from producers.generate import generate
+        from producers.synthetic.generator import generate
 
         return generate(events, users, seed=1), events
     if input is None or mapping is None:
         raise UsageError("--input and --mapping go together: the mapping says how the file's rows become events.")
-    from producers.replay import Wishes, messages
+    from producers.recorded.replay import Wishes, messages
     from segmenter.settings import load
 
-    return messages(input, mapping, load().rules(), time.time_ns() // 1_000_000, Wishes()), None
+    return messages(input, mapping, Rules.of(load()), time.time_ns() // 1_000_000, Wishes()), None
 
 
 def _lookups(settings: Settings) -> list[Answer]:
@@ -159,7 +162,7 @@ def _lookups(settings: Settings) -> list[Answer]:
 
 def _segments(portrait: Portrait) -> list[dict[str, Any]]:
     """Size, share and mean features of each segment, least engaged first."""
-    from segmenter.features import FEATURES
+    from segmenter.model.features import FEATURES
 
     names = [feature.name for feature in FEATURES]
     grouped = portrait.users.groupby("segment")

@@ -40,9 +40,9 @@ def generate(
     broken
         How many records to publish on top that are no events: they become dead letters.
     """
-    from producers.generate import generate as synthetic
-    from producers.personas import personas
     from producers.publish import publish
+    from producers.synthetic.generator import generate as synthetic
+    from producers.synthetic.personas import personas
 
     records = synthetic(events, users, seed, days=days, broken_records=broken)
     settings = common.settings("kafka")

@@ -16,10 +16,10 @@ def plot(*, out: Path = Path("plots"), json: common.Json = False) -> None:
     out
         The folder to write them into; files of the same names are replaced.
     """
-    from segmenter import report
+    from segmenter.report import charts
 
-    portrait = report.read(common.settings("warehouse_url").warehouse_url)
-    files = report.draw(portrait, out)
+    portrait = charts.read(common.settings("warehouse_url").warehouse_url)
+    files = charts.draw(portrait, out)
     common.emit({**portrait.snapshot._asdict(), "files": [str(file) for file in files]}, json, _show)
 
 

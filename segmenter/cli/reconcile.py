@@ -9,14 +9,11 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from segmenter.cli import common
-from segmenter.errors import UsageError, WarehouseBehind
+from segmenter.errors import UsageError
 
 if TYPE_CHECKING:
-    from segmenter.reconcile import Example, Reconciliation
-    from segmenter.settings import Settings
-    from segmenter.warehouse import Snapshot, Warehouse
-
-Values = tuple[int | float | None, ...]
+    from segmenter.operations.comparison import Example, Reconciliation
+    from segmenter.warehouse import Snapshot
 
 
 def reconcile(
@@ -43,71 +40,21 @@ def reconcile(
         if snapshot is not None:
             raise UsageError("--repair takes snapshots of its own: leave --snapshot out.")
         return _repair(wait, json)
-    taken, result = verdict(common.settings("warehouse_url"), snapshot, wait)
+    from segmenter.operations import reconcile as reconciling
+
+    taken, result = reconciling.reconcile(common.settings("warehouse_url"), snapshot, wait)
     common.emit(_report(taken, result), json, _show)
     return 0 if result.equal else 1
 
 
 def _repair(wait_s: float, json: bool) -> int:
-    from segmenter.cli.repairing import passes
+    from segmenter.operations.reconcile import reconcile_and_repair
 
-    done = list(passes(common.settings("redis_url", "warehouse_url"), wait_s))
+    done = list(reconcile_and_repair(common.settings("redis_url", "warehouse_url"), wait_s))
     last = done[-1]
     counted = [{**_numbers(each.result), "repaired": each.repaired, "moved_on": each.moved_on} for each in done]
     common.emit(_report(last.snapshot, last.result) | {"passes": counted}, json, _show)
     return 0 if last.result.equal else 1
-
-
-def verdict(settings: Settings, snapshot_id: int | None = None, wait_s: float = 0) -> tuple[Snapshot, Reconciliation]:
-    """A snapshot, the latest by default, and how it compares with the batch.
-
-    Raises `WarehouseBehind` when the sink has not loaded all that it needs within ``wait_s`` seconds.
-    """
-    from segmenter import warehouse
-    from segmenter.reconcile import compare
-
-    taken, stream, batch = both_sides(settings, snapshot_id, wait_s)
-    return taken, compare(warehouse.VALUES, stream, batch)
-
-
-def both_sides(
-    settings: Settings, snapshot_id: int | None, wait_s: float
-) -> tuple[Snapshot, dict[bytes, Values], dict[bytes, Values]]:
-    """A snapshot, the latest by default, with the values of each user as the stream and as the batch has them."""
-    import msgspec
-
-    from segmenter import warehouse
-    from segmenter.features import features
-    from segmenter.profiles import FIELDS
-
-    with warehouse.connect(settings.warehouse_url) as house:
-        warehouse.require_schema(house)
-        taken = warehouse.find_snapshot(house, snapshot_id)
-        warehouse.hold_rules(house, msgspec.structs.asdict(settings.rules()))
-        _await_sink(house, taken, wait_s)
-        stream = warehouse.stream_rows(house, taken.snapshot_id)
-        summary = warehouse.batch_rows(house, taken.snapshot_id, settings.duplicate_window)
-    batch = {
-        user: (*profile, *features(dict(zip(FIELDS, profile, strict=True))).values())
-        for user, profile in summary.items()
-    }
-    return taken, stream, batch
-
-
-def _await_sink(house: Warehouse, taken: Snapshot, wait_s: float) -> None:
-    from segmenter import warehouse
-
-    deadline = time.monotonic() + wait_s
-    while behind := warehouse.behind(house, taken.snapshot_id):
-        if time.monotonic() >= deadline:
-            first = behind[0]
-            raise WarehouseBehind(
-                f"warehouse behind: snapshot {taken.snapshot_id} needs topic {first.topic!r} partition {first.part} "
-                f"up to offset {first.needed}, loaded up to {first.has}"
-                + (f" (and {len(behind) - 1} more)" if len(behind) > 1 else "")
-                + ": run `segmenter sink --once`."
-            )
-        time.sleep(0.1)
 
 
 def _report(taken: Snapshot, result: Reconciliation) -> dict[str, Any]:
@@ -124,7 +71,7 @@ def _plain(example: Example) -> dict[str, Any]:
 
 
 def _show(report: dict[str, Any]) -> None:
-    from segmenter.reconcile import shown
+    from segmenter.events import shown
 
     def line(text: str) -> None:
         common.console.print(text, markup=False, soft_wrap=True)

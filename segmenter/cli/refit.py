@@ -6,18 +6,19 @@ import time
 from typing import Any
 
 from segmenter.cli import common
+from segmenter.events import Rules
 
 
 def refit(*, json: common.Json = False) -> None:
     """Fit the segments afresh on the users of now, and publish that if it is better by a margin."""
-    from consumers import refit as fits
-    from consumers.shard import Store
-    from segmenter.store.connection import claim, connect
+    from consumers.trainer import refit as fits
+    from segmenter.store.connection import Store, connect
+    from segmenter.store.meta import claim
     from segmenter.store.models import read_model
 
     settings = common.settings("redis_url")
     store = Store(connect(settings), settings)
-    claim(store.client, settings, settings.rules())
+    claim(store.client, settings, Rules.of(settings))
     adopted = fits.refit(store, time.time_ns() // 1_000_000)
     current = read_model(store.client, settings)
     common.emit({"adopted": adopted, "generation": current.number if current else 0}, json, _show)

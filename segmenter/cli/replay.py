@@ -13,10 +13,11 @@ from cyclopts.validators import Number
 
 from segmenter import settings
 from segmenter.cli import common
+from segmenter.events import Rules
 
 if TYPE_CHECKING:
     from producers.messages import Message, Refused, Tally
-    from producers.replay import Wishes
+    from producers.recorded.replay import Wishes
 
 Rows = Number(gte=1)
 
@@ -57,7 +58,7 @@ def replay(
     preview
         Print the first events as they would be published, and publish nothing. Needs no stack.
     """
-    from producers.replay import Wishes
+    from producers.recorded.replay import Wishes
 
     newest_ms = int(time.time() * 1_000) if rebase else None
     wishes = Wishes(None if isinstance(speed, str) else speed, newest_ms, limit)
@@ -106,13 +107,13 @@ def _told(refused: dict[str, Tally]) -> dict[str, Any]:
 
 
 def _messages(file: Path, mapping: Path, wishes: Wishes, found: settings.Settings) -> Iterator[Message | Refused]:
-    from producers.replay import messages
+    from producers.recorded.replay import messages
 
-    return messages(file, mapping, found.rules(), int(time.time() * 1_000), wishes)
+    return messages(file, mapping, Rules.of(found), int(time.time() * 1_000), wishes)
 
 
 def _durations(mapping: Path) -> str:
-    from producers.mapping_file import load
+    from producers.recorded.mapping_file import load
 
     duration = load(mapping).duration
     if duration.derive is not None:

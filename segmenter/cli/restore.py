@@ -21,7 +21,7 @@ def restore(*, snapshot: int | None = None, replace: bool = False, json: common.
     replace
         Remove the users that Redis holds.
     """
-    from consumers import restore as restoring
+    from segmenter.operations import restore as restoring
 
     settings = common.settings()
     began = time.monotonic()

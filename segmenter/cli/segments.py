@@ -15,9 +15,10 @@ def segments(*, json: common.Json = False) -> None:
     The typical value is the one in the middle of the scale that users are judged on: the mean of log(1 + x), taken
     back, over the users who have the feature. One very busy user hardly moves it.
     """
-    from segmenter import summary
-    from segmenter.census import merged
-    from segmenter.store.connection import check, connect
+    from segmenter.model.census import merged
+    from segmenter.operations import segments
+    from segmenter.store.connection import connect
+    from segmenter.store.meta import check
     from segmenter.store.models import read_model
     from segmenter.store.shards import read_shards
 
@@ -26,7 +27,7 @@ def segments(*, json: common.Json = False) -> None:
     check(client, settings)
     model = read_model(client, settings)
     shards = read_shards(client, settings)
-    rows = summary.segments(merged(state.census for state in shards.values()), model)
+    rows = segments.segments(merged(state.census for state in shards.values()), model)
     report = {"generation": model.number if model else 0, "segments": [row._asdict() for row in rows]}
     common.emit(report, json, show)
 

@@ -10,7 +10,7 @@ from segmenter.cli import common
 
 def snapshot(*, json: common.Json = False) -> None:
     """Copy every user's profile, features and segment into the warehouse, while the stream goes on."""
-    from consumers import snapshot as snapshots
+    from segmenter.operations import snapshot as snapshots
 
     began = time.monotonic()
     taken = snapshots.take(common.settings("redis_url", "warehouse_url"), time.time_ns() // 1_000_000)

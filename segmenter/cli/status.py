@@ -22,8 +22,8 @@ def status(*, check: bool = False, json: common.Json = False) -> int:
         is stuck: its worker has been silent for ``SEGMENTER_STALE_AFTER_MS``, or has for 60 s neither committed nor
         been at the end of the log. For health checks.
     """
-    from segmenter.health import problems
-    from segmenter.overview import overview
+    from segmenter.operations.health import problems
+    from segmenter.operations.status import overview
 
     settings = common.settings()
     found = overview(settings)

@@ -7,7 +7,7 @@ from typing import Any
 from segmenter import embedded
 from segmenter import settings as every_setting
 from segmenter.cli import common
-from segmenter.urls import masked
+from segmenter.settings.urls import masked
 
 
 def up(*, json: common.Json = False) -> None:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from segmenter.cli import common
 from segmenter.errors import UsageError
+from segmenter.events import Rules
 
 if TYPE_CHECKING:
-    from consumers.integrity import Findings
-    from consumers.shard import Store
+    from segmenter.operations.integrity.verify import Findings
+    from segmenter.store.connection import Store
 
 SHOWN = 20
 """How many differences are printed; --json prints all."""
@@ -33,8 +34,8 @@ def verify(*, repair: bool = False, digest: bool = False, json: common.Json = Fa
         raise UsageError("--digest only tells: leave --repair out, or --digest.")
     if digest:
         return _digest(json)
-    from consumers.integrity import check
-    from consumers.mending import mend
+    from segmenter.operations.integrity.repair import mend
+    from segmenter.operations.integrity.verify import check
 
     store = _store(repair)
     found = check(store)
@@ -50,16 +51,16 @@ def verify(*, repair: bool = False, digest: bool = False, json: common.Json = Fa
 
 
 def _store(to_write: bool) -> Store:
-    from consumers.shard import Store
-    from segmenter.store.connection import check, claim, connect, require_rules, require_whole
+    from segmenter.store.connection import Store, connect
+    from segmenter.store.meta import check, claim, require_rules, require_whole
 
     settings = common.settings("redis_url")
     client = connect(settings)
     if to_write:
-        claim(client, settings, settings.rules())
+        claim(client, settings, Rules.of(settings))
     else:
         check(client, settings)
-        require_rules(client, settings, settings.rules())
+        require_rules(client, settings, Rules.of(settings))
         require_whole(client, settings)
     return Store(client, settings)
 
@@ -81,7 +82,7 @@ def _show(report: dict[str, Any]) -> None:
 
 
 def _list(differences: list[dict[str, Any]]) -> None:
-    from segmenter.differences import Difference
+    from segmenter.operations.integrity.differences import Difference
 
     for each in differences[:SHOWN]:
         _line(f"  {Difference(**each)}")
@@ -94,8 +95,9 @@ def _line(text: str) -> None:
 
 
 def _digest(json: bool) -> int:
-    from consumers.integrity import digest_of
-    from segmenter.store.connection import check, connect
+    from segmenter.operations.integrity.digests import digest_of
+    from segmenter.store.connection import connect
+    from segmenter.store.meta import check
 
     settings = common.settings("redis_url")
     client = connect(settings)

@@ -5,22 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import NamedTuple
 
-import msgspec
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from segmenter.errors import Forbidden, RulesDiffer, SegmenterError, SettingsError, Unreachable, UsageError
-from segmenter.events import Rules
+from segmenter.errors import Forbidden, SettingsError, Unreachable
 from segmenter.settings import Settings
-from segmenter.store.keys import Keys
+from segmenter.settings.urls import masked
 from segmenter.store.scripts import line_of
-from segmenter.urls import masked
 
 Redis = redis.Redis
 """A connection to the store, by a name that needs no import of the client."""
+
+
+class Store(NamedTuple):
+    """Where the shards are kept."""
+
+    client: Redis
+    settings: Settings
+
 
 ANSWER_SECONDS = 3.0
 """How long Redis may take to accept a connection, or to answer, before it counts as unreachable.
@@ -29,11 +34,6 @@ A worker can do nothing else meanwhile, and has to end within 5 s when told to. 
 once; silence is not asked again, that is for the caller to pace.
 """
 
-LAYOUT = 1
-"""The number of the layout of keys and fields that this version reads and writes."""
-
-RESTORING = "restoring"
-"""The field of the meta key that names the snapshot which is being restored."""
 
 IN_SCRIPT = re.compile("The user executing the script can't|ACL failure in script")
 """What Redis says of a command in a script that the user may not run; it is no NOPERM."""
@@ -86,59 +86,6 @@ def _about_tls(error: redis.RedisError) -> str:
     if "SSL" in str(error):
         return "is its certificate for this name, and signed by SEGMENTER_TLS_CA"
     return "does it speak TLS there (rediss://) or not (redis://)"
-
-
-def check(client: redis.Redis, settings: Settings) -> None:
-    """Raise unless the store may be read: its layout is this version's."""
-    with reaching(client):
-        layout = client.hget(Keys(settings.key_prefix).meta(), "layout")
-    if layout is not None and int(layout) != LAYOUT:
-        raise UsageError(
-            f"{masked(settings.redis_url)} holds layout {int(layout)} under {settings.key_prefix!r}, this version "
-            f"reads layout {LAYOUT}. Use the matching version, another SEGMENTER_KEY_PREFIX, or an empty store."
-        )
-
-
-def require_whole(client: redis.Redis, settings: Settings) -> None:
-    """Raise `UsageError` while a restore is under way, or after one that did not get to its end."""
-    with reaching(client):
-        snapshot = cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), RESTORING))
-    if snapshot is not None:
-        raise UsageError(
-            f"Redis under {settings.key_prefix!r} holds only a part of snapshot {int(snapshot)}: let "
-            "`segmenter restore` end, or run it again."
-        )
-
-
-def claim(client: redis.Redis, settings: Settings, rules: Rules) -> None:
-    """Raise unless the store may be worked on: it is not half restored, and `hold` has nothing against it."""
-    hold(client, settings, rules)
-    require_whole(client, settings)
-
-
-def hold(client: redis.Redis, settings: Settings, rules: Rules) -> None:
-    """Raise unless the store may be written: it never evicts, and judges by the same rules. An empty one takes ours."""
-    check(client, settings)
-    with reaching(client):
-        policy = client.info("memory")["maxmemory_policy"]
-        if policy != "noeviction":
-            raise SegmenterError(
-                f"Redis would evict profiles: maxmemory-policy is {policy}, it must be noeviction. "
-                "Set it in redis.conf, or run `redis-cli config set maxmemory-policy noeviction`."
-            )
-        meta = Keys(settings.key_prefix).meta()
-        client.hsetnx(meta, "layout", LAYOUT)
-        client.hsetnx(meta, "rules", msgspec.json.encode(rules))
-    require_rules(client, settings, rules)
-
-
-def require_rules(client: redis.Redis, settings: Settings, rules: Rules) -> None:
-    """Raise `RulesDiffer` unless the store judges by these rules, or by none yet."""
-    with reaching(client):
-        found = cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), "rules"))
-    stored, ours = found and msgspec.json.decode(found, type=dict[str, object]), msgspec.to_builtins(rules)
-    if stored and stored != ours:
-        raise RulesDiffer(f"Redis under {settings.key_prefix!r}", stored, ours)
 
 
 def clock_ms(client: redis.Redis) -> int:

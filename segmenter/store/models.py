@@ -7,7 +7,7 @@ from typing import cast
 import msgspec
 import redis
 
-from segmenter.generation import UNASSIGNED, Generation, digest, name_of
+from segmenter.model.generation import UNASSIGNED, Generation, digest, name_of
 from segmenter.settings import Settings
 from segmenter.store.connection import reaching
 from segmenter.store.keys import Keys

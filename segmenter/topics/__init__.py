@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from segmenter.events import Record
 from segmenter.topics.admin import TopicGuard, dead_letter_topic, ensure_topics, event_topics, has_topic, topic_ids
+from segmenter.topics.client import Position
+from segmenter.topics.dead_letters import records_at
+from segmenter.topics.duplicate_window import window_starts_ms
 from segmenter.topics.group import ShardConsumer
-from segmenter.topics.notes import last_noted, sink_group
-from segmenter.topics.places import records_at
+from segmenter.topics.lag_offsets import last_noted, sink_group
 from segmenter.topics.producer import drop_producer, open_producer, produce_all
 from segmenter.topics.reader import Reader, beginnings, check_beginnings, check_ends, ends, read_to
-from segmenter.topics.records import Position, Record
-from segmenter.topics.windows import window_starts_ms
 
 __all__ = [
     "Position",

@@ -12,7 +12,7 @@ from kafka.errors import TopicAlreadyExistsError, TopicAuthorizationFailedError
 from segmenter.errors import PartitionsDiffer, TopicRecreated, Unreachable
 from segmenter.events import DEAD_LETTERS, TOPICS
 from segmenter.settings import Settings
-from segmenter.topics.records import client_options, reaching
+from segmenter.topics.client import client_options, reaching
 
 ANSWER_MS = 3_000
 """How long the broker may take to tell a worker the ids: it waits meanwhile, and may take 5 s to end."""

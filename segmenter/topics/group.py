@@ -13,11 +13,12 @@ from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import IllegalStateError, KafkaError
 
 from segmenter.errors import PartitionsDiffer, Stolen, Unreachable
+from segmenter.events import Record
 from segmenter.settings import Settings
 from segmenter.topics.admin import check_partitions, event_topics
-from segmenter.topics.notes import noted
+from segmenter.topics.client import reaching
+from segmenter.topics.lag_offsets import noted
 from segmenter.topics.reader import check_held, open_consumer, poll_held
-from segmenter.topics.records import Record, reaching
 
 log = structlog.get_logger()
 
@@ -151,7 +152,7 @@ class ShardConsumer:
         return max(told, self._consumer.highwater(tp) or 0)
 
     def tell_lag_tools(self, offsets: Mapping[int, Mapping[str, int]], now_ms: int) -> None:
-        """Commit offsets to Kafka, with a note that all was well just now, ``now_ms``; see `segmenter.topics.notes`."""
+        """Commit offsets to Kafka, with a note that all was well just now, ``now_ms``; see `segmenter.topics.lag_offsets`."""
         told = {
             (self._prefix + topic, shard): offset
             for shard, by_topic in offsets.items()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from kafka import KafkaProducer
 
 from segmenter.settings import Settings
-from segmenter.topics.records import client_options, reaching
+from segmenter.topics.client import client_options, reaching
 
 ACKNOWLEDGED_SECONDS = 120.0
 """How long to wait for the next acknowledgement."""

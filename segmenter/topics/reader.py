@@ -9,9 +9,10 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import OffsetOutOfRangeError
 
 from segmenter.errors import LogTruncated
+from segmenter.events import Record
 from segmenter.settings import Settings
-from segmenter.topics.notes import noted
-from segmenter.topics.records import Position, Record, client_options, reaching
+from segmenter.topics.client import Position, client_options, reaching
+from segmenter.topics.lag_offsets import noted
 
 RESTORE = "Stop the workers and run `segmenter restore`, or begin anew with an unused SEGMENTER_KEY_PREFIX."
 """What to do when the log does not hold what the store needs; who keeps offsets elsewhere says so."""

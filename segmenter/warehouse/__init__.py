@@ -7,9 +7,8 @@ the schema and the summary are in ``sql/``, the same text for all.
 from __future__ import annotations
 
 from segmenter.warehouse.engine import Warehouse, connect
-from segmenter.warehouse.kept import KeptUser, kept_counts, kept_cuts, kept_generation, kept_reach, kept_users
 from segmenter.warehouse.migrations import applied, migrate, pending, require_schema
-from segmenter.warehouse.raw import (
+from segmenter.warehouse.raw_events import (
     RAW_COLUMNS,
     Loaded,
     Move,
@@ -21,19 +20,16 @@ from segmenter.warehouse.raw import (
     loaded,
     raw_rows,
 )
-from segmenter.warehouse.snapshots import (
-    USER_COLUMNS,
-    VALUES,
-    Behind,
-    Cut,
-    Snapshot,
-    UserRow,
-    batch_rows,
-    behind,
-    find_snapshot,
-    stream_rows,
-    write_snapshot,
+from segmenter.warehouse.snapshot_contents import (
+    KeptUser,
+    kept_counts,
+    kept_cuts,
+    kept_generation,
+    kept_reach,
+    kept_users,
 )
+from segmenter.warehouse.snapshots import USER_COLUMNS, VALUES, Cut, Snapshot, UserRow, find_snapshot, write_snapshot
+from segmenter.warehouse.summary import Behind, batch_rows, behind, stream_rows
 
 __all__ = [
     "RAW_COLUMNS",

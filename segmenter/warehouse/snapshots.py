@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from segmenter.errors import TopicRecreated, UsageError
+from segmenter.errors import UsageError
 from segmenter.events import TOPICS
-from segmenter.features import FEATURES
-from segmenter.profiles import FIELDS
+from segmenter.model.features import FEATURES
+from segmenter.model.profiles import FIELDS
 from segmenter.warehouse.engine import Warehouse, insert, reading, writing
-from segmenter.warehouse.migrations import statements
-from segmenter.warehouse.raw import Partition
+from segmenter.warehouse.raw_events import Partition
 
 CUTS = tuple(f"cut_{topic}" for topic in TOPICS)
 VALUES = (*FIELDS, *(feature.name for feature in FEATURES))
@@ -41,15 +40,6 @@ class Cut(NamedTuple):
 
     topic_id: str | None
     next_pos: int
-
-
-class Behind(NamedTuple):
-    """A partition that is loaded up to ``has`` while a snapshot needs it up to ``needed``."""
-
-    topic: str
-    part: int
-    needed: int
-    has: int
 
 
 def write_snapshot(
@@ -104,53 +94,6 @@ def find_snapshot(warehouse: Warehouse, snapshot_id: int | None = None) -> Snaps
         if snapshot_id is not None and snapshot_id not in found:
             raise UsageError(f"the warehouse holds no snapshot {snapshot_id}, only {found[0]} to {found[-1]}.")
         return _snapshot(connection, found[-1] if snapshot_id is None else snapshot_id)
-
-
-def stream_rows(warehouse: Warehouse, snapshot_id: int) -> dict[bytes, tuple[int | float | None, ...]]:
-    """What the stream held of each user, in the order of `VALUES`."""
-    query = f"SELECT user_id, {', '.join(VALUES)} FROM snapshot_users WHERE snapshot_id = :snapshot_id"
-    with reading(warehouse) as connection:
-        found = connection.execute(text(query), {"snapshot_id": snapshot_id})
-        return {user: tuple(values) for user, *values in found}
-
-
-def batch_rows(warehouse: Warehouse, snapshot_id: int, duplicate_window: int) -> dict[bytes, tuple[int, ...]]:
-    """The batch summary of each user up to the snapshot's cuts, in the order of ``profiles.FIELDS``."""
-    (query,) = statements("summary.sql")
-    bound = {"snapshot_id": snapshot_id, "duplicate_window": duplicate_window}
-    with reading(warehouse) as connection:
-        found = connection.execute(text(query), bound)
-        return {user: tuple(map(int, values)) for user, *values in found}
-
-
-def behind(warehouse: Warehouse, snapshot_id: int) -> list[Behind]:
-    """The partitions that are not yet loaded up to what the snapshot needs: the furthest cut in the shard.
-
-    Raises `TopicRecreated` when the snapshot and the raw events are of different topics of the same name.
-    """
-    cut_of = " ".join(f"WHEN '{topic}' THEN u.cut_{topic}" for topic in TOPICS)
-    furthest = ", ".join(f"MAX(cut_{topic}) AS cut_{topic}" for topic in TOPICS)
-    query = f"""
-        SELECT
-            c.topic, c.part, c.topic_id AS stream_id, o.topic_id AS batch_id, o.next_pos AS has,
-            c.next_pos AS cut, CASE c.topic {cut_of} END AS furthest
-        FROM snapshot_cuts c
-        LEFT JOIN (
-            SELECT part, {furthest} FROM snapshot_users WHERE snapshot_id = :snapshot_id GROUP BY part
-        ) u ON u.part = c.part
-        LEFT JOIN sink_offsets o ON o.topic = c.topic AND o.part = c.part
-        WHERE c.snapshot_id = :snapshot_id
-        ORDER BY c.topic, c.part
-    """
-    with reading(warehouse) as connection:
-        found = connection.execute(text(query), {"snapshot_id": snapshot_id}).all()
-    for row in found:
-        if None not in (row.stream_id, row.batch_id) and row.stream_id != row.batch_id:
-            raise TopicRecreated(
-                row.topic, row.batch_id, row.stream_id, "Use the Redis and the warehouse of one system."
-            )
-    needs = [Behind(row.topic, row.part, max(row.cut, row.furthest or 0), row.has or 0) for row in found]
-    return [need for need in needs if need.has < need.needed]
 
 
 def _snapshot(connection: Connection, snapshot_id: int) -> Snapshot:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from consumers import shard
+from consumers.worker import owned_shard
 from segmenter.store import shards
 from segmenter.store.keys import Keys
 
@@ -19,7 +19,7 @@ def offsets_apart() -> None:
             client.hset(key, "offsets", shards.encode_offsets(ahead.offsets))
         return shards.commit(client, settings, number, ahead, batch, digest)
 
-    shard.commit = commit
+    owned_shard.commit = commit
 
 
 BREAKS = {"offsets-apart": offsets_apart}

@@ -17,7 +17,7 @@ import threading
 from types import FrameType
 from typing import Any
 
-from segmenter import cli, steps
+from segmenter import cli, crash_points
 
 Order = dict[str, Any]
 
@@ -36,7 +36,7 @@ class Doom:
                 self._order = json.loads(line)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def passed(self, step: steps.Step) -> None:
+    def passed(self, step: crash_points.Step) -> None:
         """Strike if this is the passing that was ordered."""
         with self._lock:
             order = self._order
@@ -72,7 +72,7 @@ def _offsets(offsets: dict[str, int]) -> str:
 
 def main() -> None:
     doom = Doom()
-    steps.watch(doom.passed)
+    crash_points.watch(doom.passed)
     threading.Thread(target=doom.listen, daemon=True).start()
     if os.environ.get("CHAOS_BREAK"):
         from tests.chaos import apart

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from producers.broken import broken
-from producers.generate import START_MS, generate
 from producers.messages import Message
+from producers.synthetic.generator import START_MS, generate
+from producers.synthetic.invalid import broken
 from segmenter.events import TOPICS
 
 REACH = 500

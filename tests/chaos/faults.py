@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from segmenter.steps import SINK_STEPS, WORKER_STEPS
+from segmenter.crash_points import SINK_STEPS, WORKER_STEPS
 from segmenter.store.keys import Keys
 from segmenter.store.shards import read_shards
 from tests.chaos.processes import Child

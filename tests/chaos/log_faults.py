@@ -18,7 +18,7 @@ from producers.publish import publish
 from segmenter import topics
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
-from segmenter.topics.records import client_options
+from segmenter.topics.client import client_options
 from tests.chaos import events, parts
 from tests.chaos.faults import Struck
 from tests.chaos.processes import Child, command, environment_of

@@ -14,8 +14,8 @@ from typing import Literal, NamedTuple, Protocol
 
 import sqlalchemy
 
-from segmenter import supervisor
-from segmenter.embedded import _broker_binary
+from segmenter.embedded import supervisor
+from segmenter.embedded.stack import _broker_binary
 from segmenter.settings import Settings
 from tests.loop.own_redis import OwnRedis
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from segmenter.steps import SINK_STEPS, WORKER_STEPS
+from segmenter.crash_points import SINK_STEPS, WORKER_STEPS
 from segmenter.store.connection import connect
 from segmenter.store.models import read_model
 from tests.chaos import events, log_faults, parts, verdict

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from segmenter.steps import SINK_STEPS, WORKER_STEPS
+from segmenter.crash_points import SINK_STEPS, WORKER_STEPS
 from tests.chaos import events, parts
 from tests.chaos.processes import ROOT
 from tests.chaos.schedule import AT_ANY_TIME, kinds, schedule

@@ -15,9 +15,9 @@ import pytest
 from consumers import worker
 from producers.messages import Message
 from producers.publish import publish
-from segmenter.generation import Generation
+from segmenter.crash_points import SINK_STEPS, WORKER_STEPS
+from segmenter.model.generation import Generation
 from segmenter.settings import Settings
-from segmenter.steps import SINK_STEPS, WORKER_STEPS
 from segmenter.store.connection import Redis, connect
 from segmenter.store.keys import Keys
 from segmenter.store.models import publish as publish_model

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from segmenter import topics, warehouse
-from segmenter.generation import Generation
-from segmenter.profiles import FIELDS
+from segmenter.model.generation import Generation
+from segmenter.model.profiles import FIELDS
 from segmenter.settings import Settings
 from segmenter.store.connection import Redis, connect
 from segmenter.store.models import publish

@@ -12,7 +12,7 @@ import msgspec
 
 from segmenter import warehouse
 from segmenter.errors import Unreachable
-from segmenter.generation import Generation, digest
+from segmenter.model.generation import Generation, digest
 from segmenter.settings import Settings
 from segmenter.store.connection import Redis, clock_ms
 from segmenter.store.models import publish, read_model

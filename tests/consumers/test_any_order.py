@@ -8,11 +8,12 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.judging import apply
-from consumers.pieces import Seen, cut
 from segmenter.events import TOPICS, Event, Rules, encode
-from segmenter.store.rows import Row
-from segmenter.store.shards import Counts, ShardState
+from segmenter.shards.batches import cut
+from segmenter.shards.duplicates import Seen
+from segmenter.shards.judge import apply
+from segmenter.shards.row import Row
+from segmenter.shards.state import Counts, ShardState
 
 RULES = Rules(partitions=1)
 

@@ -7,9 +7,10 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.patience import LONGEST_SECONDS, pause_seconds
-from consumers.pieces import ENTRY_BYTES, Seen, cut
+from consumers.backoff import LONGEST_SECONDS, pause_seconds
 from segmenter.events import Event, Rules, encode
+from segmenter.shards.batches import cut
+from segmenter.shards.duplicates import ENTRY_BYTES, Seen
 
 RULES = Rules(partitions=1)
 

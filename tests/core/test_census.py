@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 
-from segmenter.census import UNIT, Census, Tally, decode, encode, merged, moved, population, tally
-from segmenter.vectors import MISSING
+from segmenter.model.census import UNIT, Census, Tally, decode, encode, merged, moved, population, tally
+from segmenter.model.vectors import MISSING
 
 SLUGS = ("low", "moderate", "high")
 Judged = tuple[tuple[int, int], str]

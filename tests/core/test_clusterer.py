@@ -18,10 +18,11 @@ from river import checks, datasets
 from river.checks import common
 from sklearn.cluster import KMeans
 
-from segmenter.census import population, tally
-from segmenter.clusterer import Drift, OnlineKMeans
-from segmenter.kmeans import inertia, judge
-from segmenter.vectors import MISSING, fixed
+from segmenter.model.census import population, tally
+from segmenter.model.drift import Drift
+from segmenter.model.kmeans import inertia, judge
+from segmenter.model.online import OnlineKMeans
+from segmenter.model.vectors import MISSING, fixed
 
 DATASET_CHECKS = (
     common.check_learn_one,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from segmenter.census import Tally
-from segmenter.differences import Difference, audience_differences, census_differences
+from segmenter.model.census import Tally
+from segmenter.operations.integrity.differences import Difference, audience_differences, census_differences
 
 LOW = Tally(2, (2, 2, 1, 0), (5, 0, 7, 0), (13, 0, 49, 0))
 

@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 
-from segmenter import census
-from segmenter.digests import Judged, digests
+from segmenter.model import census
+from segmenter.operations.integrity.digests import Judged, digests
 
 ONE = Judged((3, 1, 250, 0, 0, 0, 0, 10, 20), "low", 1, (5, 0, 7, -1))
 TWO = Judged((1, 0, 0, 0, 0, 0, 0, 15, 15), "high", 1, (2, 0, -1, -1))

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.partitioner import murmur2 as kafkas_murmur2
 
-from segmenter.events import MAX_NESTING, Event, Refusal, Rules, decode, encode, key_of
-from segmenter.shards import murmur2, shard_of
+from segmenter.events import Event, Refusal, Rules, decode, encode, key_of
+from segmenter.events.rules import MAX_NESTING
+from segmenter.events.sharding import murmur2, shard_of
 
 RULES = Rules(partitions=1)
 

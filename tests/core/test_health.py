@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from segmenter.health import problems
+from segmenter.operations.health import problems
 from segmenter.settings import Settings
 
 SETTINGS = Settings(partitions=1, stale_after_ms=5_000)

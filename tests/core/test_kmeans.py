@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
-from segmenter.census import population, tally
-from segmenter.generation import UNASSIGNED, Generation, Segment, digest
-from segmenter.kmeans import assign, fit, inertia, judge, nearest, step, successor
-from segmenter.vectors import MISSING, fixed
+from segmenter.model.census import population, tally
+from segmenter.model.generation import UNASSIGNED, Generation, Segment, digest
+from segmenter.model.kmeans import assign, fit, inertia, judge, nearest, step, successor
+from segmenter.model.vectors import MISSING, fixed
 
 Matrix = NDArray[np.int64]
 FEATURES = 3

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from segmenter.reconcile import Example, compare, shown
+from segmenter.events import shown
+from segmenter.operations.comparison import Example, compare
 
 FIELDS = ("clicks", "mean_click_ms")
 

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from segmenter.census import tally
-from segmenter.generation import UNASSIGNED, Change, Generation, Segment
-from segmenter.kmeans import judge
-from segmenter.segments import NAMES, engagement, initial, match, refitted
+from segmenter.model.census import tally
+from segmenter.model.generation import UNASSIGNED, Change, Generation, Segment
+from segmenter.model.kmeans import judge
+from segmenter.model.segments import NAMES, engagement, initial, match, refitted
 
 SCALE = (2.0, 2.0)
 THREE = ("low_engagement", "moderate_engagement", "highly_engaged")

@@ -10,6 +10,7 @@ import pytest
 
 from segmenter import settings
 from segmenter.errors import SettingsError
+from segmenter.events import Rules
 from segmenter.settings import Settings
 
 
@@ -197,5 +198,5 @@ def test_a_change_is_checked_too() -> None:
 
 
 def test_the_rules_follow_the_settings() -> None:
-    rules = Settings(partitions=3, duplicate_window=7, max_ahead_ms=9).rules()
+    rules = Rules.of(Settings(partitions=3, duplicate_window=7, max_ahead_ms=9))
     assert (rules.partitions, rules.duplicate_window, rules.max_ahead_ms) == (3, 7, 9)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segmenter.features import FEATURES, features
-from segmenter.vectors import MISSING, SCALE_BITS, decode, encode, fixed, vectors
+from segmenter.model.features import FEATURES, features
+from segmenter.model.vectors import MISSING, SCALE_BITS, decode, encode, fixed, vectors
 
 FIELDS = ("clicks", "clicks_timed", "click_ms", "searches", "views", "views_timed", "view_ms")
 profile = st.fixed_dictionaries({name: st.integers(0, 2**40) for name in FIELDS})

@@ -15,14 +15,14 @@ import msgspec
 import pytest
 
 from consumers import worker
-from producers.generate import generate
 from producers.publish import publish
+from producers.synthetic.generator import generate
 from segmenter import events, settings
 from segmenter.cli import build
-from segmenter.dead_letters import DeadLetter
 from segmenter.events import REASONS, TOPICS, Event, Rules
+from segmenter.events.dead_letters import DeadLetter
+from segmenter.events.sharding import shard_of
 from segmenter.settings import FIELDS, PREFIX, REDIS_BIN, SECRETS, Settings
-from segmenter.shards import shard_of
 from segmenter.store.connection import connect
 from segmenter.store.keys import Keys
 from segmenter.store.models import read_model

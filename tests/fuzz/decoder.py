@@ -27,22 +27,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from consumers.pieces import Piece, Seen, cut
 from consumers.sink import judge
-from segmenter import dead_letters
-from segmenter.events import (
-    MAX_PROPERTIES_BYTES,
-    MAX_USER_BYTES,
-    REASONS,
-    TOPICS,
-    Event,
-    Refusal,
-    Rules,
-    decode,
-    encode,
-)
+from segmenter.events import REASONS, TOPICS, Event, Refusal, Rules, dead_letters, decode, encode
+from segmenter.events.rules import MAX_PROPERTIES_BYTES, MAX_USER_BYTES
+from segmenter.events.sharding import shard_of
 from segmenter.settings import Settings
-from segmenter.shards import shard_of
+from segmenter.shards.batches import Piece, cut
+from segmenter.shards.duplicates import Seen
 
 RULES = Rules(partitions=4, duplicate_window=3, max_ahead_ms=1_000, max_event_bytes=10_000)
 ROOMY = msgspec.structs.replace(RULES, max_event_bytes=20_000)

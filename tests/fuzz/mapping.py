@@ -14,13 +14,13 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from producers.mapping import Mapping
-from producers.mapping_file import load
 from producers.messages import Message, Refused, Tally, tally
-from producers.replay import Wishes, messages
+from producers.recorded.mapping import Mapping
+from producers.recorded.mapping_file import load
+from producers.recorded.replay import Wishes, messages
 from segmenter.errors import MappingError, UsageError
 from segmenter.events import TOPICS, Event, Rules, decode
-from segmenter.shards import shard_of
+from segmenter.events.sharding import shard_of
 
 SEPARATOR = b"\n---\n"
 GZIPPED = b"\x1f\x8b"

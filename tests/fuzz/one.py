@@ -11,7 +11,13 @@ from collections import Counter
 from pathlib import Path
 
 CORPUS = Path(__file__).with_name("corpus")
-INSTRUMENTED = ["producers", "segmenter.events", "segmenter.dead_letters", "segmenter.shards", "consumers"]
+INSTRUMENTED = [
+    "producers",
+    "segmenter.events",
+    "segmenter.events.dead_letters",
+    "segmenter.events.sharding",
+    "consumers",
+]
 REPORTS = 10
 """How often a run says how far it is."""
 

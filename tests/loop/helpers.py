@@ -7,8 +7,9 @@ from contextlib import closing
 
 from segmenter.events import Event, encode, key_of
 from segmenter.settings import Settings
+from segmenter.shards.row import Row
 from segmenter.store.connection import connect
-from segmenter.store.rows import Row, scan_rows
+from segmenter.store.rows import scan_rows
 from segmenter.store.shards import read_shards
 from segmenter.topics import ensure_topics, open_producer, produce_all
 

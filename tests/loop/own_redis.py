@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from segmenter import supervisor
-from segmenter.embedded import _redis_binary
+from segmenter.embedded import supervisor
+from segmenter.embedded.stack import _redis_binary
 
 START_SECONDS = 30.0
 COMMIT = re.compile(rb"\$5\r\ndirty\r\n\$1\r\n1\r\n")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 
 from producers.messages import Message
-from segmenter.profiles import FIELDS
+from segmenter.model.profiles import FIELDS
 
 PREFIXES = {"clickstream": ("clicks", "click_ms"), "searches": ("searches", ""), "views": ("views", "view_ms")}
 

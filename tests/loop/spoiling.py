@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from segmenter import vectors
+from segmenter.events.sharding import shard_of
+from segmenter.model import vectors
 from segmenter.settings import Settings
-from segmenter.shards import shard_of
 from segmenter.store.keys import Keys
 from segmenter.store.rows import read_rows
 

@@ -10,10 +10,10 @@ from sklearn.cluster import KMeans
 from sklearn.preprocessing import StandardScaler
 
 from consumers import worker
-from producers.generate import generate
 from producers.messages import Message
 from producers.publish import publish
-from segmenter.profiles import FIELDS
+from producers.synthetic.generator import generate
+from segmenter.model.profiles import FIELDS
 from segmenter.settings import Settings
 from tests.chaos.events import aggregates
 from tests.loop.helpers import rows

@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 
 from consumers import worker
-from producers.generate import generate
 from producers.publish import publish
+from producers.synthetic.generator import generate
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.models import publish as publish_model

@@ -14,15 +14,16 @@ from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 from sqlalchemy import text
 
-from consumers import restore, snapshot, worker
-from producers.generate import generate
+from consumers import worker
 from producers.publish import publish
+from producers.synthetic.generator import generate
 from segmenter import topics, warehouse
 from segmenter.errors import LogTruncated, UsageError
+from segmenter.operations import restore, snapshot
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.shards import read_shards
-from segmenter.topics.records import client_options
+from segmenter.topics.client import client_options
 from segmenter.warehouse.engine import writing
 from tests.loop.helpers import START_MS, rows
 from tests.loop.own_redis import OwnRedis

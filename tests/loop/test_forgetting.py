@@ -16,15 +16,15 @@ from pathlib import Path
 import pytest
 
 from consumers import worker
-from consumers.recount import recount
-from producers.generate import generate
 from producers.messages import Message
 from producers.publish import publish
-from segmenter.census import Census, merged
+from producers.synthetic.generator import generate
+from segmenter.model.census import Census, merged
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.models import publish as publish_model
 from segmenter.store.models import read_model
+from segmenter.store.recount import recount
 from segmenter.store.shards import read_shards
 from tests.loop.helpers import folded, profiles, rows
 from tests.loop.own_redis import OwnRedis

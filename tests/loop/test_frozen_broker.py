@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from consumers import worker
-from consumers.letters import dead_letters
 from segmenter.embedded import private_stack
 from segmenter.settings import Settings
+from segmenter.topics.dead_letters import dead_letters
 from tests.loop.helpers import publish_raw
 
 LETTERS = 50

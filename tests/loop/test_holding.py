@@ -6,11 +6,10 @@ from collections.abc import Callable
 from contextlib import closing
 
 from consumers import worker
-from consumers.holding import Holding
-from consumers.shard import Store
+from consumers.worker.membership import Holding
 from segmenter.events import Event
 from segmenter.settings import Settings
-from segmenter.store.connection import connect
+from segmenter.store.connection import Store, connect
 from segmenter.topics import TopicGuard
 from tests.loop.helpers import START_MS, publish
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from consumers import restore, sink, snapshot, worker
+from consumers import sink, worker
 from segmenter import warehouse
 from segmenter.cli.reconcile import verdict
 from segmenter.client import SegmentClient
 from segmenter.events import Event
+from segmenter.operations import restore, snapshot
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from tests.loop.helpers import START_MS, publish, rows

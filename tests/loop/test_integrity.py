@@ -14,22 +14,22 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
-from consumers import integrity, mending, sink, worker
-from consumers.asking import alive, quiet
-from consumers.righting import Wanted, put_right
-from consumers.shard import Store
-from producers.generate import generate
+from consumers import sink, worker
 from producers.messages import Message
 from producers.publish import publish
-from segmenter.cli.repairing import Pass, passes
-from segmenter.generation import digest
+from producers.synthetic.generator import generate
+from segmenter.events.sharding import shard_of
+from segmenter.model.generation import digest
+from segmenter.operations.integrity import repair, verify
+from segmenter.operations.integrity.repair import Wanted, put_right
+from segmenter.operations.owners import alive, quiet
+from segmenter.operations.reconcile import Pass, passes
 from segmenter.settings import Settings
-from segmenter.shards import shard_of
-from segmenter.store.connection import connect
+from segmenter.store.commands import Answer, Piece, Write, await_answer, wish
+from segmenter.store.connection import Store, connect
 from segmenter.store.keys import Keys
 from segmenter.store.models import read_model
 from segmenter.store.shards import read_shards
-from segmenter.store.wishes import Answer, Piece, Write, await_answer, wish
 from tests.loop.helpers import rows
 from tests.loop.plainly import profiles_of
 from tests.loop.spoiling import FOLLOWING, LOST, SLUG, Spoiler
@@ -97,12 +97,12 @@ def load(settings: Settings, published: list[Message]) -> Iterator[None]:
 
 def said(store: Store) -> list[str]:
     """Every difference, as a line."""
-    return [str(each) for found in integrity.check(store).values() for each in found.differences]
+    return [str(each) for found in verify.check(store).values() for each in found.differences]
 
 
 def mend(store: Store) -> None:
-    found = integrity.check(store)
-    mending.mend(store, [number for number, each in found.items() if each.differences])
+    found = verify.check(store)
+    repair.mend(store, [number for number, each in found.items() if each.differences])
 
 
 def folded(store: Store) -> int:

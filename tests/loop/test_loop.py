@@ -8,14 +8,15 @@ from contextlib import closing
 
 import pytest
 
-from consumers import sink, snapshot, worker
+from consumers import sink, worker
 from segmenter import topics, warehouse
 from segmenter.cli.reconcile import verdict
 from segmenter.client import SegmentClient
-from segmenter.dead_letters import decode
 from segmenter.errors import LogTruncated, TopicRecreated
 from segmenter.events import Event
-from segmenter.reconcile import Reconciliation
+from segmenter.events.dead_letters import decode
+from segmenter.operations import snapshot
+from segmenter.operations.comparison import Reconciliation
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from tests.loop.helpers import START_MS, publish, publish_raw, rows

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from consumers import snapshot, worker
-from producers.generate import generate
+from consumers import worker
 from producers.publish import publish
+from producers.synthetic.generator import generate
 from segmenter import warehouse
 from segmenter.errors import Fenced, UsageError
+from segmenter.operations import snapshot
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.shards import open_shard, read_shards

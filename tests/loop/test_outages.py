@@ -20,10 +20,10 @@ import pytest
 from kafka.admin import KafkaAdminClient
 
 from consumers import worker
-from producers.generate import generate
 from producers.publish import publish
+from producers.synthetic.generator import generate
 from segmenter.settings import Settings
-from segmenter.topics.records import client_options
+from segmenter.topics.client import client_options
 from tests.loop.helpers import folded, profiles
 from tests.loop.own_redis import OwnRedis
 from tests.loop.plainly import profiles_of

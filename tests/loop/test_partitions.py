@@ -11,12 +11,12 @@ import pytest
 from kafka.admin import KafkaAdminClient
 
 from consumers import sink, worker
-from producers.generate import generate
 from producers.publish import publish
+from producers.synthetic.generator import generate
 from segmenter.errors import PartitionsDiffer
-from segmenter.overview import overview
+from segmenter.operations.status import overview
 from segmenter.settings import Settings
-from segmenter.topics.records import client_options
+from segmenter.topics.client import client_options
 from tests.loop.helpers import rows
 from tests.loop.plainly import profiles_of
 

@@ -17,7 +17,7 @@ from segmenter.events import Event
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.shards import read_shards
-from segmenter.topics.records import client_options
+from segmenter.topics.client import client_options
 from tests.loop.helpers import START_MS, publish
 
 Until = Callable[[Callable[[], object]], None]

@@ -18,20 +18,21 @@ import pytest
 from kafka.admin import KafkaAdminClient
 from sqlalchemy import text
 
-from consumers import restore, sink, snapshot, worker
-from consumers.recount import recount
-from producers.generate import generate
+from consumers import sink, worker
 from producers.messages import Message
 from producers.publish import publish
+from producers.synthetic.generator import generate
 from segmenter import topics, warehouse
 from segmenter.cli.reconcile import verdict
 from segmenter.errors import LogTruncated, TopicRecreated, UsageError
+from segmenter.operations import restore, snapshot
 from segmenter.settings import Settings
 from segmenter.store.connection import Redis, connect
 from segmenter.store.models import read_model
+from segmenter.store.recount import recount
 from segmenter.store.rows import scan_rows
 from segmenter.store.shards import open_shard, read_shards
-from segmenter.topics.records import client_options
+from segmenter.topics.client import client_options
 from segmenter.warehouse.engine import writing
 from tests.loop.helpers import START_MS, rows
 from tests.loop.plainly import profiles_of
@@ -40,7 +41,7 @@ USERS = 320
 
 KILLED_IN_ITS_THIRD_COMMIT = """
 import os, signal, sys
-from consumers import restore
+from segmenter.operations import restore
 from segmenter.cli import main
 commit, commits = restore.commit, iter(range(3))
 def struck(*arguments):

@@ -7,8 +7,8 @@ import random
 from contextlib import closing
 
 from consumers import worker
-from producers.generate import generate
 from producers.publish import publish
+from producers.synthetic.generator import generate
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from tests.loop.helpers import profiles

@@ -22,9 +22,9 @@ import sqlalchemy
 from consumers import sink, worker
 from segmenter.embedded import private_stack
 from segmenter.events import Event, encode, key_of
-from segmenter.overview import overview
+from segmenter.events.sharding import shard_of
+from segmenter.operations.status import overview
 from segmenter.settings import Settings
-from segmenter.shards import shard_of
 from segmenter.store.connection import connect
 from segmenter.store.shards import read_shards
 from segmenter.topics import ensure_topics, last_noted, open_producer, sink_group

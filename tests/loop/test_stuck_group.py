@@ -9,14 +9,13 @@ from contextlib import closing
 import pytest
 
 from consumers import worker
-from consumers.holding import Holding
-from consumers.shard import Store
-from producers.generate import generate
+from consumers.worker.membership import Holding
 from producers.publish import publish
+from producers.synthetic.generator import generate
 from segmenter.errors import Stolen
 from segmenter.settings import Settings
-from segmenter.store.connection import connect
-from segmenter.store.groups import group_in_use
+from segmenter.store.connection import Store, connect
+from segmenter.store.meta import group_in_use
 from segmenter.topics import ShardConsumer, TopicGuard
 from tests.loop.helpers import profiles
 from tests.loop.plainly import profiles_of

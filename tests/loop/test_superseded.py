@@ -12,11 +12,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from consumers import model, worker
-from producers.generate import generate
+from consumers import worker
 from producers.publish import publish
-from segmenter import steps
-from segmenter.generation import Generation
+from producers.synthetic.generator import generate
+from segmenter import crash_points
+from segmenter.model.generation import Generation
 from segmenter.settings import Settings
 from segmenter.store.connection import Redis, connect
 from segmenter.store.models import publish as publish_model
@@ -57,7 +57,7 @@ def test_redis_may_go_down_as_a_sweep_is_superseded(
     follow(settings)
     superseded, struck, back, stop = (threading.Event() for _ in range(4))
 
-    def supersede(step: steps.Step) -> None:
+    def supersede(step: crash_points.Step) -> None:
         if step == "sweep" and not superseded.is_set():
             follow(settings)
             superseded.set()
@@ -73,8 +73,8 @@ def test_redis_may_go_down_as_a_sweep_is_superseded(
             redis.restart()
             back.set()
 
-    monkeypatch.setattr(model, "read_model", read_as_it_goes_down)
-    monkeypatch.setattr(steps, "_watchers", [supersede])
+    monkeypatch.setattr("consumers.trainer.trainer.read_model", read_as_it_goes_down)
+    monkeypatch.setattr(crash_points, "_watchers", [supersede])
 
     def swept() -> bool:
         with closing(connect(settings)) as client:

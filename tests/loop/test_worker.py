@@ -12,16 +12,16 @@ from contextlib import ExitStack
 import pytest
 
 from consumers import worker
-from consumers.recount import recount
-from producers.generate import generate
 from producers.publish import publish
+from producers.synthetic.generator import generate
 from segmenter.client import SegmentClient
+from segmenter.model.vectors import SCALE_BITS
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.models import publish as publish_model
 from segmenter.store.models import read_model
+from segmenter.store.recount import recount
 from segmenter.store.shards import open_shard, read_shards
-from segmenter.vectors import SCALE_BITS
 from tests.loop.helpers import rows
 
 USERS = 400

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from producers.generate import generate
 from producers.messages import Message
 from producers.publish import publish
-from segmenter.overview import overview
+from producers.synthetic.generator import generate
+from segmenter.operations.status import overview
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.shards import read_shards

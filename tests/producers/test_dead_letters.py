@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 
 from consumers import worker
-from producers.mended import HEADER, sort
 from producers.publish import IN_FLIGHT
-from segmenter import dead_letters, mending, topics
+from segmenter import topics
 from segmenter.cli.reconcile import verdict
 from segmenter.errors import UsageError
-from segmenter.events import DEAD_LETTERS, Event, Refusal, encode, key_of
+from segmenter.events import DEAD_LETTERS, Event, Refusal, dead_letters, encode, key_of
+from segmenter.events.sharding import shard_of
+from segmenter.operations.dead_letters.replay import HEADER, sort
 from segmenter.settings import Settings
-from segmenter.shards import shard_of
 from tests.loop.helpers import START_MS, publish, publish_raw, rows
 from tests.loop.test_loop import USERS, reconcile
 
@@ -289,7 +289,7 @@ def line(settings: Settings, offset: int) -> dict[str, Any]:
 REPLAY_KILLED = """
 import os, signal, sys
 from pathlib import Path
-from producers.mended import find
+from segmenter.operations.dead_letters.replay import find
 from producers.publish import publish
 from segmenter.settings import load
 left = int(sys.argv[2])
@@ -319,7 +319,7 @@ def test_a_replay_that_is_killed_is_finished_by_the_next(
     code, published, before, unmended = replayed(verb, file)
     assert (code, published + before, unmended) == (0, LETTERS, [])
     assert before >= there
-    wanted = {mending.key_of(mending.decode(json.dumps(each).encode())) for each in lines}
+    wanted = {lines.key_of(lines.decode(json.dumps(each).encode())) for each in lines}
     assert headers(settings) == dict.fromkeys(wanted, 1)
     assert worker.run(settings, once=True).records == LETTERS
     assert sum(row.profile[4] for row in rows(settings).values()) == LETTERS

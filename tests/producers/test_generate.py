@@ -15,11 +15,11 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from producers.generate import START_MS, generate
 from producers.messages import Message
-from producers.personas import personas
+from producers.synthetic.generator import START_MS, generate
+from producers.synthetic.personas import personas
 from segmenter.events import REASONS, TOPICS, Event, Refusal, Rules, decode
-from segmenter.shards import shard_of
+from segmenter.events.sharding import shard_of
 
 EVENTS, USERS, SEED = 30_000, 1_000, 7
 RULES = Rules(partitions=4)
@@ -46,7 +46,7 @@ def truth(field: str) -> dict[str, str]:
 
 def test_the_same_seed_gives_the_same_bytes_in_every_process() -> None:
     program = (
-        "import hashlib; from producers.generate import generate;"
+        "import hashlib; from producers.synthetic.generator import generate;"
         "print(hashlib.sha256(repr(list(generate(2000, 100, 7, broken_records=20))).encode()).hexdigest())"
     )
     digests = {

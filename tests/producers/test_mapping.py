@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from producers import recorded
-from producers.mapping_file import check_columns, load
+from producers.recorded import readers
+from producers.recorded.mapping_file import check_columns, load
 from segmenter.errors import MappingError
 
 MappingFile = Callable[..., Path]
@@ -74,7 +74,7 @@ def test_a_column_that_the_file_lacks_is_named_with_the_nearest(mapping_file: Ma
     path = mapping_file()
     mapping = load(path)
     with pytest.raises(MappingError) as caught:
-        check_columns(mapping, path, file, recorded.columns(file, mapping))
+        check_columns(mapping, path, file, readers.columns(file, mapping))
     expected = ["columns.session_id", "'visit'", str(file), "who, visits, what, at, did", "Did you mean 'visits'?"]
     assert all(word in str(caught.value) for word in expected), caught.value
 

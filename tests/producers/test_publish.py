@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
-from producers.generate import generate
 from producers.messages import Refused, Tally
 from producers.publish import Published, publish
+from producers.synthetic.generator import generate
 from segmenter.errors import PartitionsDiffer
 from segmenter.events import TOPICS
+from segmenter.events.sharding import shard_of
 from segmenter.settings import Settings
-from segmenter.shards import shard_of
 from segmenter.topics import ensure_topics
 
 OnTheLog = Callable[[], list[tuple[str, int, bytes | None, bytes | None]]]

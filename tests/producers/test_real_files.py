@@ -10,9 +10,9 @@ import msgspec
 import pandas as pd
 import pytest
 
-from producers import replay
 from producers.messages import Message, Refused
-from producers.replay import Wishes
+from producers.recorded import replay
+from producers.recorded.replay import Wishes
 from segmenter.events import TOPICS, Event, Rules
 
 CHECKOUT = Path(__file__).parents[2]

@@ -14,11 +14,11 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from producers import replay
-from producers.mapping_file import load
 from producers.messages import Message, Refused
-from producers.replay import Wishes
-from producers.rows import Recorded
+from producers.recorded import replay
+from producers.recorded.conversion import Recorded
+from producers.recorded.mapping_file import load
+from producers.recorded.replay import Wishes
 from segmenter.errors import MappingError, UsageError
 from segmenter.events import Rules
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers import times
+from producers.recorded import times
 
 
 @given(st.decimals(0, 10**12, allow_nan=False, allow_infinity=False, places=5))

@@ -15,13 +15,14 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from segmenter import report, warehouse
-from segmenter.features import features
-from segmenter.generation import Generation, Segment
-from segmenter.profiles import FIELDS
-from segmenter.report import Portrait
+from segmenter import warehouse
+from segmenter.model.features import features
+from segmenter.model.generation import Generation, Segment
+from segmenter.model.profiles import FIELDS
+from segmenter.report import charts
+from segmenter.report.charts import Portrait
 from segmenter.warehouse import Snapshot, Warehouse
-from segmenter.warehouse.frames import read_users
+from segmenter.warehouse.snapshot_contents import read_users
 
 NAMES = {"low": "Low", "middle": "Middle", "high": "High"}
 NOON_MS = 1_700_000_000_000
@@ -47,7 +48,7 @@ def marks(figure: Figure) -> list[np.ndarray]:
 
 
 def test_every_user_is_one_mark_and_who_has_no_timed_view_stands_about_the_mean_of_the_others() -> None:
-    figure = report.clicks_and_time(portrait(USERS))
+    figure = charts.clicks_and_time(portrait(USERS))
     timed, untimed = marks(figure)
     assert sorted(np.rint(timed[:, 0])) == [0, 90]
     assert sorted(timed[:, 1]) == [2.0, 70.0]
@@ -59,33 +60,33 @@ def test_every_user_is_one_mark_and_who_has_no_timed_view_stands_about_the_mean_
 
 
 def test_the_legend_names_the_segments_the_most_engaged_on_top_also_the_empty_one() -> None:
-    shown = legend(report.clicks_and_time(portrait(USERS)))
+    shown = legend(charts.clicks_and_time(portrait(USERS)))
     assert shown[:3] == ["High\n1 user", "Middle\n0 users", "Low\n3 users"]
     assert shown[3].startswith("no timed view\n2 users")
     everyone_timed = [("low", 1, 5.0), ("high", 2, 6.0)]
-    assert len(legend(report.clicks_and_time(portrait(everyone_timed)))) == 3
+    assert len(legend(charts.clicks_and_time(portrait(everyone_timed)))) == 3
 
 
 def test_the_title_tells_how_many_users_when_and_which_generation() -> None:
-    for plot in report.PLOTS.values():
+    for plot in charts.PLOTS.values():
         axes = plot(portrait(USERS)).axes[0]
         assert axes.get_title("left").startswith("4 users: ")
         said = [text.get_text() for text in axes.texts]
         assert "snapshot 7 of 2023-11-14 22:13:20 UTC · generation 4" in said
-    before = report.segment_sizes(portrait([("unassigned", 1, None)], {"unassigned": "Unassigned"}, 0)).axes[0]
+    before = charts.segment_sizes(portrait([("unassigned", 1, None)], {"unassigned": "Unassigned"}, 0)).axes[0]
     assert before.get_title("left").startswith("1 user: ")
     assert any(text.get_text().endswith("no generation yet") for text in before.texts)
 
 
 def test_bars_are_labelled_with_count_and_share() -> None:
-    axes = report.segment_sizes(portrait([*USERS, *[("high", 1, None)] * 2_996])).axes[0]
+    axes = charts.segment_sizes(portrait([*USERS, *[("high", 1, None)] * 2_996])).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["Low", "Middle", "High"]
     said = {text.get_text() for text in axes.texts}
     assert {"3  (0.1%)", "0  (0.0%)", "2,997  (99.9%)"} <= said
 
 
 def test_the_axis_begins_at_zero_and_is_labelled_with_plain_numbers() -> None:
-    axes = report.clicks_and_time(portrait([("low", 0, 0.0), ("high", 12_345, 900_000.0)])).axes[0]
+    axes = charts.clicks_and_time(portrait([("low", 0, 0.0), ("high", 12_345, 900_000.0)])).axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()][:4] == ["0", "1", "3", "10"]
     assert axes.get_xticklabels()[-1].get_text() == "10,000"
     assert [label.get_text() for label in axes.get_yticklabels()][:4] == ["0", "1", "2", "5"]
@@ -104,21 +105,21 @@ def test_the_axis_begins_at_zero_and_is_labelled_with_plain_numbers() -> None:
     ids=["nobody", "before the first generation", "no view at all", "twelve long names"],
 )
 def test_the_corners_are_drawn_too(drawn: Portrait, tmp_path: Path) -> None:
-    for file in report.draw(drawn, tmp_path / "new" / "folder"):
+    for file in charts.draw(drawn, tmp_path / "new" / "folder"):
         assert file.read_bytes().startswith(b"\x89PNG")
 
 
 def test_colours_differ_in_brightness_alone() -> None:
     for count in range(2, 13):
         names = {f"s{index}": "" for index in range(count)}
-        shades = np.array(list(report._colours(portrait([], names)).values()))[:, :3]
+        shades = np.array(list(charts._colours(portrait([], names)).values()))[:, :3]
         brightness = shades @ [0.2126, 0.7152, 0.0722]
         assert (np.diff(brightness) > 0).all()
 
 
 def test_segments_keep_the_models_order_and_others_come_before() -> None:
     model = generation(("low", "high", "born"))
-    assert list(report.names_in_order(model, ["high", "unassigned", "low"])) == ["unassigned", "low", "high", "born"]
+    assert list(charts.names_in_order(model, ["high", "unassigned", "low"])) == ["unassigned", "low", "high", "born"]
 
 
 def generation(slugs: Sequence[str]) -> Generation:
@@ -149,13 +150,13 @@ def test_a_snapshot_is_read_back_as_it_was_written(tmp_path: Path) -> None:
             warehouse.kept_generation(house, first.snapshot_id),
             warehouse.kept_generation(house, second.snapshot_id),
         ) == (None, model)
-    assert report.read(f"sqlite:///{tmp_path}/w.db").snapshot == second
+    assert charts.read(f"sqlite:///{tmp_path}/w.db").snapshot == second
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     given = {"KAFKA": "localhost:1", "REDIS_URL": "redis://localhost:1/0", "WAREHOUSE_URL": f"sqlite:///{folder}/w.db"}
     environ = os.environ | {f"SEGMENTER_{name}": value for name, value in given.items()}
-    environ["PYTHONPATH"] = str(Path(report.__file__).parents[1])
+    environ["PYTHONPATH"] = str(Path(charts.__file__).parents[1])
     command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
 

@@ -14,7 +14,7 @@ from kafka.admin import (
 )
 
 from segmenter.store.connection import connect
-from segmenter.topics.records import client_options
+from segmenter.topics.client import client_options
 from tests.security import page
 from tests.security.guarded import Guarded
 from tests.security.servers import ROOT

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from consumers.pieces import Applied, Piece
 from segmenter.events import TOPICS
-from segmenter.generation import UNASSIGNED, Generation, Segment
-from segmenter.profiles import FIELDS
+from segmenter.model.generation import UNASSIGNED, Generation, Segment
+from segmenter.model.profiles import FIELDS
+from segmenter.shards.batches import Applied, Piece
 
 Offsets = dict[str, int]
 

@@ -7,18 +7,20 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from consumers.recount import recount
-from consumers.shard import Store, take
-from segmenter import census
+from consumers.worker.owned_shard import take
 from segmenter.errors import SegmenterError, TopicRecreated, Unreachable
-from segmenter.generation import Generation, Segment, digest
+from segmenter.model import census
+from segmenter.model.generation import Generation, Segment, digest
 from segmenter.settings import Settings
-from segmenter.store.connection import connect
-from segmenter.store.groups import group_in_use, next_group
+from segmenter.shards.row import Row
+from segmenter.shards.state import Batch, Change, ShardState
+from segmenter.store.connection import Store, connect
 from segmenter.store.keys import Keys
+from segmenter.store.meta import group_in_use, next_group
 from segmenter.store.models import publish
-from segmenter.store.rows import Row, read_rows, scan_rows
-from segmenter.store.shards import Batch, Change, ShardState, beat, commit, members, open_shard, read_shards
+from segmenter.store.recount import recount
+from segmenter.store.rows import read_rows, scan_rows
+from segmenter.store.shards import beat, commit, members, open_shard, read_shards
 
 SHARD = 1
 

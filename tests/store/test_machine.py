@@ -21,18 +21,20 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from consumers import judging
-from consumers.shard import OwnedShard, Store, Superseded, fold, needs_sweep, sweep, take
-from segmenter.census import Tally
+from consumers.worker.owned_shard import OwnedShard, Superseded, fold, needs_sweep, sweep, take
 from segmenter.errors import Fenced, RolledBack, Stolen, Unreachable
 from segmenter.events import TOPICS
-from segmenter.generation import Generation, digest
+from segmenter.model.census import Tally
+from segmenter.model.generation import Generation, digest
 from segmenter.settings import Settings
-from segmenter.store.connection import connect
+from segmenter.shards import judge
+from segmenter.shards.row import Row
+from segmenter.shards.state import Batch, Change, ShardState
+from segmenter.store.connection import Store, connect
 from segmenter.store.keys import Keys
 from segmenter.store.models import publish, read_model
-from segmenter.store.rows import Row, read_rows, scan_rows
-from segmenter.store.shards import Batch, Change, ShardState, beat, commit, read_shards
+from segmenter.store.rows import read_rows, scan_rows
+from segmenter.store.shards import beat, commit, read_shards
 from tests.store.ledger import Ledger, Log, Told, generation_of, piece_of, profile_of, segment_of
 
 USERS = [b"u1", b"u2", b"{u}", b"a:b", b"nul\0"]
@@ -313,7 +315,7 @@ class Machine(RuleBasedStateMachine):
         """What the owner would make of the next few events."""
         piece = piece_of(self.log, self.owner_().offsets, most)
         found = dict(zip(piece.users, read_rows(self.client, self.settings, list(piece.users)), strict=True))
-        return judging.apply(piece, found, self.owner_().state, self.judges), piece
+        return judge.apply(piece, found, self.owner_().state, self.judges), piece
 
     def committed(self, batch: Batch) -> tuple[str, ShardState]:
         judged_by = digest(self.judges) if self.judges else ""

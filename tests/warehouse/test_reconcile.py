@@ -12,9 +12,9 @@ from segmenter import warehouse
 from segmenter.cli.reconcile import verdict
 from segmenter.errors import RulesDiffer, SegmenterError, TopicRecreated, UsageError, WarehouseBehind
 from segmenter.events import TOPICS, Event
-from segmenter.reconcile import Reconciliation
+from segmenter.events.sharding import shard_of
+from segmenter.operations.comparison import Reconciliation
 from segmenter.settings import Settings
-from segmenter.shards import shard_of
 from segmenter.warehouse import Cut, UserRow, Warehouse
 from segmenter.warehouse.engine import writing
 from tests.warehouse.world import (

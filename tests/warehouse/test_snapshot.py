@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from consumers.snapshot import shard_cuts, user_row
-from segmenter import census
+from segmenter.events.sharding import shard_of
+from segmenter.model import census
+from segmenter.operations.snapshot import shard_cuts, user_row
 from segmenter.settings import Settings
-from segmenter.shards import shard_of
-from segmenter.store.rows import Row
-from segmenter.store.shards import Counts, ShardState
+from segmenter.shards.row import Row
+from segmenter.shards.state import Counts, ShardState
 from segmenter.warehouse import USER_COLUMNS, Cut
 
 SETTINGS = Settings(partitions=2)

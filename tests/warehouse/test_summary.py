@@ -8,7 +8,7 @@ import pytest
 
 from segmenter import warehouse
 from segmenter.events import TOPICS, Event
-from segmenter.shards import shard_of
+from segmenter.events.sharding import shard_of
 from segmenter.warehouse import Warehouse
 from tests.warehouse.world import PARTITIONS, WINDOW, Log, ends, load, log_of, random_log, snapshot, summed, user_row
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from consumers.sink import raw_row
 from segmenter import warehouse
 from segmenter.events import TOPICS, Event
-from segmenter.features import features
-from segmenter.profiles import FIELDS
-from segmenter.shards import shard_of
+from segmenter.events.sharding import shard_of
+from segmenter.model.features import features
+from segmenter.model.profiles import FIELDS
 from segmenter.warehouse import Cut, Loaded, Move, Partition, Snapshot, UserRow, Warehouse
 
 PARTITIONS = 3

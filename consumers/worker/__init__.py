@@ -1,0 +1,7 @@
+"""The worker: keeps the live store exactly as the log says."""
+
+from __future__ import annotations
+
+from consumers.worker.loop import WorkerResult, run
+
+__all__ = ["WorkerResult", "run"]

@@ -1,0 +1,1 @@
+"""Recorded files as events: reading, mapping, conversion, replay."""

@@ -1,0 +1,1 @@
+"""Synthetic events of known personas, and invalid records."""

@@ -1,0 +1,160 @@
+"""Synthetic events of known personas: the same arguments give the same bytes, on any machine and in any process.
+
+Users come in visits, more by day than by night; few of them do most of what is done, and some events arrive late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from producers.messages import Message
+from producers.synthetic.invalid import broken
+from producers.synthetic.personas import PERSONAS, persona_numbers, user_id
+from segmenter.events import TOPICS, Event, encode, key_of
+
+START_MS = 1_767_571_200_000
+"""Where synthetic time begins unless told otherwise: Monday 2026-01-05 00:00 UTC."""
+
+DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+LATE = 0.02
+LATE_MS = 600_000
+PAUSE_MS = 8_000
+DURATION_SPREAD = 0.6
+HOURS = np.array([2, 1, 1, 1, 1, 2, 4, 7, 9, 9, 8, 8, 9, 8, 8, 8, 9, 10, 12, 14, 15, 13, 9, 5], dtype=float)
+"""How busy each hour of the day is, relative to the others."""
+
+DEVICES = ("mobile", "desktop", "tablet")
+SECTIONS = ("news", "sport", "culture", "science", "travel", "food")
+WORDS = ("red", "cheap", "best", "late", "small", "new", "shoes", "lamp", "train", "recipe", "score", "hotel")
+CHUNK = 20_000
+
+_TOPICS = tuple(TOPICS)
+_SECTION_PROPERTIES = tuple(msgspec.Raw(msgspec.json.encode({"section": section})) for section in SECTIONS)
+
+Ints = NDArray[np.int64]
+
+
+class Columns(NamedTuple):
+    """The events as columns, in the order in which they arrive."""
+
+    user: Ints
+    topic: Ints
+    time_ms: Ints
+    duration_ms: Ints
+    session: Ints
+    opens: NDArray[np.bool_]
+    pick: Ints
+
+
+def generate(
+    events: int, users: int, seed: int, start_ms: int = START_MS, days: int = 7, broken_records: int = 0
+) -> Iterator[Message]:
+    """Exactly ``events`` events of ``users`` users within about ``days`` days; ``broken_records`` bad ones come on top.
+
+    `producers.synthetic.personas.personas` of the same users and seed tells who they are. An event's id is made of the seed
+    and its number, so what is published twice counts once.
+    """
+    rng = np.random.default_rng([seed, 1])
+    good = _messages(_columns(events, users, seed, start_ms, days, rng), seed)
+    places = np.sort(rng.choice(events + broken_records, size=broken_records, replace=False)).tolist()
+    bad = broken(broken_records, list(_TOPICS), user_id(0), start_ms)
+    return _mixed(good, bad, places)
+
+
+def _mixed(good: Iterator[Message], bad: Iterator[Message], places: list[int]) -> Iterator[Message]:
+    at = 0
+    for place, record in zip(places, bad, strict=True):
+        for _ in range(at, place):
+            yield next(good)
+        yield record
+        at = place + 1
+    yield from good
+
+
+def _columns(events: int, users: int, seed: int, start_ms: int, days: int, rng: np.random.Generator) -> Columns:
+    persona = persona_numbers(users, seed)
+    user = np.repeat(np.arange(users), _counts(events, persona, rng))
+    topic = _topics(persona[user], rng)
+    duration = _durations(persona, user, topic, rng)
+    opens, session = _sessions(persona[user], user, rng)
+    time = _times(duration, opens, session, start_ms, days, rng)
+    late = rng.exponential(LATE_MS, events) * (rng.random(events) < LATE)
+    arrival = np.argsort(time + late, kind="stable")
+    pick = rng.geometric(0.02, events)
+    return Columns(
+        user[arrival], topic[arrival], time[arrival], duration[arrival], session[arrival], opens[arrival], pick[arrival]
+    )
+
+
+def _of(field: str, persona: Ints) -> NDArray[np.float64]:
+    return np.array([getattr(each, field) for each in PERSONAS], dtype=float)[persona]
+
+
+def _counts(events: int, persona: Ints, rng: np.random.Generator) -> Ints:
+    """How many events each user has: one at least while there are enough, else as few users as events."""
+    weight = _of("activity", persona) * rng.lognormal(0.0, _of("spread", persona))
+    counts = np.zeros(len(persona), dtype=np.int64)
+    counts[rng.permutation(len(persona))[:events]] = 1
+    return counts + rng.multinomial(events - counts.sum(), weight / weight.sum())
+
+
+def _topics(persona: Ints, rng: np.random.Generator) -> Ints:
+    draw = rng.random(len(persona))
+    clicks, searches = _of("clicks", persona), _of("searches", persona)
+    return np.where(draw < clicks, 0, np.where(draw < clicks + searches, 1, 2)).astype(np.int64)
+
+
+def _durations(persona: Ints, user: Ints, topic: Ints, rng: np.random.Generator) -> Ints:
+    """Milliseconds around the median of persona and person; nine clicks or views of ten have been timed, no search."""
+    pace = rng.lognormal(0.0, 0.25, len(persona))[user]
+    median = np.choose(topic, [_of("click_ms", persona)[user], 0.0, _of("view_ms", persona)[user]]) * pace
+    drawn = np.minimum(median * rng.lognormal(0.0, DURATION_SPREAD, len(user)), DAY_MS).astype(np.int64)
+    return np.where((topic == 1) | (rng.random(len(user)) < 0.1), -1, drawn)
+
+
+def _sessions(persona: Ints, user: Ints, rng: np.random.Generator) -> tuple[NDArray[np.bool_], Ints]:
+    opens = rng.random(len(user)) < 1.0 / _of("visit", persona)
+    opens |= np.diff(user, prepend=-1) != 0
+    return opens, np.cumsum(opens) - 1
+
+
+def _times(
+    duration: Ints, opens: NDArray[np.bool_], session: Ints, start_ms: int, days: int, rng: np.random.Generator
+) -> Ints:
+    sessions = int(opens.sum())
+    hour = rng.choice(24, size=sessions, p=HOURS / HOURS.sum())
+    began = start_ms + rng.integers(0, days, sessions) * DAY_MS + hour * HOUR_MS + rng.integers(0, HOUR_MS, sessions)
+    step = (rng.exponential(PAUSE_MS, len(duration)) + 1).astype(np.int64) + np.maximum(duration, 0)
+    before = np.cumsum(step) - step
+    return np.asarray(began[session] + before - before[opens][session], dtype=np.int64)
+
+
+def _messages(columns: Columns, seed: int) -> Iterator[Message]:
+    for begin in range(0, len(columns.user), CHUNK):
+        chunk = [column[begin : begin + CHUNK].tolist() for column in columns]
+        for number, row in enumerate(zip(*chunk, strict=True), begin):
+            yield _message(f"{seed}-{number}", *row)
+
+
+def _message(
+    event_id: str, user: int, topic: int, time_ms: int, duration: int, session: int, opens: bool, pick: int
+) -> Message:
+    who, visit, device = user_id(user), f"s{session}", DEVICES[session % 7 % 3]
+    took = None if duration < 0 else duration
+    referrer = "https://search.example/" if opens else None
+    if topic == 0:
+        event = Event(who, time_ms, event_id, visit, device, f"/article/{pick}", referrer, took)
+    elif topic == 1:
+        query = f"{WORDS[pick % 6]} {WORDS[6 + pick % 5]}"
+        event = Event(who, time_ms, event_id, visit, device, "/search", referrer, query=query)
+    else:
+        section = _SECTION_PROPERTIES[pick % 6]
+        url = f"/article/{pick}"
+        event = Event(who, time_ms, event_id, visit, device, url, referrer, took, f"a{pick}", properties=section)
+    return Message(_TOPICS[topic], key_of(who), encode(event))

@@ -1,0 +1,67 @@
+"""What an event is, and whether a record counts as one.
+
+The verdict is a pure function of the record and the `Rules`: worker, sink and any later reader of the
+same log come to the same one. What cannot be read is a value, `Refusal`, never an exception.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+TOPICS = {"clickstream": "click", "searches": "search", "views": "view"}
+"""Each event topic, without prefix, and the kind of event it holds."""
+
+
+MAX_TIME_MS = 253_402_300_799_999
+MAX_DURATION_MS = 86_400_000
+
+UserId = Annotated[str, Meta(min_length=1, max_length=128, description="whose event; kept byte for byte")]
+Milliseconds = Annotated[
+    int, Meta(ge=0, le=MAX_TIME_MS, description="when it happened: milliseconds since 1970-01-01 UTC")
+]
+Duration = Annotated[
+    int, Meta(ge=0, le=MAX_DURATION_MS, description="how long it lasted, in milliseconds; counts for clicks and views")
+]
+EventId = Annotated[
+    str, Meta(min_length=1, max_length=128, description="names the event: a repeat within the window counts once")
+]
+SessionId = Annotated[str, Meta(max_length=128, description="the visit it belongs to")]
+Device = Annotated[str, Meta(max_length=512, description="what it was done with, for example mobile")]
+Url = Annotated[str, Meta(max_length=8_192, description="the page")]
+Referrer = Annotated[str, Meta(max_length=8_192, description="the page before")]
+ItemId = Annotated[str, Meta(max_length=128, description="what was viewed")]
+Query = Annotated[str, Meta(max_length=8_192, description="what was searched for")]
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One click, search or view of one user; the topic says which.
+
+    >>> encode(Event("u42", 1_700_000_000_000, query="red shoes"))
+    b'{"user_id":"u42","time_ms":1700000000000,"query":"red shoes"}'
+    """
+
+    user_id: UserId
+    time_ms: Milliseconds
+    event_id: EventId | None = None
+    session_id: SessionId | None = None
+    device: Device | None = None
+    url: Url | None = None
+    referrer: Referrer | None = None
+    duration_ms: Duration | None = None
+    item_id: ItemId | None = None
+    query: Query | None = None
+    properties: Annotated[
+        msgspec.Raw,
+        Meta(description="anything else: a JSON object of at most 4 kB", extra_json_schema={"type": "object"}),
+    ] = msgspec.Raw()
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(event: Event) -> bytes:
+    """The event as it is published: JSON without the absent fields. Its key is `key_of` the user."""
+    return _encoder.encode(event)

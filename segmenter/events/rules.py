@@ -1,0 +1,138 @@
+"""Whether a record counts as an event.
+
+The verdict is a pure function of the record and the `Rules`: worker, sink and any later reader of the same log come to
+the same one. What is no event is a value, `InvalidRecord`, never an exception.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from segmenter.events.event import Event
+from segmenter.events.sharding import shard_of
+from segmenter.settings import Settings
+
+MAX_USER_BYTES = 512
+MAX_PROPERTIES_BYTES = 4_096
+MAX_NESTING = 64
+_STRUCTURE = re.compile(rb'"(?:[^"\\]+|\\.)*(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
+"""A string, ended or not, or a bracket."""
+
+
+class Record(Protocol):
+    """One record as the client gives it; ``timestamp`` is in milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """All that a verdict depends on besides the record. Stored beside the data: a part with others refuses to start."""
+
+    partitions: int
+    duplicate_window: int = 100_000
+    max_ahead_ms: int = 86_400_000
+    max_event_bytes: int = 262_144
+    isolation: str = "read_committed"
+
+    @classmethod
+    def of(cls, settings: Settings) -> Rules:
+        """The rules that the settings ask for."""
+        return cls(settings.partitions, duplicate_window=settings.duplicate_window, max_ahead_ms=settings.max_ahead_ms)
+
+
+class Refusal(NamedTuple):
+    """Why a record is not an event: a stable ``reason``, and a ``detail`` for people."""
+
+    reason: str
+    detail: str
+
+
+REASONS = {
+    "empty": "the value is null",
+    "too_large": "the value is above 256 kB",
+    "malformed": "the value is not a JSON object, not UTF-8, or nested more than 64 deep",
+    "invalid": "a field is missing, of the wrong type or out of its bounds",
+    "wrong_key": "the key is not the bytes of the user id",
+    "wrong_partition": "the partition is not the one Kafka's default partitioner gives to the key",
+    "time_ahead": "the event's time is further ahead of the record's timestamp than the rules allow",
+}
+"""Every reason of a `Refusal`, and what it means."""
+
+_decoder = msgspec.json.Decoder(Event)
+
+
+def decode(value: bytes | None, key: bytes | None, partition: int, timestamp_ms: int, rules: Rules) -> Event | Refusal:
+    """The event that a record holds, or why it holds none.
+
+    >>> decode(b"[]", b"u42", 3, 0, Rules(partitions=4)).reason
+    'malformed'
+    """
+    if value is None:
+        return Refusal("empty", "the value is null")
+    if len(value) > rules.max_event_bytes:
+        return Refusal("too_large", f"{len(value)} bytes, at most {rules.max_event_bytes} are allowed")
+    if _too_deep(value):
+        return Refusal("malformed", f"nested more than {MAX_NESTING} deep")
+    try:
+        value.decode()  # the parser passes over the bytes of what it keeps unparsed or does not know
+        event = _decoder.decode(value)
+        user = event.user_id.encode()
+        problem = _properties_problem(event.properties)
+    except msgspec.ValidationError as error:
+        return Refusal("malformed" if value.lstrip()[:1] != b"{" else "invalid", str(error))
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        return Refusal("malformed", str(error))
+    if len(user) > MAX_USER_BYTES:
+        return Refusal("invalid", f"user_id has {len(user)} bytes, at most {MAX_USER_BYTES} are allowed")
+    if problem:
+        return Refusal("invalid", problem)
+    if user != key:
+        return Refusal("wrong_key", f"the key is {_shown(key)}, the user {_shown(user)}")
+    if shard_of(user, rules.partitions) != partition:
+        return Refusal(
+            "wrong_partition", f"partition {partition}, the key belongs to {shard_of(user, rules.partitions)}"
+        )
+    if event.time_ms - timestamp_ms > rules.max_ahead_ms:
+        ahead = event.time_ms - timestamp_ms
+        return Refusal("time_ahead", f"{ahead} ms ahead of the record, at most {rules.max_ahead_ms} are allowed")
+    return event
+
+
+def _too_deep(value: bytes) -> bool:
+    """Whether brackets outside strings nest beyond the limit: how deep a parser can go depends on who calls it."""
+    if value.count(b"{") + value.count(b"[") <= MAX_NESTING:
+        return False
+    depth = 0
+    for token in _STRUCTURE.finditer(value):
+        if token[0] in (b"{", b"["):
+            depth += 1
+            if depth > MAX_NESTING:
+                return True
+        elif token[0] in (b"}", b"]"):
+            depth -= 1
+    return False
+
+
+def _properties_problem(properties: msgspec.Raw) -> str | None:
+    """What is wrong with the only field that is kept unparsed."""
+    raw = bytes(properties)
+    if raw in (b"", b"null"):
+        return None
+    if raw[:1] != b"{":
+        return "Expected `object | null` - at `$.properties`"
+    if len(raw) > MAX_PROPERTIES_BYTES:
+        return f"properties have {len(raw)} bytes, at most {MAX_PROPERTIES_BYTES} are allowed"
+    return None
+
+
+def _shown(data: bytes | None) -> str:
+    return repr(data if data is None or len(data) <= 80 else data[:80] + b"...")

@@ -1,0 +1,162 @@
+"""The census: for each segment, how many users it has and what their vectors add up to.
+
+It is a group: it can be added, subtracted, and is dropped where zero. Integers without bound make it exact, so it is a
+function of the set of users alone: any order, batch split, crash or forgetting ends in the same census.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import msgspec
+
+from segmenter.model.vectors import MISSING, SCALE_BITS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Label = TypeVar("Label", bound=Hashable)
+_INT64_MAX = 2**63 - 1
+
+UNIT = 2.0**SCALE_BITS
+"""What a vector calls 1."""
+
+
+class Tally(msgspec.Struct, frozen=True, array_like=True):
+    """Some users, and of each feature how many of them have it, their sum and their sum of squares (fixed point)."""
+
+    users: int
+    present: tuple[int, ...]
+    sums: tuple[int, ...]
+    squares: tuple[int, ...]
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.users + other.users,
+            _plus(self.present, other.present),
+            _plus(self.sums, other.sums),
+            _plus(self.squares, other.squares),
+        )
+
+    def __neg__(self) -> Tally:
+        return Tally(-self.users, _minus(self.present), _minus(self.sums), _minus(self.squares))
+
+    def __bool__(self) -> bool:
+        """Whether it differs from zero."""
+        return bool(self.users) or any(self.present) or any(self.sums) or any(self.squares)
+
+
+Census = dict[str, Tally]
+"""The tally of each segment, by slug; the users of a slug that is not there are none."""
+
+
+class Population(NamedTuple):
+    """All users of a census together."""
+
+    users: int
+    fill: tuple[float, ...]
+    """Where a missing feature stands: at the mean of those who have it (0 if nobody has)."""
+    scale: tuple[float, ...]
+    """The standard deviation, missing ones standing at the fill; where that is 0, `UNIT`."""
+
+
+def tally(vectors: NDArray[np.int64], labels: Iterable[Label]) -> dict[Label, Tally]:
+    """What the vectors add up to, by label.
+
+    >>> import numpy as np
+    >>> tally(np.array([[3, MISSING], [4, 5], [1, 1]]), ["low", "low", "high"])["low"]
+    Tally(users=2, present=(2, 1), sums=(7, 5), squares=(25, 25))
+    """
+    rows: dict[Label, list[int]] = {}
+    for row, label in zip(range(len(vectors)), labels, strict=True):
+        rows.setdefault(label, []).append(row)
+    return {label: _tally(vectors[members]) for label, members in rows.items()}
+
+
+def merged(censuses: Iterable[Mapping[Label, Tally]]) -> dict[Label, Tally]:
+    """The sum of all, without what is zero in the end."""
+    total: dict[Label, Tally] = {}
+    for census in censuses:
+        for label, part in census.items():
+            total[label] = total[label] + part if label in total else part
+    return {label: part for label, part in total.items() if part}
+
+
+def moved(
+    census: Census,
+    before: NDArray[np.int64],
+    before_slugs: Sequence[str],
+    after: NDArray[np.int64],
+    after_slugs: Sequence[str],
+) -> Census:
+    """The census once users gave back the vectors they had and brought the ones they have now.
+
+    Who is new has no row in ``before``, who is forgotten none in ``after``; the rows need not be in the same order.
+    """
+    given_back = {slug: -part for slug, part in tally(before, before_slugs).items()}
+    return merged((census, given_back, tally(after, after_slugs)))
+
+
+def population(census: Mapping[Label, Tally]) -> Population:
+    """The number of users, and the fill and scale of each feature, correctly rounded from exact integers.
+
+    >>> population({"low": Tally(2, (2, 1), (7, 5), (25, 25)), "high": Tally(1, (1, 1), (1, 1), (1, 1))})
+    Population(users=3, fill=(2.6666666666666665, 3.0), scale=(1.247219128924647, 1.632993161855452))
+    """
+    tallies = list(census.values())
+    users = sum([part.users for part in tallies])
+    present = _totals([part.present for part in tallies])
+    sums = _totals([part.sums for part in tallies])
+    squares = _totals([part.squares for part in tallies])
+    return Population(
+        users,
+        tuple([total / count if count else 0.0 for count, total in zip(present, sums, strict=True)]),
+        tuple([_spread(users, *feature) for feature in zip(present, sums, squares, strict=True)]),
+    )
+
+
+def encode(census: Census) -> bytes:
+    """A census as JSON, the same bytes for the same census.
+
+    >>> encode({"low": Tally(2, (2, 1), (7, 5), (25, 25))})
+    b'{"low":[2,[2,1],[7,5],[25,25]]}'
+    """
+    return msgspec.json.encode(census, order="deterministic")
+
+
+def decode(stored: bytes) -> Census:
+    """The census of `encode`'s bytes."""
+    return msgspec.json.decode(stored, type=Census)
+
+
+def _tally(vectors: NDArray[np.int64]) -> Tally:
+    present = vectors != MISSING
+    values = vectors * present
+    sums = squares = (0,) * vectors.shape[1]
+    largest = max(1, int(abs(values).max(initial=0)))
+    chunk = _INT64_MAX // largest**2  # so many squares add up in 64 bits; Python's integers take over from there
+    for start in range(0, len(values), chunk):
+        part = values[start : start + chunk]
+        sums = _plus(sums, part.sum(axis=0).tolist())
+        squares = _plus(squares, (part * part).sum(axis=0).tolist())
+    return Tally(len(values), tuple(present.sum(axis=0).tolist()), sums, squares)
+
+
+def _plus(left: Iterable[int], right: Iterable[int]) -> tuple[int, ...]:
+    return tuple([one + other for one, other in zip(left, right, strict=True)])
+
+
+def _minus(numbers: Iterable[int]) -> tuple[int, ...]:
+    return tuple([-number for number in numbers])
+
+
+def _totals(rows: Iterable[tuple[int, ...]]) -> list[int]:
+    return [sum(column) for column in zip(*rows, strict=True)]
+
+
+def _spread(users: int, present: int, total: int, square: int) -> float:
+    deviations = present * square - total * total
+    return math.sqrt(deviations / (present * users)) if deviations else UNIT

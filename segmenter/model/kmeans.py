@@ -1,0 +1,184 @@
+"""The arithmetic of K-Means: judging by frozen centres, Lloyd's step from a census, a fit from nothing.
+
+Judging is element-wise float arithmetic in one fixed order, so that every machine and every batch split gives the same
+segments. A Lloyd step needs no points: a census tells the mean of each segment and what moving there gains.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from segmenter.model.census import Census, Tally, population, tally
+from segmenter.model.generation import UNASSIGNED, Generation, Point, slugs_of
+from segmenter.model.vectors import MISSING
+
+_ROUNDS = 300  # Lloyd converges in some tens; rounding errors must not make it go round in circles
+
+
+class Step(NamedTuple):
+    """One Lloyd step."""
+
+    centres: tuple[Point, ...]
+    scale: Point
+    fill: Point
+    gain: float
+    """What share of the inertia it saves, by this scale and fill, before anyone is judged anew."""
+
+
+class Fit(NamedTuple):
+    """Centres found from nothing."""
+
+    centres: tuple[Point, ...]
+    inertia: float
+
+
+def nearest(
+    vectors: NDArray[np.int64], centres: Sequence[Point], scale: Point, fill: Point
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Each vector's nearest centre, the first of equally near ones, and its squared distance in scaled units."""
+    filled = [np.where(column == MISSING, stand_in, column) for column, stand_in in zip(vectors.T, fill, strict=True)]
+    weights = [1.0 / (spread * spread) for spread in scale]
+    indices = np.zeros(len(vectors), dtype=np.intp)
+    least = np.full(len(vectors), np.inf)
+    for index, centre in enumerate(centres):
+        distance = np.zeros(len(vectors))
+        for column, coordinate, weight in zip(filled, centre, weights, strict=True):
+            difference = column - coordinate
+            distance += difference * difference * weight
+        indices[distance < least] = index
+        least = np.minimum(least, distance)
+    return indices, least
+
+
+def assign(vectors: NDArray[np.int64], generation: Generation) -> NDArray[np.intp]:
+    """The index of the centre that each vector belongs to."""
+    return nearest(vectors, generation.centres, generation.scale, generation.fill)[0]
+
+
+def judge(vectors: NDArray[np.int64], generation: Generation | None) -> list[str]:
+    """The slug of the segment that each vector belongs to; before the first generation, all are unassigned."""
+    if generation is None:
+        return [UNASSIGNED] * len(vectors)
+    return slugs_of(generation, assign(vectors, generation).tolist())
+
+
+def inertia(vectors: NDArray[np.int64], centres: Sequence[Point], scale: Point, fill: Point) -> float:
+    """The sum of the squared scaled distances to the nearest centres."""
+    return math.fsum(nearest(vectors, centres, scale, fill)[1].tolist())
+
+
+def squared_distance(one: Point, other: Point, scale: Point) -> float:
+    """The squared distance of two points in scaled units.
+
+    >>> squared_distance((0.0, 0.0), (3.0, 8.0), (1.0, 2.0))
+    25.0
+    """
+    return sum([((a - b) / spread) ** 2 for a, b, spread in zip(one, other, scale, strict=True)])
+
+
+def step(census: Census, generation: Generation) -> Step:
+    """The exact Lloyd step that a census implies: each centre moves to the mean of its users.
+
+    Scale and fill become those of the whole population, and the gain is measured by them. A segment without users
+    keeps its centre; users of other slugs (unassigned ones) count in scale and fill alone.
+    """
+    _, fill, scale = population(census)
+    tallies = [census.get(slug) for slug in generation.slugs]
+    centres = _means(tallies, generation.centres, fill)
+    return Step(centres, scale, fill, _gain(tallies, generation.centres, centres, scale, fill))
+
+
+def successor(census: Census, generation: Generation, margin: float, now_ms: int) -> Generation | None:
+    """The next generation by one step, None if that gains less than the share ``margin`` of the inertia.
+
+    The census must have been judged by ``generation``, every user of it.
+    """
+    taken = step(census, generation)
+    if taken.gain < margin or taken.centres == generation.centres:
+        return None
+    return msgspec.structs.replace(
+        generation,
+        number=generation.number + 1,
+        cause="step",
+        centres=taken.centres,
+        scale=taken.scale,
+        fill=taken.fill,
+        gain=taken.gain,
+        population=sum([part.users for part in census.values()]),
+        created_ms=now_ms,
+        changes=(),
+    )
+
+
+def fit(vectors: NDArray[np.int64], k: int, seed: int, starts: int, scale: Point, fill: Point) -> Fit:
+    """The best of several runs of Lloyd's algorithm from k-means++ starts; fewer centres if fewer points differ.
+
+    Reference: Arthur and Vassilvitskii, k-means++: The Advantages of Careful Seeding, 2007.
+    """
+    random = np.random.Generator(np.random.PCG64(seed))
+    runs = [_lloyd(vectors, _seeds(vectors, k, random, scale, fill), scale, fill) for _ in range(starts)]
+    return min(runs, key=lambda run: run.inertia)
+
+
+def _seeds(
+    vectors: NDArray[np.int64], k: int, random: np.random.Generator, scale: Point, fill: Point
+) -> tuple[Point, ...]:
+    """k-means++: each next start is a point drawn by its squared distance from those drawn before."""
+    centres: list[Point] = []
+    weights, distances = np.ones(len(vectors)), np.full(len(vectors), np.inf)
+    while len(centres) < k and weights.any():
+        cumulative = np.cumsum(weights)
+        drawn = vectors[np.searchsorted(cumulative, random.random() * cumulative[-1], side="right")].tolist()
+        centres.append(tuple([float(x) if x != MISSING else mean for x, mean in zip(drawn, fill, strict=True)]))
+        weights = distances = np.minimum(distances, nearest(vectors, centres[-1:], scale, fill)[1])
+    return tuple(centres)
+
+
+def _lloyd(vectors: NDArray[np.int64], centres: tuple[Point, ...], scale: Point, fill: Point) -> Fit:
+    for _ in range(_ROUNDS):
+        members = tally(vectors, nearest(vectors, centres, scale, fill)[0].tolist())
+        means = _means([members.get(index) for index in range(len(centres))], centres, fill)
+        if means == centres:
+            break
+        centres = means
+    return Fit(centres, inertia(vectors, centres, scale, fill))
+
+
+def _means(tallies: Sequence[Tally | None], centres: Sequence[Point], fill: Point) -> tuple[Point, ...]:
+    pairs = zip(tallies, centres, strict=True)
+    return tuple([_mean(part, fill) if part else centre for part, centre in pairs])
+
+
+def _mean(part: Tally, fill: Point) -> Point:
+    features = zip(part.sums, part.present, fill, strict=True)
+    return tuple([(total + (part.users - present) * stand_in) / part.users for total, present, stand_in in features])
+
+
+def _gain(
+    tallies: Sequence[Tally | None], old: Sequence[Point], new: Sequence[Point], scale: Point, fill: Point
+) -> float:
+    """What share of the users' inertia about ``old`` moving to their means ``new`` saves."""
+    saved = kept = 0.0
+    for part, before, after in zip(tallies, old, new, strict=True):
+        if part:
+            kept += _inertia_about_mean(part, after, scale, fill)
+            saved += part.users * squared_distance(before, after, scale)
+    return saved / (saved + kept) if saved else 0.0
+
+
+def _inertia_about_mean(part: Tally, mean: Point, scale: Point, fill: Point) -> float:
+    total = 0.0
+    features = zip(part.present, part.sums, part.squares, mean, scale, fill, strict=True)
+    for present, summed, squares, centre, spread, stand_in in features:
+        deviations = (part.users - present) * (stand_in - centre) ** 2
+        if present:
+            own_mean = summed / present
+            deviations += (present * squares - summed * summed) / present + present * (own_mean - centre) ** 2
+        total += deviations / spread**2
+    return total

@@ -1,0 +1,35 @@
+"""The running aggregates of one user: what they are, and how they are written.
+
+Counts and sums form a group (zero, plus, minus); the first and the last time are a minimum and a maximum.
+`segmenter.model.folding` adds events to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+GROUP = ("clicks", "clicks_timed", "click_ms", "searches", "views", "views_timed", "view_ms")
+"""The fields that add up: counts, and sums of milliseconds."""
+
+FIELDS = (*GROUP, "first_ms", "last_ms")
+"""All fields of a profile, in their order."""
+
+Profile = tuple[int, ...]
+"""One user's aggregates, in the order of `FIELDS`."""
+
+
+def encode(profile: Sequence[int]) -> bytes:
+    """A profile as compact JSON by field name, as a Redis row keeps it.
+
+    >>> decode(encode((3, 1, 250, 0, 0, 0, 0, 10, 20)))
+    (3, 1, 250, 0, 0, 0, 0, 10, 20)
+    """
+    return msgspec.json.encode(dict(zip(FIELDS, profile, strict=True)))
+
+
+def decode(stored: bytes) -> Profile:
+    """The profile of `encode`'s bytes."""
+    fields = msgspec.json.decode(stored, type=dict[str, int])
+    return tuple([fields[name] for name in FIELDS])

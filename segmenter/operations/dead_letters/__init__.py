@@ -1,0 +1,1 @@
+"""Dead letters: exported to a file, corrected by people, and replayed."""

@@ -1,0 +1,71 @@
+"""One word for all that the store holds, so that two stores, or a store and a file, can be compared at a glance.
+
+Each digest is a SHA-256 in hexadecimal. Offsets are in none: where a record stood is no part of what it says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from segmenter.model import census, profiles, vectors
+from segmenter.settings import Settings
+from segmenter.store.connection import Redis
+from segmenter.store.rows import scan_rows
+from segmenter.store.shards import read_shards
+
+_AGGREGATES = 1 + len(profiles.FIELDS)
+
+
+class Digests(NamedTuple):
+    """What a store amounts to."""
+
+    users: int
+    aggregates: str
+    """Over one line a user, sorted by the bytes of the user id: these in hexadecimal, then the profile's numbers."""
+    rows: str
+    """The same, with segment, generation and vector after the profile."""
+    census: str
+    """Over the census of all shards together, as JSON."""
+
+
+class Judged(NamedTuple):
+    """What a row says of its user, without the offsets."""
+
+    profile: profiles.Profile
+    segment: str
+    generation: int
+    vector: tuple[int, ...]
+
+
+def digests(rows: Iterable[tuple[bytes, Judged]], censuses: Iterable[census.Census]) -> Digests:
+    """The digests of the rows, each with its user, in any order, and of the censuses of the shards."""
+    lines = sorted(_line(user, row) for user, row in rows)
+    aggregates, whole = hashlib.sha256(), hashlib.sha256()
+    for line in lines:
+        aggregates.update(b" ".join(line.split(b" ", _AGGREGATES)[:_AGGREGATES]) + b"\n")
+        whole.update(line + b"\n")
+    counted = hashlib.sha256(census.encode(census.merged(censuses)))
+    return Digests(len(lines), aggregates.hexdigest(), whole.hexdigest(), counted.hexdigest())
+
+
+def _line(user: bytes, row: Judged) -> bytes:
+    """One user's line.
+
+    >>> _line(b"u1", Judged((1, 1, 250, 0, 0, 0, 0, 10, 20), "low", 3, (5, 0, 7, -1)))
+    b'7531 1 1 250 0 0 0 0 10 20 low 3 5,0,7,'
+    """
+    return " ".join(
+        map(str, (user.hex(), *row.profile, row.segment, row.generation, vectors.encode(row.vector)))
+    ).encode()
+
+
+def digest_of(client: Redis, settings: Settings) -> Digests:
+    """What the store amounts to; exact while nobody writes."""
+    rows = (
+        (row.user, Judged(row.profile, row.segment, row.generation, row.vector))
+        for batch in scan_rows(client, settings)
+        for row in batch
+    )
+    return digests(rows, [state.census for state in read_shards(client, settings).values()])

@@ -1,0 +1,104 @@
+"""The snapshot: what the stream holds, copied into the warehouse while the stream goes on.
+
+The shards' offsets are read first and the rows after them, so a row holds at least the events below its shard's
+offsets, and possibly later ones. Rows and offsets are committed together, so a user's cut in each topic is
+exactly the greater of the shard's offset and the one after the last event of that topic in the row.
+
+That is so unless Redis goes back in time meanwhile: then rows may lack events below those offsets. It cannot do so
+without the shard being at an earlier version, or taken anew, so a copy that saw either is thrown away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+
+import msgspec
+
+from segmenter import warehouse
+from segmenter.errors import Fenced, UsageError
+from segmenter.events import TOPICS, Rules
+from segmenter.events.sharding import shard_of
+from segmenter.model import profiles
+from segmenter.model.features import features
+from segmenter.settings import Settings
+from segmenter.shards.row import Row
+from segmenter.shards.state import ShardState
+from segmenter.store.connection import Redis, connect
+from segmenter.store.meta import check, require_whole
+from segmenter.store.models import read_model
+from segmenter.store.rows import scan_rows
+from segmenter.store.shards import read_shards
+from segmenter.warehouse import Cut, Partition, Snapshot, UserRow, Warehouse
+
+TRIES = 3
+"""How often a copy is made while shards change hands."""
+
+
+def take(settings: Settings, now_ms: int) -> Snapshot:
+    """Store a snapshot of the store in the warehouse, stopping nothing; it is there as a whole or not at all.
+
+    Raises `RulesDiffer` when the warehouse judges events by other rules, `UsageError` when no worker has
+    written to the store yet, or when it is half restored, and `Fenced` when shards change hands again and again.
+    """
+    with closing(connect(settings)) as client, warehouse.connect(settings.warehouse_url) as house:
+        check(client, settings)
+        warehouse.migrate(house, now_ms)
+        warehouse.hold_rules(house, msgspec.structs.asdict(Rules.of(settings)))
+        for _ in range(TRIES):
+            with suppress(Fenced):
+                return _copy(client, settings, house, now_ms)
+    raise Fenced("shards lost writes or changed hands whenever a snapshot was taken: try again when workers are steady")
+
+
+def _copy(client: Redis, settings: Settings, house: Warehouse, now_ms: int) -> Snapshot:
+    require_whole(client, settings)
+    model = read_model(client, settings)
+    shards = read_shards(client, settings)
+    begun = {part: state for part, state in shards.items() if state.offsets is not None}
+    if not begun:
+        raise UsageError("there is nothing to take a snapshot of: run `segmenter worker --once` first.")
+    cuts = shard_cuts(shards, settings)
+    users = user_rows(client, settings, begun, cuts)
+    body = None if model is None else model.encode().decode()
+    counts = {part: msgspec.json.encode(state.counts).decode() for part, state in begun.items()}
+    return warehouse.write_snapshot(house, now_ms, cuts, users, model.number if model else 0, body, counts)
+
+
+def user_rows(
+    client: Redis, settings: Settings, begun: Mapping[int, ShardState], cuts: Mapping[Partition, Cut]
+) -> Iterator[list[UserRow]]:
+    """Every user, in batches. Raises `Fenced` at the end if a shard may have gone back in time meanwhile."""
+    for rows in scan_rows(client, settings):
+        yield [user_row(row, cuts, settings) for row in rows]
+    now = read_shards(client, settings)
+    for part, state in begun.items():
+        if part not in now or now[part].token != state.token or now[part].version < state.version:
+            raise Fenced(f"shard {part} lost writes or changed hands")
+
+
+def shard_cuts(shards: Mapping[int, ShardState], settings: Settings) -> dict[Partition, Cut]:
+    """The next offset of every partition; 0 of a shard that no worker has written yet."""
+    cuts = {}
+    for part in range(settings.partitions):
+        state = shards.get(part)
+        for topic in TOPICS:
+            offsets = (state.offsets if state else None) or {}
+            cuts[topic, part] = Cut(state.topic_ids.get(topic) if state else None, offsets.get(topic, 0))
+    return cuts
+
+
+def user_row(row: Row, cuts: Mapping[Partition, Cut], settings: Settings) -> UserRow:
+    """One row of the stream in the order of ``warehouse.USER_COLUMNS``."""
+    part = shard_of(row.user, settings.partitions)
+    profile = dict(zip(profiles.FIELDS, row.profile, strict=True))
+    last = {topic: row.offsets.get(topic, -1) for topic in TOPICS}
+    return (
+        row.user,
+        part,
+        *row.profile,
+        *features(profile).values(),
+        row.segment,
+        row.generation,
+        *(max(cuts[topic, part].next_pos, last[topic] + 1) for topic in TOPICS),
+    )

@@ -1,0 +1,148 @@
+"""What a piece, or a new generation, makes of the rows of a shard: the batch to commit. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmenter.model import census, folding, kmeans
+from segmenter.model.features import FEATURES
+from segmenter.model.generation import Generation
+from segmenter.model.profiles import FIELDS, Profile
+from segmenter.model.vectors import vectors
+from segmenter.shards.batches import Piece
+from segmenter.shards.row import Row
+from segmenter.shards.state import Batch, Change, ShardState
+
+Rows = Mapping[bytes, Row | None]
+Matrix = NDArray[np.int64]
+
+
+def apply(piece: Piece, rows: Rows, state: ShardState, generation: Generation | None) -> Batch:
+    """Fold a piece into its users' rows, and judge them anew. ``rows`` holds each user of the piece.
+
+    An event at or before the last offset that its row has applied is left out: the row has it already.
+    """
+    users = list(piece.users)
+    profiles = _profiles([rows[user] for user in users])
+    applied = [event for event in piece.events if event.offset > _last(rows[users[event.user]], event.topic)]
+    folding.fold(
+        profiles,
+        np.array([event.user for event in applied], dtype=np.int64),
+        [event.kind for event in applied],
+        np.array([event.duration_ms for event in applied], dtype=np.int64),
+        np.array([event.time_ms for event in applied], dtype=np.int64),
+    )
+    last: dict[int, dict[str, int]] = {}
+    for event in applied:
+        offsets = last.setdefault(event.user, dict(_offsets(rows[users[event.user]])))
+        offsets[event.topic] = event.offset
+    touched = sorted(last)
+    batch = _judged(
+        [users[index] for index in touched],
+        profiles[touched],
+        [last[index] for index in touched],
+        rows,
+        state,
+        generation,
+    )
+    reasons: dict[str, int] = {}
+    for _, refusal in piece.refused:
+        reasons[refusal.reason] = reasons.get(refusal.reason, 0) + 1
+    counts = state.counts.plus(len(piece.events), piece.duplicates, reasons)
+    return batch._replace(after=batch.after._replace(offsets=piece.offsets, counts=counts))
+
+
+def rejudge(rows: Sequence[Row], state: ShardState, generation: Generation) -> Batch:
+    """Judge rows that an older generation had judged."""
+    profiles = _profiles(rows)
+    known = {row.user: row for row in rows}
+    return _judged(list(known), profiles, [row.offsets for row in rows], known, state, generation)
+
+
+def bring(
+    users: Sequence[bytes],
+    profiles: Sequence[Profile],
+    offsets: Sequence[dict[str, int]],
+    state: ShardState,
+    generation: Generation | None,
+) -> Batch:
+    """Judge users who come with their profiles and last offsets, and have no row yet."""
+    columns = np.array(profiles, dtype=np.int64).reshape(len(users), len(FIELDS))
+    return _judged(users, columns, offsets, dict.fromkeys(users), state, generation)
+
+
+def put_right(
+    right: Mapping[bytes, tuple[Profile, dict[str, int]]],
+    gone: Sequence[bytes],
+    rows: Rows,
+    state: ShardState,
+    generation: Generation | None,
+) -> Batch:
+    """Give users the profile and last offsets that they should have, judged anew, and let others go.
+
+    ``rows`` holds each of them as they are, None for one who is not in the census.
+    """
+    users = list(right)
+    profiles = np.array([profile for profile, _ in right.values()], dtype=np.int64).reshape(len(users), len(FIELDS))
+    batch = _judged(users, profiles, [offsets for _, offsets in right.values()], rows, state, generation)
+    leaving = [row for user in gone if (row := rows[user]) is not None]
+    given_back = np.array([row.vector for row in leaving], dtype=np.int64).reshape(len(leaving), len(FEATURES))
+    counted = census.moved(batch.after.census, given_back, [row.segment for row in leaving], given_back[:0], [])
+    changes = [Change(row.user, row.segment, None, "repair") for row in leaving]
+    changes += [change._replace(cause="repair") for change in batch.changes]
+    return Batch(batch.rows, changes, state._replace(census=counted), gone)
+
+
+def _judged(
+    users: Sequence[bytes],
+    profiles: Matrix,
+    offsets: Sequence[dict[str, int]],
+    rows: Rows,
+    state: ShardState,
+    generation: Generation | None,
+) -> Batch:
+    after = vectors(folding.columns(profiles))
+    slugs = kmeans.judge(after, generation)
+    number = generation.number if generation else 0
+    judged = [
+        Row(user, slug, number, tuple(profile), cut, tuple(vector))
+        for user, slug, profile, cut, vector in zip(
+            users, slugs, profiles.tolist(), offsets, after.tolist(), strict=True
+        )
+    ]
+    known = [row for user in users if (row := rows[user]) is not None]
+    before = np.array([row.vector for row in known], dtype=np.int64).reshape(len(known), after.shape[1])
+    counted = census.moved(state.census, before, [row.segment for row in known], after, slugs)
+    by_model = {row.user: slug for row, slug in zip(known, kmeans.judge(before, generation), strict=True)}
+    changes = [change for row in judged if (change := _change(row, rows[row.user], by_model))]
+    return Batch(judged, changes, state._replace(census=counted))
+
+
+def _change(after: Row, before: Row | None, by_model: Mapping[bytes, str]) -> Change | None:
+    """The move, if any. It is the model's doing if the vector as it was would have been judged so, too."""
+    if before is None:
+        return Change(after.user, None, after.segment, "behaviour")
+    if before.segment == after.segment:
+        return None
+    return Change(
+        after.user, before.segment, after.segment, "model" if by_model[after.user] == after.segment else "behaviour"
+    )
+
+
+def _profiles(rows: Sequence[Row | None]) -> Matrix:
+    profiles = folding.zero(len(rows))
+    known = [index for index, row in enumerate(rows) if row is not None]
+    if known:
+        profiles[known] = [row.profile for row in rows if row is not None]
+    return profiles
+
+
+def _offsets(row: Row | None) -> Mapping[str, int]:
+    return {} if row is None else row.offsets
+
+
+def _last(row: Row | None, topic: str) -> int:
+    return _offsets(row).get(topic, -1)

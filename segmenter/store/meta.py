@@ -1,0 +1,125 @@
+"""What holds for the whole store: its layout, its rules, the group of its workers, and whether it is being restored."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import msgspec
+import redis
+
+from segmenter.errors import RulesDiffer, SegmenterError, UsageError
+from segmenter.events import Rules
+from segmenter.settings import Settings
+from segmenter.settings.urls import masked
+from segmenter.store.connection import reaching
+from segmenter.store.keys import Keys
+from segmenter.store.scripts import script
+
+LAYOUT = 1
+"""The number of the layout of keys and fields that this version reads and writes."""
+
+RESTORING = "restoring"
+"""The field of the meta key that names the snapshot which is being restored."""
+
+_FIELD = "group"
+_KEYS_AT_A_TIME = 1_000
+
+
+def check(client: redis.Redis, settings: Settings) -> None:
+    """Raise unless the store may be read: its layout is this version's."""
+    with reaching(client):
+        layout = client.hget(Keys(settings.key_prefix).meta(), "layout")
+    if layout is not None and int(layout) != LAYOUT:
+        raise UsageError(
+            f"{masked(settings.redis_url)} holds layout {int(layout)} under {settings.key_prefix!r}, this version "
+            f"reads layout {LAYOUT}. Use the matching version, another SEGMENTER_KEY_PREFIX, or an empty store."
+        )
+
+
+def claim(client: redis.Redis, settings: Settings, rules: Rules) -> None:
+    """Raise unless the store may be worked on: it is not half restored, and `hold` has nothing against it."""
+    hold(client, settings, rules)
+    require_whole(client, settings)
+
+
+def hold(client: redis.Redis, settings: Settings, rules: Rules) -> None:
+    """Raise unless the store may be written: it never evicts, and judges by the same rules. An empty one takes ours."""
+    check(client, settings)
+    with reaching(client):
+        policy = client.info("memory")["maxmemory_policy"]
+        if policy != "noeviction":
+            raise SegmenterError(
+                f"Redis would evict profiles: maxmemory-policy is {policy}, it must be noeviction. "
+                "Set it in redis.conf, or run `redis-cli config set maxmemory-policy noeviction`."
+            )
+        meta = Keys(settings.key_prefix).meta()
+        client.hsetnx(meta, "layout", LAYOUT)
+        client.hsetnx(meta, "rules", msgspec.json.encode(rules))
+    require_rules(client, settings, rules)
+
+
+def require_rules(client: redis.Redis, settings: Settings, rules: Rules) -> None:
+    """Raise `RulesDiffer` unless the store judges by these rules, or by none yet."""
+    with reaching(client):
+        found = cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), "rules"))
+    stored, ours = found and msgspec.json.decode(found, type=dict[str, object]), msgspec.to_builtins(rules)
+    if stored and stored != ours:
+        raise RulesDiffer(f"Redis under {settings.key_prefix!r}", stored, ours)
+
+
+def require_whole(client: redis.Redis, settings: Settings) -> None:
+    """Raise `UsageError` while a restore is under way, or after one that did not get to its end."""
+    with reaching(client):
+        snapshot = cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), RESTORING))
+    if snapshot is not None:
+        raise UsageError(
+            f"Redis under {settings.key_prefix!r} holds only a part of snapshot {int(snapshot)}: let "
+            "`segmenter restore` end, or run it again."
+        )
+
+
+def group_in_use(client: redis.Redis, settings: Settings) -> str:
+    """Where the workers meet now."""
+    with reaching(client):
+        number = cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), _FIELD))
+    return settings.group if number is None else f"{settings.group}.{int(number)}"
+
+
+def next_group(client: redis.Redis, settings: Settings, stuck: str) -> None:
+    """Have the workers meet elsewhere, unless they have left the ``stuck`` group already."""
+    number = stuck.removeprefix(settings.group).removeprefix(".")
+    with reaching(client):
+        script(client, "regroup")(keys=[Keys(settings.key_prefix).meta()], args=[number])
+
+
+def half_restored(client: redis.Redis, settings: Settings) -> bool:
+    """Whether a restore is under way, or did not get to its end."""
+    with reaching(client):
+        return bool(client.hexists(Keys(settings.key_prefix).meta(), RESTORING))
+
+
+def holds_users(client: redis.Redis, settings: Settings) -> bool:
+    """Whether there is a row under the prefix."""
+    with reaching(client):
+        rows = client.scan_iter(Keys(settings.key_prefix).users() + b"*", count=_KEYS_AT_A_TIME)
+        return next(rows, None) is not None
+
+
+def begin_restore(client: redis.Redis, settings: Settings, snapshot_id: int) -> None:
+    """Mark the store, so that nobody takes it for whole, and remove every other key under the prefix."""
+    meta = Keys(settings.key_prefix).meta()
+    with reaching(client):
+        client.hset(meta, RESTORING, snapshot_id)
+        cursor = 0
+        while True:
+            cursor, found = client.scan(cursor, match=f"{settings.key_prefix}:*", count=_KEYS_AT_A_TIME)
+            if stale := [key for key in found if key != meta.encode()]:
+                client.unlink(*stale)
+            if cursor == 0:
+                return
+
+
+def end_restore(client: redis.Redis, settings: Settings) -> None:
+    """The store is whole again."""
+    with reaching(client):
+        client.hdel(Keys(settings.key_prefix).meta(), RESTORING)

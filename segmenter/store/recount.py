@@ -1,0 +1,36 @@
+"""What a shard's census and audiences must be, from its rows alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from segmenter.events.sharding import shard_of
+from segmenter.model.census import Census, moved
+from segmenter.settings import Settings
+from segmenter.shards.state import Change, ShardState
+from segmenter.store.connection import Redis
+from segmenter.store.rows import scan_rows
+from segmenter.store.shards import members
+
+
+def recount(client: Redis, settings: Settings, shard: int, state: ShardState) -> tuple[Census, list[Change]]:
+    """The census of a shard's rows, and the changes that make its audiences fit them."""
+    census: Census = {}
+    right: dict[bytes, str] = {}
+    for rows in scan_rows(client, settings):
+        own = [row for row in rows if shard_of(row.user, settings.partitions) == shard]
+        if own:
+            vectors = np.array([row.vector for row in own], dtype=np.int64)
+            census = moved(census, vectors[:0], [], vectors, [row.segment for row in own])
+            right |= {row.user: row.segment for row in own}
+    slugs = sorted({*right.values(), *state.census})
+    return census, audience_changes({slug: set(members(client, settings, shard, slug)) for slug in slugs}, right)
+
+
+def audience_changes(found: Mapping[str, set[bytes]], right: Mapping[bytes, str]) -> list[Change]:
+    """The changes that make audiences, by segment, fit the segments of the users."""
+    leave = [Change(user, slug, None, "recount") for slug in found for user in found[slug] if right.get(user) != slug]
+    join = [Change(user, None, slug, "recount") for user, slug in right.items() if user not in found.get(slug, ())]
+    return leave + join

@@ -1,0 +1,112 @@
+"""The raw events and how far they have been loaded, always changed together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import text
+
+from segmenter import crash_points
+from segmenter.errors import Fenced, RulesDiffer
+from segmenter.events import TOPICS
+from segmenter.warehouse.engine import Warehouse, insert, reading, writing
+
+RAW_COLUMNS = (
+    "part",
+    "pos",
+    "topic_id",
+    "user_id",
+    "time_ms",
+    "record_ms",
+    "event_id",
+    "session_id",
+    "device",
+    "url",
+    "referrer",
+    "duration_ms",
+    "item_id",
+    "query",
+    "properties",
+)
+"""The columns of each raw table. Ids are bound as bytes."""
+
+Partition = tuple[str, int]
+"""A topic, without prefix, and a partition of it."""
+
+RawRow = tuple[Any, ...]
+"""One raw event, in the order of `RAW_COLUMNS`."""
+
+
+class Loaded(NamedTuple):
+    """Up to where a partition has been loaded, and of which topic."""
+
+    topic_id: str
+    next_pos: int
+
+
+class Move(NamedTuple):
+    """From where to where a load moves a partition's offset."""
+
+    start: int
+    end: int
+
+
+def hold_rules(warehouse: Warehouse, rules: Mapping[str, object]) -> None:
+    """Store the rules by which events are judged, or compare them with the stored ones.
+
+    Raises `RulesDiffer` with each rule that is not the same.
+    """
+    ours = dict(rules)
+    query = text("SELECT value FROM meta WHERE name = 'rules'")
+    with reading(warehouse) as connection:
+        kept = connection.execute(query).scalar_one_or_none()
+    if kept is None:
+        with writing(warehouse) as connection:
+            body = msgspec.json.encode(ours).decode()
+            insert(connection, "meta", ("name", "value"), [("rules", body)], unless_there=True)
+            kept = connection.execute(query).scalar_one()
+    stored = msgspec.json.decode(kept)
+    if stored != ours:
+        raise RulesDiffer("the warehouse", stored, ours)
+
+
+def loaded(warehouse: Warehouse) -> dict[Partition, Loaded]:
+    """How far each partition has been loaded; one that never was is absent."""
+    with reading(warehouse) as connection:
+        found = connection.execute(text("SELECT topic, part, topic_id, next_pos FROM sink_offsets"))
+        return {(row.topic, row.part): Loaded(row.topic_id, row.next_pos) for row in found}
+
+
+def raw_rows(warehouse: Warehouse) -> dict[str, int]:
+    """How many raw events the warehouse holds, by topic."""
+    with reading(warehouse) as connection:
+        return {topic: connection.execute(text(f"SELECT COUNT(*) FROM raw_{topic}")).scalar_one() for topic in TOPICS}
+
+
+def begin(warehouse: Warehouse, starts: Mapping[Partition, Loaded]) -> None:
+    """Store from where partitions will be loaded, unless it is stored already."""
+    rows = [(topic, part, start.topic_id, start.next_pos) for (topic, part), start in starts.items()]
+    with writing(warehouse) as connection:
+        insert(connection, "sink_offsets", ("topic", "part", "topic_id", "next_pos"), rows, unless_there=True)
+
+
+def load(warehouse: Warehouse, rows: Mapping[str, Sequence[RawRow]], moves: Mapping[Partition, Move]) -> None:
+    """Add raw rows by topic and move the offsets past them, all or nothing.
+
+    Raises `Fenced`, with nothing changed, when a partition no longer stands where its move starts:
+    someone else has loaded it meanwhile.
+    """
+    move = text("UPDATE sink_offsets SET next_pos = :end WHERE topic = :topic AND part = :part AND next_pos = :start")
+    with writing(warehouse) as connection:
+        for (topic, part), (start, end) in sorted(moves.items()):
+            moved = connection.execute(move, {"topic": topic, "part": part, "start": start, "end": end})
+            if moved.rowcount != 1:
+                raise Fenced(
+                    f"topic {topic!r} partition {part} no longer stands at {start} in the warehouse: "
+                    "another sink has loaded it meanwhile. Read the offsets again."
+                )
+        for topic, batch in rows.items():
+            insert(connection, f"raw_{topic}", RAW_COLUMNS, batch)
+        crash_points.passed("insert")

@@ -1,0 +1,94 @@
+"""What a snapshot keeps, read back: the shards, the users and the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import text
+
+from segmenter.events import TOPICS
+from segmenter.model.generation import Generation
+from segmenter.model.profiles import FIELDS, Profile
+from segmenter.warehouse.engine import Warehouse, reading
+from segmenter.warehouse.raw_events import Partition
+from segmenter.warehouse.snapshots import CUTS, USER_COLUMNS, Cut
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+USERS_AT_A_TIME = 5_000
+
+
+class KeptUser(NamedTuple):
+    """One user of a snapshot: the profile, and up to where it holds the events of each topic."""
+
+    user: bytes
+    part: int
+    profile: Profile
+    cuts: dict[str, int]
+
+
+def kept_cuts(warehouse: Warehouse, snapshot_id: int) -> dict[Partition, Cut]:
+    """The next offset of each partition."""
+    query = "SELECT topic, part, topic_id, next_pos FROM snapshot_cuts WHERE snapshot_id = :snapshot_id"
+    with reading(warehouse) as connection:
+        found = connection.execute(text(query), {"snapshot_id": snapshot_id})
+        return {(row.topic, row.part): Cut(row.topic_id, row.next_pos) for row in found}
+
+
+def kept_counts(warehouse: Warehouse, snapshot_id: int) -> dict[int, str]:
+    """What each shard had counted, as JSON; a shard that no worker had begun is absent."""
+    query = "SELECT part, counts FROM snapshot_shards WHERE snapshot_id = :snapshot_id"
+    with reading(warehouse) as connection:
+        found = connection.execute(text(query), {"snapshot_id": snapshot_id})
+        return {row.part: row.counts for row in found}
+
+
+def kept_reach(warehouse: Warehouse, snapshot_id: int) -> dict[Partition, int]:
+    """How far into each partition the events in the users' rows go at most."""
+    furthest = ", ".join(f"MAX({cut}) AS {cut}" for cut in CUTS)
+    query = f"SELECT part, {furthest} FROM snapshot_users WHERE snapshot_id = :snapshot_id GROUP BY part"
+    with reading(warehouse) as connection:
+        found = connection.execute(text(query), {"snapshot_id": snapshot_id})
+        return {(topic, part): cut for part, *cuts in found for topic, cut in zip(TOPICS, cuts, strict=True)}
+
+
+def kept_generation(warehouse: Warehouse, snapshot_id: int) -> Generation | None:
+    """The model that was current when the snapshot was taken, None before the first."""
+    query = "SELECT body FROM generations WHERE snapshot_id = :snapshot_id"
+    with reading(warehouse) as connection:
+        body = connection.execute(text(query), {"snapshot_id": snapshot_id}).scalar_one_or_none()
+    return None if body is None else Generation.decode(body.encode())
+
+
+def kept_users(warehouse: Warehouse, snapshot_id: int) -> Iterator[list[KeptUser]]:
+    """Every user, in batches."""
+    query = f"""
+        SELECT user_id, part, {", ".join((*FIELDS, *CUTS))} FROM snapshot_users
+        WHERE snapshot_id = :snapshot_id AND user_id > :after ORDER BY user_id LIMIT {USERS_AT_A_TIME}
+    """
+    after = b""
+    while True:
+        with reading(warehouse) as connection:
+            found = connection.execute(text(query), {"snapshot_id": snapshot_id, "after": after}).all()
+        if not found:
+            return
+        yield [_user(bytes(user), part, values) for user, part, *values in found]
+        after = bytes(found[-1].user_id)
+
+
+def _user(user: bytes, part: int, values: list[int]) -> KeptUser:
+    cuts = dict(zip(TOPICS, values[len(FIELDS) :], strict=True))
+    return KeptUser(user, part, tuple(values[: len(FIELDS)]), cuts)
+
+
+def read_users(warehouse: Warehouse, snapshot_id: int) -> pd.DataFrame:
+    """The users of a snapshot, one row each, with the columns `USER_COLUMNS`; a mean that is missing is NaN."""
+    import pandas as pd  # here, since nothing else in the warehouse needs it
+
+    query = f"SELECT {', '.join(USER_COLUMNS)} FROM snapshot_users WHERE snapshot_id = :snapshot_id ORDER BY user_id"
+    with reading(warehouse) as connection:
+        found = connection.execute(text(query), {"snapshot_id": snapshot_id}).all()
+    users = pd.DataFrame.from_records([tuple(row) for row in found], columns=list(USER_COLUMNS))
+    return users.astype({"mean_click_ms": "float64", "mean_view_ms": "float64"})
