@@ -11,21 +11,21 @@ from unittest import mock
 from loops import Log, work
 
 import consumers.worker.owned_shard
-from consumers import worker
-from consumers.trainer.trainer import Model
+from consumers.trainer.trainer import Trainer
+from consumers.worker import loop
 from segmenter.shards import judge
 from segmenter.topics import ShardConsumer
 
 CUT = "decode and cut"
 STAGES: dict[str, tuple[Any, str]] = {
     "poll": (ShardConsumer, "poll"),
-    CUT: (worker, "cut"),
+    CUT: (loop, "batches_of"),
     "read rows": (consumers.worker.owned_shard, "read_rows"),
     "fold and judge": (judge, "apply"),
-    "commit": (consumers.worker.owned_shard, "commit"),
-    "watch drift": (Model, "watch"),
-    "sweep": (worker, "sweep"),
-    "beat, step": (worker.Worker, "_beat"),
+    "commit": (consumers.worker.owned_shard, "commit_shard"),
+    "watch drift": (Trainer, "watch"),
+    "sweep": (loop, "sweep"),
+    "heartbeat, step": (loop.Worker, "_heartbeat"),
 }
 """Each step by a name for people: where the worker finds its function. What one calls counts for the outer one."""
 

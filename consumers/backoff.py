@@ -1,4 +1,4 @@
-"""How long to wait before trying again what has just failed."""
+"""Backoff: how long to wait before trying again what has just failed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import random
 LONGEST_SECONDS = 5.0
 
 
-def pause_seconds(failures: int) -> float:
-    """A random time, on average longer with each failure in a row, so that many who wait do not come back at once.
+def backoff_seconds(failures: int) -> float:
+    """A random wait, on average longer with each failure in a row, so that many processes do not try again at once.
 
     Source: "full jitter", Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
     """

@@ -27,7 +27,7 @@ class Refused(NamedTuple):
     detail: str
 
 
-class Tally(NamedTuple):
+class RefusedRows(NamedTuple):
     """The rows refused for one reason: how many, the first of them, and what was wrong with the very first."""
 
     rows: int
@@ -35,15 +35,15 @@ class Tally(NamedTuple):
     detail: str
 
 
-def tally(refused: dict[str, Tally], row: Refused) -> None:
+def count_refused(refused: dict[str, RefusedRows], row: Refused) -> None:
     """Count one more refused row under its reason.
 
     >>> refused = {}
     >>> for number in (3, 8):
-    ...     tally(refused, Refused(number, "no time", f"{number} o'clock"))
+    ...     count_refused(refused, Refused(number, "no time", f"{number} o'clock"))
     >>> refused
-    {'no time': Tally(rows=2, first=(3, 8), detail="3 o'clock")}
+    {'no time': RefusedRows(rows=2, first=(3, 8), detail="3 o'clock")}
     """
-    before = refused.get(row.reason, Tally(0, (), row.detail))
+    before = refused.get(row.reason, RefusedRows(0, (), row.detail))
     first = before.first if len(before.first) == FIRST_ROWS else (*before.first, row.row)
-    refused[row.reason] = Tally(before.rows + 1, first, before.detail)
+    refused[row.reason] = RefusedRows(before.rows + 1, first, before.detail)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from producers.messages import Message, Refused, Tally, tally
+from producers.messages import Message, Refused, RefusedRows, count_refused
 from segmenter.events.sharding import shard_of
 from segmenter.settings import Settings
 from segmenter.topics import ensure_topics, open_producer
@@ -27,7 +27,7 @@ class Published(NamedTuple):
 
     read: int
     published: int
-    refused: dict[str, Tally]
+    refused: dict[str, RefusedRows]
     seconds: float
 
 
@@ -39,7 +39,7 @@ def publish(
     The records of a user keep their order. Raises `segmenter.errors.Unreachable` when a record is not acknowledged.
     """
     began = time.monotonic()
-    refused: dict[str, Tally] = {}
+    refused: dict[str, RefusedRows] = {}
     ensure_topics(settings)
     published = _publish(settings, _messages(items, refused), acknowledged)
     read = published + sum(each.rows for each in refused.values())
@@ -69,9 +69,9 @@ def _publish(settings: Settings, messages: Iterable[Message], acknowledged: Call
     return published + len(waiting)
 
 
-def _messages(items: Iterable[Message | Refused], refused: dict[str, Tally]) -> Iterator[Message]:
+def _messages(items: Iterable[Message | Refused], refused: dict[str, RefusedRows]) -> Iterator[Message]:
     for item in items:
         if isinstance(item, Refused):
-            tally(refused, item)
+            count_refused(refused, item)
         else:
             yield item

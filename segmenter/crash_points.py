@@ -1,32 +1,32 @@
-"""The named steps of worker and sink, told as they are passed, so that a test can strike between any two of them."""
+"""Crash points: the named places in worker and sink where a test may kill the process."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Literal, get_args
 
-WorkerStep = Literal["open", "recount", "poll", "cut", "tell", "fold", "commit", "sweep", "mark"]
-"""open: a shard's token is taken; recount: a part of a dirty shard is put right; poll, cut, tell, fold, commit and
-mark: as `consumers.worker` numbers them; sweep: a part of the users is judged anew."""
+WorkerPoint = Literal["acquire", "recount", "poll", "decode", "dead_letters", "fold", "commit", "sweep", "lag_offsets"]
+"""acquire: the token of a shard is set; recount: a part of a dirty shard is recounted; poll to commit and lag_offsets:
+the steps that `consumers.worker.loop` numbers; sweep: some users are judged by a new generation."""
 
-SinkStep = Literal["fetch", "judge", "insert", "load"]
-"""fetch: records are read; judge: and judged; insert: written, the transaction is open; load: it is committed."""
+SinkPoint = Literal["fetch", "convert", "insert", "load"]
+"""fetch: records are read; convert: they are raw rows; insert: these are written; load: their transaction is done."""
 
-WORKER_STEPS: tuple[WorkerStep, ...] = get_args(WorkerStep)
-SINK_STEPS: tuple[SinkStep, ...] = get_args(SinkStep)
+WORKER_POINTS: tuple[WorkerPoint, ...] = get_args(WorkerPoint)
+SINK_POINTS: tuple[SinkPoint, ...] = get_args(SinkPoint)
 
-Step = WorkerStep | SinkStep
-Watcher = Callable[[Step], None]
+CrashPoint = WorkerPoint | SinkPoint
+Watcher = Callable[[CrashPoint], None]
 
 _watchers: list[Watcher] = []
 
 
 def watch(watcher: Watcher) -> None:
-    """Have ``watcher`` called after each step of this process, on the thread that takes it."""
+    """Have ``watcher`` called each time that this process reaches a crash point, on the thread that does."""
     _watchers.append(watcher)
 
 
-def passed(step: Step) -> None:
-    """Say that a step is done."""
+def reached(point: CrashPoint) -> None:
+    """Tell the watchers that this process has reached a crash point."""
     for watcher in _watchers:
-        watcher(step)
+        watcher(point)

@@ -1,38 +1,38 @@
-"""Every error this product raises on purpose.
+"""All errors that this package raises on purpose.
 
 ::
 
     SegmenterError
     ├── PromiseBroken          exit 1: something that is promised does not hold
-    │   ├── TopicRecreated       the topic is not the one whose offsets are stored
+    │   ├── TopicRecreated       the topic is not the one that the stored offsets belong to
     │   ├── LogTruncated         the log no longer holds an offset that is needed
     │   └── WarehouseBehind      the sink has not yet read as far as the snapshot
-    ├── UsageError             exit 2: the caller can mend it
+    ├── UsageError             exit 2: the caller can correct it
     │   ├── SettingsError        a setting is unknown or out of bounds
     │   ├── MappingError         a mapping does not fit its file
     │   ├── Forbidden            a part refuses who asks, or what was asked
-    │   ├── RulesDiffer          this part judges events by other rules than the stored ones
-    │   └── PartitionsDiffer     topics do not have the same number of partitions
+    │   ├── RulesDiffer          the stored rules for events are others than ours
+    │   └── PartitionsDiffer     topics have different numbers of partitions
     ├── Unreachable            exit 3: a part cannot be reached; trying again may help
     │   └── NoStack              no embedded stack runs here
-    └── Fenced                 a write was refused: this process no longer sees what it writes to as it is
-        ├── Stolen               another process owns the shard now
-        └── RolledBack           the store went back in time
+    └── Fenced                 a write was refused, since what it builds on has changed
+        ├── OwnershipLost        another process owns the shard now
+        └── RolledBack           the store has lost confirmed writes
 
 Each message is one line: what was wrong, what is allowed, what to do.
 """
 
 from __future__ import annotations
 
-BEGIN_ANEW = (
-    "Its offsets mean other events now, so nothing can be restored: begin anew with an unused SEGMENTER_KEY_PREFIX and "
-    "an empty database as SEGMENTER_WAREHOUSE_URL."
+START_AFRESH = (
+    "Its offsets mean other events now, so nothing can be restored: start afresh with an unused SEGMENTER_KEY_PREFIX "
+    "and an empty database as SEGMENTER_WAREHOUSE_URL."
 )
 """What to do when a topic was recreated."""
 
 
 class SegmenterError(Exception):
-    """Base of all. ``exit_code`` is what a command ends with."""
+    """Base of all. ``exit_code`` is the exit code of the command."""
 
     exit_code = 1
 
@@ -44,7 +44,7 @@ class PromiseBroken(SegmenterError):
 class TopicRecreated(PromiseBroken):
     """A topic has another id than the one whose offsets are stored."""
 
-    def __init__(self, topic: str, stored: str, found: str, restore: str = BEGIN_ANEW) -> None:
+    def __init__(self, topic: str, stored: str, found: str, restore: str = START_AFRESH) -> None:
         super().__init__(
             f"topic {topic!r} was recreated: its id is {found}, the stored offsets belong to {stored}. {restore}"
         )
@@ -78,11 +78,11 @@ class MappingError(UsageError):
 
 
 class Forbidden(UsageError):
-    """A part refuses who asks, or does not give them the right to what they asked; trying again does not help."""
+    """A part refuses the user, or does not allow what was asked; trying again does not help."""
 
 
 class RulesDiffer(UsageError):
-    """This part would judge events by other rules than the ones stored beside the data."""
+    """The rules for events that are stored beside the data are others than ours."""
 
     def __init__(self, where: str, stored: dict[str, object], ours: dict[str, object]) -> None:
         names = sorted(name for name in stored.keys() | ours.keys() if stored.get(name) != ours.get(name))
@@ -105,10 +105,10 @@ class NoStack(Unreachable):
 
 
 class Fenced(SegmenterError):
-    """A write was refused because what it builds on is no longer as this process last saw it."""
+    """A write was refused, because what it builds on is no longer as this process last saw it."""
 
 
-class Stolen(Fenced):
+class OwnershipLost(Fenced):
     """Another process has become the shard's owner."""
 
 

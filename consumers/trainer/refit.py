@@ -1,4 +1,4 @@
-"""Finding new generations: a step from the census, or a fresh fit on a sample of the users."""
+"""New generations: a step from the census, or a refit on a sample of the users."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from segmenter.model.census import merged
 from segmenter.model.generation import Generation
 from segmenter.model.kmeans import successor
 from segmenter.model.segments import refitted
+from segmenter.settings import Settings
 from segmenter.shards.state import ShardState
 from segmenter.store.connection import Store
+from segmenter.store.meta import open_store
 from segmenter.store.models import publish, read_model
 from segmenter.store.rows import scan_rows
 from segmenter.store.shards import read_shards
@@ -55,6 +57,14 @@ def refit_is_due(shards: Mapping[int, ShardState], generation: Generation | None
 def population_of(shards: Mapping[int, ShardState]) -> int:
     """How many users the shards have counted."""
     return sum(tally.users for state in shards.values() for tally in state.census.values())
+
+
+def refit_now(settings: Settings, now_ms: int) -> tuple[bool, int]:
+    """`refit`, and the number of the current generation after it, 0 if there is none."""
+    with open_store(settings, writing=True) as store:
+        adopted = refit(store, now_ms)
+        current = read_model(store.client, settings)
+    return adopted, current.number if current else 0
 
 
 def refit(store: Store, now_ms: int) -> bool:

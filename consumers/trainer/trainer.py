@@ -1,4 +1,4 @@
-"""Which generation judges, as a worker sees it, and the search for the next one."""
+"""The trainer: the generation that judges now, and the search for the next one."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from segmenter.store.shards import read_shards
 log = structlog.get_logger()
 
 
-class Model:
-    """The current generation, and at most one child process that fits another."""
+class Trainer:
+    """The current generation, and at most one child process that looks for another by a refit."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -38,13 +38,13 @@ class Model:
         self.generation: Generation | None = None
 
     def refresh(self) -> bool:
-        """Read the current generation; tells whether it is another one than before."""
+        """Read the current generation; tells whether it differs from the one before."""
         current = read_model(self._store.client, self._store.settings)
         before, self.generation = self.generation, current
         return (before and digest(before)) != (current and digest(current))
 
     def watch(self, rows: Sequence[Row]) -> None:
-        """Take note of how well the present centres fit users who have just been active."""
+        """Watch how well the present centres fit users who have just been active."""
         if self.generation is not None and rows:
             found = self.generation
             vectors = np.array([row.vector for row in rows], dtype=np.int64)
@@ -52,7 +52,7 @@ class Model:
             self._drifted |= self._drift.update(distance)
 
     def advance(self) -> None:
-        """Look for the next generation: start a refit that is due, or take a step that is worth it."""
+        """Look for the next generation: start a refit if one is due, else take a step if it is worth it."""
         if self._child and self._child.is_alive():
             return
         shards = read_shards(self._store.client, self._store.settings)
@@ -67,7 +67,7 @@ class Model:
             step(self._store, shards, self.generation, now_ms())
 
     def refit_now(self) -> None:
-        """Fit afresh in this process, in place of a fit that is under way."""
+        """Refit in this process, instead of a refit that is going on."""
         self.stop()
         refit(self._store, now_ms())
 
@@ -77,7 +77,7 @@ class Model:
         return self.generation is not None and step(self._store, shards, self.generation, now_ms())
 
     def stop(self) -> None:
-        """End a fit that is under way."""
+        """End a refit that is going on."""
         if self._child:
             self._child.terminate()
             self._child.join()
@@ -95,4 +95,4 @@ def _refit(settings: Settings) -> None:
     try:
         refit(Store(connect(settings), settings), now_ms())
     except SegmenterError as error:
-        log.warning("a fit was given up", reason=str(error))
+        log.warning("a refit failed", reason=str(error))

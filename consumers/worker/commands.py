@@ -1,56 +1,64 @@
-"""What the owner of shards does because others wish it; see `segmenter.store.commands`."""
+"""What the owner of shards does because another process commands it; see `segmenter.store.commands`."""
 
 from __future__ import annotations
 
 import structlog
 
-from consumers.worker.membership import Holding
+from consumers.worker.membership import Membership
 from consumers.worker.owned_shard import OwnedShard, Superseded, write
 from segmenter.model.generation import Generation, digest
-from segmenter.shards.state import Batch
-from segmenter.store.commands import Answer, Quiet, Write, done, look, read
+from segmenter.store.commands import Command, Pause, Reply, Write, decode_command, finish_command, pending_commands
 from segmenter.store.connection import Store
 
 log = structlog.get_logger()
 
 
-def grant(store: Store, holding: Holding, generation: Generation | None) -> None:
-    """Do what is wished of the held shards, in its order, and let those go on that have been quiet for long enough.
+def execute_commands(store: Store, membership: Membership, generation: Generation | None) -> None:
+    """Execute the pending commands of the owned shards in their order, and resume shards whose pause is over.
 
-    What cannot be read is dropped. Raises `Fenced` when a held shard turns out to be no longer as it was left; what
-    was wished then stays for the next owner.
+    A command that cannot be decoded is dropped, with a warning. Raises `Fenced` when a shard is no longer as it was
+    left; its commands then stay for the next owner.
     """
-    now_ms, found = look(store.client, store.settings, holding.shards)
-    for number, wishes in found.items():
-        shard = holding.shards[number]
-        for each in wishes:
+    now_ms, pending = pending_commands(store.client, store.settings, membership.shards)
+    for number, commands in pending.items():
+        for encoded in commands:
             try:
-                wished = read(each)
+                command = decode_command(encoded)
             except ValueError as reason:
-                log.warning("a wish is dropped", shard=number, reason=str(reason))
-                done(store.client, store.settings, number, each)
+                log.warning("a command is dropped", shard=number, reason=str(reason))
+                finish_command(store.client, store.settings, number, encoded)
                 continue
-            if isinstance(wished, Quiet):
-                holding.quieten(shard, (wished.until_ms - now_ms) / 1000)
-                granted = True
-            else:
-                granted = _written(store, shard, wished, generation)
-            answer = Answer(granted, shard.state.version)
-            done(store.client, store.settings, number, each, [(wished.id, answer)] if wished.id else [])
-    holding.wake()
+            reply = _execute(store, membership, membership.shards[number], command, now_ms, generation)
+            finish_command(store.client, store.settings, number, encoded, command.id, reply)
+    membership.resume_due()
 
 
-def _written(store: Store, shard: OwnedShard, wished: Write, generation: Generation | None) -> bool:
-    """Whether all of it was written: nothing is if the shard has moved on, or another generation is current."""
-    if (wished.token, wished.version) != (shard.state.token, shard.state.version):
+def _execute(
+    store: Store,
+    membership: Membership,
+    shard: OwnedShard,
+    command: Command,
+    now_ms: int,
+    generation: Generation | None,
+) -> Reply:
+    if isinstance(command, Pause):
+        membership.pause(shard, (command.until_ms - now_ms) / 1000)
+        done = True
+    else:
+        done = _write(store, shard, command, generation)
+    return Reply(done, shard.state.version)
+
+
+def _write(store: Store, shard: OwnedShard, command: Write, generation: Generation | None) -> bool:
+    """Whether all was written: nothing is if the shard has changed since, or another generation is current."""
+    if (command.token, command.version) != (shard.state.token, shard.state.version):
         return False
-    if wished.digest != (digest(generation) if generation else ""):
+    if command.digest != (digest(generation) if generation else ""):
         return False
-    for piece in wished.pieces:
-        after = shard.state._replace(census=piece.census, dirty=piece.dirty)
+    for commit in command.commits:
         try:
-            write(store, shard, Batch(piece.rows, piece.changes, after, piece.removed), generation)
+            write(store, shard, commit, generation)
         except Superseded:
             return False
-    log.info("wrote what was wished", shard=shard.number, pieces=len(wished.pieces))
+    log.info("executed a write command", shard=shard.number, commits=len(command.commits))
     return True

@@ -1,4 +1,4 @@
-"""The beat: once a second the owner of shards says that they are as it left them, and how fresh they are."""
+"""The heartbeat: once a second the owner of shards confirms that they are as it left them, and how fresh they are."""
 
 from __future__ import annotations
 
@@ -6,35 +6,36 @@ import time
 
 import structlog
 
-from consumers.worker.membership import Holding
-from segmenter.errors import RolledBack, Stolen, Unreachable
+from consumers.worker.membership import Membership
+from segmenter.errors import OwnershipLost, RolledBack, Unreachable
 from segmenter.store.connection import Store
-from segmenter.store.shards import beat
+from segmenter.store.shards import heartbeat
 
 log = structlog.get_logger()
 
 
-def say_fresh(store: Store, holding: Holding, must_know: bool) -> None:
-    """Confirm that each held shard is as it was left, and since when it is at the end of the log.
+def send_heartbeats(store: Store, membership: Membership, need_end: bool) -> None:
+    """Confirm that each owned shard is as it was left, and whether its log has been read to the end.
 
-    Raises `Stolen` and `RolledBack`; and `Unreachable`, if it ``must_know`` where the log ends and cannot.
+    Raises `OwnershipLost` and `RolledBack`; and `Unreachable`, if ``need_end`` and Kafka cannot tell the log's end.
     """
     asked = time.monotonic()
-    at_end = _at_end(holding, must_know)
+    at_end = _at_end(membership, need_end)
     asked_ms = None if at_end is None else int((time.monotonic() - asked) * 1000)
-    seen = {number: (shard.state, number in (at_end or ())) for number, shard in holding.shards.items()}
-    for number, answer in beat(store.client, store.settings, seen, asked_ms).items():
-        if answer != "ok":
-            raise (Stolen if answer == "stolen" else RolledBack)(f"shard {number} is no longer as it was left")
-    holding.failures = 0
+    seen = {number: (shard.state, number in (at_end or ())) for number, shard in membership.shards.items()}
+    for number, outcome in heartbeat(store.client, store.settings, seen, asked_ms).items():
+        if outcome != "ok":
+            error = OwnershipLost if outcome == "not owner" else RolledBack
+            raise error(f"shard {number} is no longer as it was left")
+    membership.failures = 0
 
 
-def _at_end(holding: Holding, must_know: bool) -> set[int] | None:
-    """Which held shards were read to the end of the log; None if the log does not answer."""
+def _at_end(membership: Membership, need_end: bool) -> set[int] | None:
+    """The owned shards whose log was read to its end; None if Kafka does not answer."""
     try:
-        return holding.at_end()
+        return membership.at_end()
     except Unreachable as reason:
-        if must_know:
+        if need_end:
             raise
-        log.warning("cannot tell where the log ends", reason=str(reason))
+        log.warning("Kafka does not tell where the log ends", reason=str(reason))
         return None

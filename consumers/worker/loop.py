@@ -1,19 +1,20 @@
 """The worker: keeps the live store exactly as the log says.
 
-With each shard that it holds, always in this order:
+For each shard that it owns, always in this order:
 
-1. poll     the records of open shards
-2. cut      decode, judge and deduplicate them; cut them into pieces that one commit can hold
-3. tell     what is no event goes to the dead-letter topic, and is acknowledged
-4. read     the rows of a piece's users, fold its events into them, and judge the users
-5. commit   one script writes rows, census, audiences, feed and the next offsets, or nothing
-6. mark     Kafka's own offsets, for tools that show lag; nothing here reads them
+1. poll           the records of the shard
+2. decode         them, find duplicates, and divide them into batches, each of which one commit can apply
+3. dead letters   publish one for each invalid record of a batch, and wait until they are acknowledged
+4. fold           read the rows of the batch's users, fold the events into them, and judge the users
+5. commit         one script writes rows, census, audiences, feed and the next offsets, or nothing
+6. lag offsets    commit Kafka's own offsets, for tools that show lag; nothing here reads them
 
-A crash between any two loses nothing and counts nothing twice. Before 5 all is done again from the stored offsets:
-a dead letter is then repeated under its key, and readers drop repeats. After 5 nothing is left to be done.
+A crash between any two of these loses nothing and counts nothing twice. Before 5, everything is done again from the
+stored offsets: a dead letter is then published again under the same key, and readers drop repeats. After 5, nothing is
+left to do.
 
-Between polls the worker beats once a second, does what others wish of its shards, sweeps users whom an older generation
-judged, and, if it holds shard 0, looks for the next generation.
+Between polls the worker sends a heartbeat once a second, executes commands, sweeps users that an older generation
+judged, and, if it owns shard 0, runs the trainer.
 """
 
 from __future__ import annotations
@@ -25,35 +26,35 @@ from typing import NamedTuple
 
 import structlog
 
-from consumers.trainer.trainer import Model
-from consumers.worker.commands import grant
-from consumers.worker.heartbeat import say_fresh
-from consumers.worker.membership import Holding
+from consumers.trainer.trainer import Trainer
+from consumers.worker.commands import execute_commands
+from consumers.worker.heartbeat import send_heartbeats
+from consumers.worker.membership import Membership
 from consumers.worker.owned_shard import OwnedShard, Superseded, fold, needs_sweep, sweep
 from segmenter import crash_points
-from segmenter.errors import RolledBack, SegmenterError, Stolen, Unreachable
+from segmenter.errors import OwnershipLost, RolledBack, SegmenterError, Unreachable
 from segmenter.events import TOPICS, Rules
 from segmenter.settings import Settings
-from segmenter.shards.batches import Piece, cut
+from segmenter.shards.batches import Batch, batches_of
 from segmenter.shards.row import Row
 from segmenter.store.connection import Store, connect
 from segmenter.store.meta import claim
 from segmenter.topics import Position, Record, TopicGuard, drop_producer, ends, ensure_topics, open_producer
-from segmenter.topics.dead_letters import TELL_SECONDS, tell
+from segmenter.topics.dead_letters import ACKNOWLEDGE_SECONDS, publish_dead_letters
 
 POLL_RECORDS = 20_000
-BEAT_SECONDS = 1.0
+HEARTBEAT_SECONDS = 1.0
 GIVE_UP_AFTER = 8
-"""How often in a row shards may fail before a run that is to end gives up."""
+"""How often in a row shards may fail before a run that is to end (``once``) gives up."""
 
 MOST_STEPS = 100
-"""How many steps a run that is to end takes at the most; each saves a share of the inertia, so few are needed."""
+"""The most steps that a run with ``once`` takes; each saves a share of the inertia, so few are needed."""
 
 log = structlog.get_logger()
 
 
 class WorkerResult(NamedTuple):
-    """What a run did, and the seconds from its first record to its last."""
+    """The counts of a run, and the seconds from its first record to its last."""
 
     records: int
     rows: int
@@ -62,7 +63,7 @@ class WorkerResult(NamedTuple):
 
 
 class Worker:
-    """One member of the group. All that it knows can be lost: the store and the log hold it."""
+    """One member of the group. All its state can be lost: the store and the log hold it."""
 
     def __init__(
         self, settings: Settings, may_refit: bool, from_log_start: bool, on_progress: Callable[[int], None]
@@ -72,58 +73,58 @@ class Worker:
         claim(self._store.client, settings, Rules.of(settings))
         ensure_topics(settings)
         self._guard = TopicGuard(settings)
-        self._producer = open_producer(settings, TELL_SECONDS)
-        self._holding = Holding(self._store, self._guard, from_log_start)
-        self._model = Model(self._store)
+        self._producer = open_producer(settings, ACKNOWLEDGE_SECONDS)
+        self._membership = Membership(self._store, self._guard, from_log_start)
+        self._trainer = Trainer(self._store)
         self._may_refit = may_refit
         self._on_progress = on_progress
         self._gives_up = False
         self._stopping: Callable[[], bool] = lambda: False
-        self._next_beat = 0.0
+        self._next_heartbeat = 0.0
         self._began = self._ended = time.monotonic()
-        self._records = self._rows = self._refused = 0
+        self._records = self._rows = self._invalid = 0
 
     def run(self, goal: Mapping[Position, int] | None, stopping: Callable[[], bool]) -> WorkerResult:
-        """Work until ``stopping`` says so or, given a goal, until all held shards are read up to it and settled."""
+        """Work until ``stopping`` says so or, given a goal, until all owned shards are read up to it and settled."""
         self._gives_up = goal is not None
         self._stopping = stopping
         try:
             while not stopping() and not self._turn(goal):
                 pass
-            return WorkerResult(self._records, self._rows, self._refused, self._ended - self._began)
+            return WorkerResult(self._records, self._rows, self._invalid, self._ended - self._began)
         finally:
-            self._model.stop()
-            self._holding.leave()
+            self._trainer.stop()
+            self._membership.leave()
             self._guard.close()
             self._store.client.close()
             drop_producer(self._producer)
 
     def _turn(self, goal: Mapping[Position, int] | None) -> bool:
-        """Everything once; tells whether a goal has been reached. A failure closes the shards, to be taken anew."""
+        """Do everything once; tells whether the goal is reached. After a failure, shards must be acquired again."""
         try:
             try:
                 return self._work(goal)
             except Superseded:
                 self._catch_up_with_model()
-        except Stolen as reason:
-            self._holding.rejoin(reason)
+        except OwnershipLost as reason:
+            self._membership.rejoin(reason)
         except (RolledBack, Unreachable) as reason:
-            if self._gives_up and self._holding.failures >= GIVE_UP_AFTER:
+            if self._gives_up and self._membership.failures >= GIVE_UP_AFTER:
                 raise
-            self._holding.close_all(reason)
+            self._membership.release_all(reason)
         return False
 
     def _work(self, goal: Mapping[Position, int] | None) -> bool:
-        self._holding.follow()
-        if time.monotonic() >= self._next_beat and not self._holding.resting():
-            self._beat()
-        elif any(shard.quiet_until is not None for shard in self._shards()):
-            grant(self._store, self._holding, self._model.generation)
-        self._holding.open(self._model.generation)
-        unswept = [shard for shard in self._shards() if needs_sweep(shard, self._model.generation)]
-        unswept = [shard for shard in unswept if shard.quiet_until is None]
-        for shard, records in self._holding.poll(0 if unswept else 100, POLL_RECORDS):
-            self._take_in(shard, records)
+        self._membership.follow()
+        if time.monotonic() >= self._next_heartbeat and not self._membership.backing_off():
+            self._heartbeat()
+        elif any(shard.paused_until is not None for shard in self._shards()):
+            execute_commands(self._store, self._membership, self._trainer.generation)
+        self._membership.acquire(self._trainer.generation)
+        unswept = [shard for shard in self._shards() if needs_sweep(shard, self._trainer.generation)]
+        unswept = [shard for shard in unswept if shard.paused_until is None]
+        for shard, records in self._membership.poll(0 if unswept else 100, POLL_RECORDS):
+            self._apply(shard, records)
         for shard in unswept:
             self._sweep(shard)
         if goal is not None and not self._stopping() and self._reached(goal):
@@ -132,75 +133,75 @@ class Worker:
         return False
 
     def _shards(self) -> list[OwnedShard]:
-        return list(self._holding.shards.values())
+        return list(self._membership.shards.values())
 
-    def _take_in(self, shard: OwnedShard, records: list[Record]) -> None:
+    def _apply(self, shard: OwnedShard, records: list[Record]) -> None:
         """Steps 2 to 5 for the records of one poll."""
         if not self._records:
             self._began = time.monotonic()
-        crash_points.passed("poll")
+        crash_points.reached("poll")
         prefix, rules = self._settings.topic_prefix, Rules.of(self._settings)
-        pieces = cut(records, shard.offsets, prefix, shard.seen, rules, self._settings.commit_rows)
-        for piece in takewhile(lambda _: not self._stopping(), pieces):
-            crash_points.passed("cut")
-            if piece.refused:
-                tell(self._producer, self._settings, piece.refused)
-                crash_points.passed("tell")
-            rows = self._fold(shard, piece)
-            self._model.watch(rows)
+        batches = batches_of(records, shard.offsets, prefix, shard.seen, rules, self._settings.commit_rows)
+        for batch in takewhile(lambda _: not self._stopping(), batches):
+            crash_points.reached("decode")
+            if batch.invalid:
+                publish_dead_letters(self._producer, self._settings, batch.invalid)
+                crash_points.reached("dead_letters")
+            rows = self._fold(shard, batch)
+            self._trainer.watch(rows)
             self._rows += len(rows)
-            taken = len(piece.events) + piece.duplicates + len(piece.refused)
-            self._records += taken
-            self._refused += len(piece.refused)
+            records_of_batch = len(batch.events) + batch.duplicates + len(batch.invalid)
+            self._records += records_of_batch
+            self._invalid += len(batch.invalid)
             self._ended = time.monotonic()
-            self._on_progress(taken)
+            self._on_progress(records_of_batch)
 
-    def _fold(self, shard: OwnedShard, piece: Piece) -> Sequence[Row]:
+    def _fold(self, shard: OwnedShard, batch: Batch) -> Sequence[Row]:
         while True:
             try:
-                return fold(self._store, shard, piece, self._model.generation)
+                return fold(self._store, shard, batch, self._trainer.generation)
             except Superseded:
                 self._catch_up_with_model()
 
     def _sweep(self, shard: OwnedShard) -> None:
-        generation = self._model.generation
+        generation = self._trainer.generation
         if generation is not None and needs_sweep(shard, generation):
             sweep(self._store, shard, generation)
 
     def _follow_model(self) -> bool:
-        """Judge by the current generation from now on; a sweep that is under way starts again."""
-        changed = self._model.refresh()
+        """Judge by the current generation from now on; a sweep that has begun starts again."""
+        changed = self._trainer.refresh()
         if changed:
             for shard in self._shards():
                 shard.unswept = None
         return changed
 
     def _catch_up_with_model(self) -> None:
-        """The store said that another generation is current: there must be one, and one that can be read."""
+        """Follow the model after the store has said that another generation is current."""
         if not self._follow_model():
             raise SegmenterError(
                 "the model in Redis was written by another version of segmenter: run the same version everywhere, or "
                 "set SEGMENTER_KEY_PREFIX to an unused one."
             )
 
-    def _beat(self) -> None:
-        """What is due once a second: follow the model, say how fresh the shards are, look for a better model."""
-        self._next_beat = time.monotonic() + BEAT_SECONDS
+    def _heartbeat(self) -> None:
+        """What is due once a second: follow the model, send heartbeats, execute commands, run the trainer."""
+        self._next_heartbeat = time.monotonic() + HEARTBEAT_SECONDS
         self._follow_model()
-        self._holding.meet()
-        if self._holding.shards:
-            say_fresh(self._store, self._holding, must_know=self._gives_up)
-            self._holding.tell_lag_tools()
-            crash_points.passed("mark")
-            grant(self._store, self._holding, self._model.generation)
-        if self._may_refit and 0 in self._holding.shards:
-            self._model.advance()
+        self._membership.check_group()
+        if self._membership.shards:
+            send_heartbeats(self._store, self._membership, need_end=self._gives_up)
+            self._membership.commit_lag_offsets()
+            crash_points.reached("lag_offsets")
+            execute_commands(self._store, self._membership, self._trainer.generation)
+        if self._may_refit and 0 in self._membership.shards:
+            self._trainer.advance()
 
     def _reached(self, goal: Mapping[Position, int]) -> bool:
-        if not self._holding.complete():
+        if not self._membership.holds_all_assigned():
             return False
         prefix = self._settings.topic_prefix
-        positions = self._holding.positions()
+        positions = self._membership.positions()
         return all(
             positions[part][topic.removeprefix(prefix)] >= end
             for (topic, part), end in goal.items()
@@ -208,20 +209,20 @@ class Worker:
         )
 
     def _settle(self) -> None:
-        """End with everyone in the held shards judged by one generation, and that one as good as it gets."""
-        alone = len(self._holding.shards) == self._settings.partitions
+        """End with all users of the owned shards judged by one generation, after all steps that are worth it."""
+        alone = len(self._membership.shards) == self._settings.partitions
         if self._may_refit and alone:
-            self._model.refit_now()
+            self._trainer.refit_now()
         for _ in range(MOST_STEPS):
             self._follow_model()
             self._sweep_all()
-            if not (self._may_refit and alone and self._model.step_now()):
+            if not (self._may_refit and alone and self._trainer.step_now()):
                 break
-        say_fresh(self._store, self._holding, must_know=True)
+        send_heartbeats(self._store, self._membership, need_end=True)
 
     def _sweep_all(self) -> None:
         for shard in self._shards():
-            while needs_sweep(shard, self._model.generation):
+            while needs_sweep(shard, self._trainer.generation):
                 try:
                     self._sweep(shard)
                 except Superseded:
@@ -236,10 +237,11 @@ def run(
     stopping: Callable[[], bool] = lambda: False,
     from_log_start: bool = False,
 ) -> WorkerResult:
-    """Work until ``stopping``; with ``once``, until the shards held are read to where the log ends now, and settled.
+    """Run a worker until ``stopping``; with ``once``, until its shards are read to the log's present end, and settled.
 
-    A shard of which Redis knows nothing and whose first events the log no longer holds is `LogTruncated`, unless
-    ``from_log_start``.
+    ``may_refit`` lets it run the trainer. ``on_progress`` is called with the number of records of each commit. Raises
+    `LogTruncated` for a shard that Redis does not know and whose first events the log no longer holds, unless
+    ``from_log_start`` leaves those out.
     """
     worker = Worker(settings, may_refit, from_log_start, on_progress)
     goal = ends(settings, [settings.topic_prefix + topic for topic in TOPICS]) if once else None

@@ -1,4 +1,4 @@
-"""The shards that the group gave to this member, and which of them are open."""
+"""Membership in the consumer group: the shards that it assigns to this worker, and which of them are acquired."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import time
 
 import structlog
 
-from consumers.backoff import pause_seconds
-from consumers.worker.owned_shard import OwnedShard, take
-from segmenter.errors import LogTruncated, PartitionsDiffer, SegmenterError, Stolen
+from consumers.backoff import backoff_seconds
+from consumers.worker.owned_shard import OwnedShard, acquire
+from segmenter.errors import LogTruncated, OwnershipLost, PartitionsDiffer, SegmenterError
 from segmenter.events import Rules
 from segmenter.model.generation import Generation
 from segmenter.store.connection import Store
@@ -18,8 +18,8 @@ from segmenter.topics import Record, ShardConsumer, TopicGuard, check_ends, ends
 log = structlog.get_logger()
 
 
-class Holding:
-    """A shard is either open, its records flowing, or closed, waiting to be taken (again)."""
+class Membership:
+    """An assigned shard is acquired, and its records are polled, or it waits to be acquired (again)."""
 
     def __init__(self, store: Store, guard: TopicGuard, from_log_start: bool = False) -> None:
         self._store = store
@@ -32,46 +32,46 @@ class Holding:
         self._topic_ids: dict[str, str] = {}
         self.shards: dict[int, OwnedShard] = {}
         self.failures = 0
-        """How often in a row shards had to be closed before they could work."""
+        """How often in a row shards had to be released before they could work."""
 
     def follow(self) -> None:
-        """Be a member of the group, and drop what it gave to others; what stays goes on from where it was."""
+        """Join the group if need be, and drop the shards that it assigned to other members; those that stay go on."""
         if self._consumer is None:
-            if self.resting():
+            if self.backing_off():
                 return
             self._consumer = ShardConsumer(self._store.settings, group_in_use(self._store.client, self._store.settings))
             self._seen_assignments = 0
         if self._consumer.stuck():
-            self._give_up_rebalance(self._consumer.group)
+            self._leave_stuck_group(self._consumer.group)
         while self._seen_assignments != self._consumer.assignments:
             self._seen_assignments = self._consumer.assignments
             assigned = self._assigned(self._consumer)
             log.info("shards assigned", shards=sorted(assigned))
             self.shards = {number: shard for number, shard in self.shards.items() if number in assigned}
             for number, shard in self.shards.items():
-                if shard.quiet_until is None:
+                if shard.paused_until is None:
                     self._consumer.start(number, shard.offsets, shard.seen.next)
 
-    def _give_up_rebalance(self, group: str) -> None:
-        """Join anew or, if that has been tried, have all workers meet in a new group: the broker lost this one.
+    def _leave_stuck_group(self, group: str) -> None:
+        """Join again or, if that has been tried, have all workers move to a new group: the broker lost this one.
 
         The embedded broker (Tansu 0.6) waits for ever for a member that left at the wrong moment.
         """
-        self._guard.ids()  # a broker that is away is no reason
+        self._guard.ids()  # raises when the broker cannot be reached, which is another fault
         if self._stuck_in == group:
             next_group(self._store.client, self._store.settings, group)
         self._stuck_in = group
-        raise Stolen(f"the group {group} has been rebalancing without end")
+        raise OwnershipLost(f"the group {group} has been rebalancing without end")
 
-    def meet(self) -> None:
-        """Raise `Stolen` when the workers have agreed to meet in another group."""
+    def check_group(self) -> None:
+        """Raise `OwnershipLost` when the workers have moved to another group."""
         group = group_in_use(self._store.client, self._store.settings)
         if self._consumer is not None and self._consumer.group != group:
-            raise Stolen(f"the workers meet in the group {group} now")
+            raise OwnershipLost(f"the workers have moved to the group {group}")
 
-    def open(self, generation: Generation | None) -> None:
-        """Take the assigned shards that are not open, one after the other, unless a pause is on."""
-        if self._consumer is None or self.resting():
+    def acquire(self, generation: Generation | None) -> None:
+        """Acquire the assigned shards that are not acquired yet, one after the other, unless backing off."""
+        if self._consumer is None or self.backing_off():
             return
         waiting = sorted(self._assigned(self._consumer) - self.shards.keys())
         if not waiting:
@@ -82,53 +82,53 @@ class Holding:
         topic_ids = self._topic_ids = self._guard.ids()
         for number in waiting:
             begins = self._consumer.beginnings(number)
-            shard = take(self._store, number, topic_ids, begins, generation, self._from_log_start)
+            shard = acquire(self._store, number, topic_ids, begins, generation, self._from_log_start)
             needed = {(settings.topic_prefix + topic, number): offset for topic, offset in shard.offsets.items()}
             check_ends(needed, at_end)
             self._consumer.start(number, shard.offsets, shard.seen.next)
             self.shards[number] = shard
-            log.info("shard opened", shard=number, offsets=dict(shard.offsets))
+            log.info("shard acquired", shard=number, offsets=dict(shard.offsets))
 
-    def resting(self) -> bool:
-        """Whether the pause after a failure is still on: nothing that has just failed is to be tried again."""
+    def backing_off(self) -> bool:
+        """Whether the wait after a failure is still going on; until then nothing is tried again."""
         return time.monotonic() < self._not_before
 
-    def close_all(self, reason: SegmenterError) -> None:
-        """Let go of the open shards, and wait a while, longer each time, before taking them again."""
+    def release_all(self, reason: SegmenterError) -> None:
+        """Release the acquired shards, and wait before they are acquired again, longer after each failure in a row."""
         if self._consumer is not None:
             for number in self.shards:
                 self._consumer.stop(number)
         self.shards.clear()
         self.failures += 1
-        pause = pause_seconds(self.failures)
-        self._not_before = time.monotonic() + pause
-        log.warning("shards closed", reason=str(reason), seconds=round(pause, 2))
+        wait = backoff_seconds(self.failures)
+        self._not_before = time.monotonic() + wait
+        log.warning("shards released", reason=str(reason), retry_seconds=round(wait, 2))
 
     def rejoin(self, reason: SegmenterError) -> None:
-        """Leave the group, to join it again: another member was given what this one thought it had."""
+        """Leave the group, to join it again: it has assigned the shards of this member to another."""
         log.warning("joining the group again", reason=str(reason))
         self.shards.clear()
         self.leave()
 
-    def quieten(self, shard: OwnedShard, seconds: float) -> None:
-        """Let no records of a shard flow for so many seconds from now; none let them flow again."""
+    def pause(self, shard: OwnedShard, seconds: float) -> None:
+        """Poll no records of a shard for so many seconds from now; 0 or less ends a pause."""
         if self._consumer is not None and seconds > 0:
             self._consumer.stop(shard.number)
-        if seconds > 0 or shard.quiet_until is not None:
-            shard.quiet_until = time.monotonic() + seconds
+        if seconds > 0 or shard.paused_until is not None:
+            shard.paused_until = time.monotonic() + seconds
 
-    def wake(self) -> None:
-        """Let the records of those shards flow again that have been quiet for long enough."""
+    def resume_due(self) -> None:
+        """Resume the shards whose pause is over."""
         for number, shard in self.shards.items():
-            if shard.quiet_until is not None and shard.quiet_until <= time.monotonic():
-                shard.quiet_until = None
+            if shard.paused_until is not None and shard.paused_until <= time.monotonic():
+                shard.paused_until = None
                 if self._consumer is not None:
                     self._consumer.start(number, shard.offsets, shard.seen.next)
 
     def poll(self, timeout_ms: int, max_records: int) -> list[tuple[OwnedShard, list[Record]]]:
-        """New records of the open shards, certain to be of the topics that the shards' offsets belong to.
+        """New records of the acquired shards, of the very topics that the offsets of the shards belong to.
 
-        With none open it still waits: the member takes part in rebalances, and so keeps its place in the group.
+        Without any it still waits: the member takes part in rebalances, and so keeps its place in the group.
         """
         if self._consumer is None:
             time.sleep(timeout_ms / 1000)
@@ -144,36 +144,36 @@ class Holding:
         return found
 
     def _check_topics(self) -> None:
-        """Raise `TopicRecreated` unless the topics are still those on which this member has opened shards."""
+        """Raise `TopicRecreated` unless the topics are still those on which this member has acquired shards."""
         self._guard.check(self._topic_ids)
 
     def _assigned(self, consumer: ShardConsumer) -> set[int]:
-        """The shards that the group gives to this member; without a topic that is gone, they are none."""
+        """The shards that the group assigns to this member."""
         try:
             return consumer.shards()
         except PartitionsDiffer:
             self._check_topics()
             raise
 
-    def complete(self) -> bool:
-        """Whether this member has been given shards, and all of them are open."""
+    def holds_all_assigned(self) -> bool:
+        """Whether this member has been assigned shards, and has acquired them all."""
         return bool(self.shards) and self._consumer is not None and self.shards.keys() == self._consumer.shards()
 
     def positions(self) -> dict[int, dict[str, int]]:
-        """The next offset of each topic that will be polled, by open shard."""
+        """The next offset to poll of each topic, by acquired shard."""
         return {number: self._consumer.positions(number) for number in self.shards} if self._consumer else {}
 
     def at_end(self) -> set[int]:
-        """Which open shards have been polled whole, as the broker says now. Raises `TopicRecreated`."""
+        """The acquired shards that have been polled to the end of the log, as it is now. Raises `TopicRecreated`."""
         found = self._consumer.at_end(self.shards) if self._consumer else set()
         self._check_topics()
         return found
 
-    def tell_lag_tools(self) -> None:
-        """Commit offsets to Kafka for tools that show lag, just after Redis has answered."""
+    def commit_lag_offsets(self) -> None:
+        """Commit offsets to Kafka, for tools that show lag; to be called just after Redis has answered."""
         if self._consumer is not None:
             offsets = {number: shard.offsets for number, shard in self.shards.items()}
-            self._consumer.tell_lag_tools(offsets, time.time_ns() // 1_000_000)
+            self._consumer.commit_lag_offsets(offsets, time.time_ns() // 1_000_000)
 
     def leave(self) -> None:
         """Leave the group."""

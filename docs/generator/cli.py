@@ -14,7 +14,7 @@ from segmenter.cli import build
 EXIT_CODES = {
     0: "done",
     1: "a promise does not hold: stream and batch differ, a topic was recreated, the log lost what is needed, dead "
-    "letters are unmended",
+    "letters are still invalid",
     2: "usage: an argument, a setting or a mapping is wrong",
     3: "a part cannot be reached",
     130: "interrupted",

@@ -10,12 +10,15 @@ from msgspec import Meta
 
 from generator.source import GENERATED, code, meanings, summary, table
 from segmenter import events
-from segmenter.events import DEAD_LETTERS, REASONS, TOPICS, Event, Refusal, dead_letters
+from segmenter.events import DEAD_LETTERS, REASONS, TOPICS, Event, InvalidRecord, dead_letters
+from segmenter.events.rules import MAX_PROPERTIES_BYTES, MAX_USER_BYTES
 from segmenter.operations.dead_letters.lines import Line
 from segmenter.operations.dead_letters.replay import HEADER
 
 EXAMPLE = Event("u42", 1_767_603_600_000, event_id="e-1", device="mobile", duration_ms=41_500, item_id="article-7")
-REFUSED = dead_letters.describe("views", 2, 1_017, 1_767_603_600_000, b"u42", b"[]", Refusal("malformed", "a list"))
+INVALID = dead_letters.describe(
+    "views", 2, 1_017, 1_767_603_600_000, b"u42", b"[]", InvalidRecord("malformed", "a list")
+)
 
 
 def schema() -> str:
@@ -51,8 +54,8 @@ out or null; unknown fields are ignored. As JSON Schema: [event.schema.json](eve
 ## Fields
 
 {table(("field", "type", "bounds", "meaning"), fields)}
-A `user_id` has at most {events.MAX_USER_BYTES} bytes in UTF-8, and is kept and compared byte for byte: `Bob`, `bob` and
-`"bob "` are three users, `007` and `7` are two. `properties` has at most {events.MAX_PROPERTIES_BYTES:,} bytes as it is
+A `user_id` has at most {MAX_USER_BYTES} bytes in UTF-8, and is kept and compared byte for byte: `Bob`, `bob` and
+`"bob "` are three users, `007` and `7` are two. `properties` has at most {MAX_PROPERTIES_BYTES:,} bytes as it is
 written. A whole record has at most {events.Rules(1).max_event_bytes:,} bytes.
 
 ## Topics
@@ -63,40 +66,40 @@ partitions.
 {table(("topic", "kind"), [(code(topic), kind) for topic, kind in TOPICS.items()])}
 ## What counts
 
-A repeat does not count: an event with an `event_id` that the same user had at most `duplicate_window` offsets before,
-in the same topic and partition. An event without an `event_id` is never a repeat. Beyond that window a repeat counts
-again. How much time the window spans depends on the traffic; `segmenter status` tells how much it is now: the age of
+A duplicate does not count: an event whose user had the same `event_id` at most `duplicate_window` offsets before, in
+the same topic and partition. An event without an `event_id` is never a duplicate. Beyond the window, a repeat counts
+again. How much time the window spans depends on the traffic; `segmenter status` shows how much it is now: the age of
 the record that is `duplicate_window` offsets before the end, in the partition where that is the least.
 
-A record is no event for one of these reasons. The verdict depends on the record and the rules alone, never on a clock
+A record is invalid for one of these reasons. Whether it is depends on the record and the rules alone, never on a clock
 or on who asks.
 
 {table(("reason", "meaning"), [(code(reason), meaning) for reason, meaning in REASONS.items()])}
 ## Dead letters
 
-What is no event goes to the topic `{DEAD_LETTERS}`, as JSON, under the key `topic:partition:offset` of the refused
-record. After a crash one may be there twice: readers drop repeats of the key, as `segmenter dead-letters` does.
+An invalid record becomes a dead letter in the topic `{DEAD_LETTERS}`, as JSON, under the key `topic:partition:offset`
+of the record. After a crash one may be there twice: readers drop repeats of a key, as `segmenter dead-letters` does.
 
 {table(("field", "meaning"), [(code(name), meaning) for name, meaning in letters.items()])}
 ```json
-{dead_letters.encode(REFUSED).decode()}
+{dead_letters.encode(INVALID).decode()}
 ```
 
-## How dead letters come back
+## Correcting dead letters
 
-`segmenter dead-letters export FILE` writes each distinct one as a line of JSON, the oldest first. Somebody, or a
-script, mends the values, and `segmenter dead-letters replay FILE` publishes those lines whose value is an event now,
-each under its user's key as a new record of its topic. Lines that are still no events are listed with the reason.
+`segmenter dead-letters export FILE` writes each of them as a line of JSON, the oldest first. Correct the values, by
+hand or by a script. `segmenter dead-letters replay FILE` then publishes the lines whose value is an event, each as a
+new record of its topic, under its user's key. Lines that are still invalid are listed with the reason.
 
 {table(("field of a line", "meaning"), [(code(name), meaning) for name, meaning in meanings(Line).items()])}
-A replayed record carries the header `{HEADER}` with the position `topic:partition:offset` of the record that was
-refused. Before it publishes, replay reads all that the log holds of these topics, and leaves out the positions that it
-finds in headers. So each comes back once, however often the file is replayed, and after a crash at any point. Two
-limits. Replays at the same time do not see each other's records: run one at a time, and after one was killed, the next
-once the brokers have taken in what it had sent, which is a matter of moments. And when the log has dropped a replayed
-record, by its retention, another replay publishes that one again.
+A replayed record has the header `{HEADER}` with the position `topic:partition:offset` of the invalid record. Before it
+publishes, replay reads all that the log holds of these topics, and skips the positions that it finds in headers. So
+each line is published once, however often the file is replayed, also after a crash at any point. There are two limits.
+Replays at the same time do not see each other's records: run one at a time and, after one was killed, wait a moment
+until the brokers have written what it had sent. And when the log has dropped a replayed record, by its retention,
+another replay publishes it again.
 
-A replayed event counts like any other, live and in the batch. Its dead letter stays in the list, which is history.
+A replayed event counts like any other, live and in the batch. Its dead letter stays in the topic.
 """
 
 

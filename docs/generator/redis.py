@@ -12,14 +12,14 @@ from segmenter.model.features import FEATURES, Feature
 from segmenter.model.generation import Generation
 from segmenter.model.profiles import FIELDS as PROFILE
 from segmenter.model.vectors import vectors
-from segmenter.operations.owners import QUIET_SECONDS
+from segmenter.operations.owners import PAUSE_SECONDS
+from segmenter.shards import row
 from segmenter.shards.row import Row
 from segmenter.shards.state import Counts, ShardState
-from segmenter.store import rows
 from segmenter.store.keys import Keys
 from segmenter.store.shards import FEED_LENGTH
 
-ARGUMENTS = {"user": b"u42", "shard": 3, "segment": "highly_engaged", "wish": "7c0e"}
+ARGUMENTS = {"user": b"u42", "shard": 3, "segment": "highly_engaged", "command": "7c0e"}
 AGGREGATES = (11, 9, 28_170, 5, 0, 0, 0, 1_767_603_600_000, 1_767_690_000_000)
 VECTOR = vectors({name: np.array([value]) for name, value in zip(PROFILE, AGGREGATES, strict=True)})[0].tolist()
 OFFSETS = {"clickstream": 8_412, "searches": 977}
@@ -38,9 +38,9 @@ PROFILES = {
 }
 ROW = {"profile": "The running aggregates, as JSON; see below."}
 SHARD = {
-    "census": "What the vectors of each segment's users add up to: users, and of each feature how many have it, "
-    "the sum and the sum of squares.",
-    "counts": "How many records ended as what, since the beginning: "
+    "census": "By segment: the number of users and, for each feature of their vectors, how many users have it, the sum "
+    "and the sum of squares.",
+    "counts": "How many records became what, since the beginning: "
     + ", ".join(Counts.__struct_fields__)
     + " (by reason).",
 }
@@ -52,10 +52,10 @@ MODEL = {
     "created_ms": "When it was published, in milliseconds since 1970-01-01 UTC.",
 }
 FEED = {
-    "n": "the shard's running number of changes; a jump: entries were cut off, or left out by a script that failed",
+    "n": "the running number of the shard's changes; after a jump, entries are missing: cut off, or a script failed",
     "user": "who moved",
     "from": "the segment before; empty for a new user",
-    "to": "the segment after; empty when the row was removed: forget all that you know of the user",
+    "to": "the segment after; empty when the row was removed: forget the user",
     "cause": "`behaviour` (the user's events), `model` (a new generation) or `repair` (the row was wrong)",
     "generation": "the generation that judged so",
     "cut": "the row's offsets, as JSON by topic; a user's newest entry is the one with the greatest sum and "
@@ -69,8 +69,8 @@ def page() -> str:
     return f"""{GENERATED}
 # Redis
 
-What the live store holds, under `SEGMENTER_KEY_PREFIX` (`seg` by default). Read it with any client; leave
-writing to the workers. No key but the answers expires, and a Redis that evicts is refused.
+The keys of the live store, under `SEGMENTER_KEY_PREFIX` (`seg` by default). Read them with any client; only workers
+write them. Only replies expire, and a Redis that evicts is refused.
 
 ```console
 $ redis-cli HGET {user} segment
@@ -97,8 +97,8 @@ between commas; nothing in the place of a missing one.
 {_fields(ShardState, SHARD)}
 ## The model: `{keys()["model"]}`
 
-`current` names the field that holds the generation in force; older ones stay a while under their numbers. `names` tells
-the readable name of each slug. A generation is JSON:
+`current` names the field with the current generation; the latest 100 stay under their numbers. `names` holds the
+readable name of each slug. A generation is JSON:
 
 {_fields(Generation, MODEL)}
 ## The change feed: `{keys()["feed"]}`
@@ -106,14 +106,14 @@ the readable name of each slug. A generation is JSON:
 One entry a change of segment, written with the change itself; about the newest {FEED_LENGTH:,} are kept.
 
 {table(("field", "meaning"), [(code(name), meaning) for name, meaning in FEED.items()])}
-## Wishes: `{keys()["wishes"]}`
+## Commands: `{keys()["commands"]}`
 
-A shard is written by its owner alone. Who has something to put right there, as `segmenter verify --repair` does, wishes
-it of the owner, who looks at the list once a second, and ten times a second while a shard is quiet. A `quiet` has the
-owner take in and judge nothing until `until_ms`, by Redis' clock; a `write` is done if the shard still has its
-`version`, else not at all. The answer is put under the wish's `id`. While a shard is quiet, its records wait in the log
-and its lookups grow stale; other shards go on. That lasts as long as reading all rows takes, about a second for 20,000
-users, and {QUIET_SECONDS:.0f} s at most after whoever asked for it has died.
+Only the owner of a shard writes to it. Other processes that need a write, such as `segmenter verify --repair`, send
+the owner a command. It reads the list once a second, and ten times a second while a shard is paused. During a `pause`,
+until `until_ms` by Redis' clock, the owner reads no records of the shard and judges nobody; a `write` is made if the
+shard still has its `version`, else not at all. The reply is under the `id` of the command. While a shard is paused,
+its records wait in the log and its lookups get stale; other shards go on. A pause lasts as long as reading all rows,
+about a second for 20,000 users, and at most {PAUSE_SECONDS:.0f} s after the process that asked for it has died.
 """
 
 
@@ -140,8 +140,8 @@ def _key(name: str) -> tuple[str, ...]:
 
 def _row() -> list[tuple[str, ...]]:
     meaning = meanings(Row, ROW | {"user": ""})
-    values = [value.decode() if isinstance(value, bytes) else value for value in rows.encode(EXAMPLE)]
-    return [(code(name), code(value), meaning[name]) for name, value in zip(rows.FIELDS, values, strict=True)]
+    values = [value.decode() if isinstance(value, bytes) else value for value in row.encode(EXAMPLE)]
+    return [(code(name), code(value), meaning[name]) for name, value in zip(row.FIELDS, values, strict=True)]
 
 
 def _feature(feature: Feature) -> tuple[str, ...]:

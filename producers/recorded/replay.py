@@ -19,11 +19,11 @@ from producers.recorded import readers
 from producers.recorded.conversion import Recorded, to_events, with_derived_durations
 from producers.recorded.mapping import Mapping
 from producers.recorded.mapping_file import check_columns, load
-from segmenter.events import Refusal, Rules, decode, encode, key_of
+from segmenter.events import InvalidRecord, Rules, decode, encode, key_of
 from segmenter.events.sharding import shard_of
 
 
-class Wishes(NamedTuple):
+class ReplayOptions(NamedTuple):
     """How a file is to be replayed.
 
     ``speed``: how many times as fast as it happened; None is as fast as possible. ``newest_ms``: move all times alike,
@@ -35,14 +35,16 @@ class Wishes(NamedTuple):
     limit: int | None = None
 
 
-def messages(file: Path, mapping_path: Path, rules: Rules, now_ms: int, wishes: Wishes) -> Iterator[Message | Refused]:
+def messages(
+    file: Path, mapping_path: Path, rules: Rules, now_ms: int, options: ReplayOptions
+) -> Iterator[Message | Refused]:
     """The messages of a recorded file, and the rows that become none; ``now_ms`` is when they are published.
 
     Raises `segmenter.errors.MappingError` at once when the mapping is wrong or does not fit the file.
     """
     mapping = load(mapping_path)
     check_columns(mapping, mapping_path, file, readers.columns(file, mapping))
-    return judged(_wished(events(file, mapping, wishes.limit), wishes), rules, now_ms)
+    return judged(_with_options(events(file, mapping, options.limit), options), rules, now_ms)
 
 
 def events(file: Path, mapping: Mapping, limit: int | None = None) -> Iterator[Recorded | Refused]:
@@ -53,10 +55,10 @@ def events(file: Path, mapping: Mapping, limit: int | None = None) -> Iterator[R
     return _whole(found, lambda whole: with_derived_durations(whole, mapping.duration.cap_s * 1_000))
 
 
-def _wished(found: Iterator[Recorded | Refused], wishes: Wishes) -> Iterator[Recorded | Refused]:
-    if (newest_ms := wishes.newest_ms) is not None:
+def _with_options(found: Iterator[Recorded | Refused], options: ReplayOptions) -> Iterator[Recorded | Refused]:
+    if (newest_ms := options.newest_ms) is not None:
         found = _whole(found, lambda whole: _moved(whole, newest_ms))
-    return found if wishes.speed is None else paced(in_time_order(found), wishes.speed)
+    return found if options.speed is None else paced(in_time_order(found), options.speed)
 
 
 def in_time_order(found: Iterable[Recorded | Refused]) -> Iterator[Recorded | Refused]:
@@ -88,7 +90,7 @@ def _judged(each: Recorded, rules: Rules, now_ms: int) -> Message | Refused:
     except UnicodeError as error:
         return Refused(each.row, "not text", str(error))
     verdict = decode(value, key, shard_of(key, rules.partitions), now_ms, rules)
-    if isinstance(verdict, Refusal):
+    if isinstance(verdict, InvalidRecord):
         return Refused(each.row, verdict.reason, verdict.detail)
     return Message(each.topic, key, value)
 

@@ -57,8 +57,8 @@ def generate(
 ) -> Iterator[Message]:
     """Exactly ``events`` events of ``users`` users within about ``days`` days; ``broken_records`` bad ones come on top.
 
-    `producers.synthetic.personas.personas` of the same users and seed tells who they are. An event's id is made of the seed
-    and its number, so what is published twice counts once.
+    `personas` of the same users and seed tells who they are. The id of an event is made of the seed and its number, so
+    an event that is published twice counts once.
     """
     rng = np.random.default_rng([seed, 1])
     good = _messages(_columns(events, users, seed, start_ms, days, rng), seed)

@@ -32,17 +32,17 @@ def reconcile(
     wait
         How many seconds to wait for the sink to load all that the snapshot needs.
     repair
-        Take a snapshot, compare, and give who differs the right row, by the shard's owner if there is one and only
-        if there is no news of the user meanwhile; then look again, until nothing differs, a few times at most. While
-        rows are put right, the records of their shard wait in the log.
+        Take a snapshot, compare, and repair the rows of users who differ, unless there are new events of them, by the
+        shard's owner if it has one; then compare again, until nothing differs, a few times at most. During a repair,
+        the records of the shard wait in the log.
     """
     if repair:
         if snapshot is not None:
-            raise UsageError("--repair takes snapshots of its own: leave --snapshot out.")
+            raise UsageError("--repair takes its own snapshots: leave --snapshot out.")
         return _repair(wait, json)
-    from segmenter.operations import reconcile as reconciling
+    from segmenter.operations.reconcile import reconcile as compare
 
-    taken, result = reconciling.reconcile(common.settings("warehouse_url"), snapshot, wait)
+    taken, result = compare(common.settings("warehouse_url"), snapshot, wait)
     common.emit(_report(taken, result), json, _show)
     return 0 if result.equal else 1
 

@@ -16,8 +16,8 @@ from segmenter.cli import common
 from segmenter.events import Rules
 
 if TYPE_CHECKING:
-    from producers.messages import Message, Refused, Tally
-    from producers.recorded.replay import Wishes
+    from producers.messages import Message, Refused, RefusedRows
+    from producers.recorded.replay import ReplayOptions
 
 Rows = Number(gte=1)
 
@@ -58,21 +58,21 @@ def replay(
     preview
         Print the first events as they would be published, and publish nothing. Needs no stack.
     """
-    from producers.recorded.replay import Wishes
+    from producers.recorded.replay import ReplayOptions
 
     newest_ms = int(time.time() * 1_000) if rebase else None
-    wishes = Wishes(None if isinstance(speed, str) else speed, newest_ms, limit)
+    options = ReplayOptions(None if isinstance(speed, str) else speed, newest_ms, limit)
     if preview is None:
-        common.emit(_publish(file, mapping, wishes), json, _show)
+        common.emit(_publish(file, mapping, options), json, _show)
     else:
-        common.emit(_preview(file, mapping, wishes._replace(speed=None), preview), json, _show_preview)
+        common.emit(_preview(file, mapping, options._replace(speed=None), preview), json, _show_preview)
 
 
-def _publish(file: Path, mapping: Path, wishes: Wishes) -> dict[str, Any]:
+def _publish(file: Path, mapping: Path, options: ReplayOptions) -> dict[str, Any]:
     from producers.publish import publish
 
     found = common.settings("kafka")
-    messages = _messages(file, mapping, wishes, found)
+    messages = _messages(file, mapping, options, found)
     with common.progress("publishing") as advance:
         published = publish(found, messages, advance)
     return {
@@ -85,15 +85,15 @@ def _publish(file: Path, mapping: Path, wishes: Wishes) -> dict[str, Any]:
     }
 
 
-def _preview(file: Path, mapping: Path, wishes: Wishes, count: int) -> dict[str, Any]:
-    from producers.messages import Refused, tally
+def _preview(file: Path, mapping: Path, options: ReplayOptions, count: int) -> dict[str, Any]:
+    from producers.messages import Refused, count_refused
 
     found = settings.load()
     preview: list[dict[str, Any]] = []
-    refused: dict[str, Tally] = {}
-    for each in _messages(file, mapping, wishes, found):
+    refused: dict[str, RefusedRows] = {}
+    for each in _messages(file, mapping, options, found):
         if isinstance(each, Refused):
-            tally(refused, each)
+            count_refused(refused, each)
             continue
         value = msgspec.json.decode(each.value or b"")
         preview.append({"topic": found.topic_prefix + each.topic, "key": each.key.decode(), "value": value})
@@ -102,14 +102,16 @@ def _preview(file: Path, mapping: Path, wishes: Wishes, count: int) -> dict[str,
     return {"file": str(file), "preview": preview, "refused": _told(refused), "durations": _durations(mapping)}
 
 
-def _told(refused: dict[str, Tally]) -> dict[str, Any]:
+def _told(refused: dict[str, RefusedRows]) -> dict[str, Any]:
     return {reason: tally._asdict() for reason, tally in refused.items()}
 
 
-def _messages(file: Path, mapping: Path, wishes: Wishes, found: settings.Settings) -> Iterator[Message | Refused]:
+def _messages(
+    file: Path, mapping: Path, options: ReplayOptions, found: settings.Settings
+) -> Iterator[Message | Refused]:
     from producers.recorded.replay import messages
 
-    return messages(file, mapping, Rules.of(found), int(time.time() * 1_000), wishes)
+    return messages(file, mapping, Rules.of(found), int(time.time() * 1_000), options)
 
 
 def _durations(mapping: Path) -> str:

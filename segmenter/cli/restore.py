@@ -1,4 +1,4 @@
-"""`segmenter restore`: a snapshot becomes what Redis holds."""
+"""`segmenter restore`: write a snapshot back into Redis."""
 
 from __future__ import annotations
 
@@ -9,29 +9,26 @@ from segmenter.cli import common
 
 
 def restore(*, snapshot: int | None = None, replace: bool = False, json: common.Json = False) -> None:
-    """Bring the users, segments and offsets of a snapshot from the warehouse back into Redis.
+    """Write the users, segments and offsets of a snapshot in the warehouse back into Redis.
 
-    Stop the workers first. The next worker reads on from where the snapshot was taken, so nothing is lost that the
-    log still holds. Ended half-way, it has to be run again; until then workers refuse to start.
+    Stop the workers first. The next worker reads on from the offsets of the snapshot, so nothing is lost that the log
+    still holds. If it is interrupted, run it again; until then workers refuse to start.
 
     Parameters
     ----------
     snapshot
-        The number of the snapshot; the latest by default.
+        The number of the snapshot; by default the latest.
     replace
         Remove the users that Redis holds.
     """
     from segmenter.operations import restore as restoring
 
-    settings = common.settings()
     began = time.monotonic()
-    plan = restoring.prepare(settings, snapshot, replace)
-    with common.progress("restoring users", plan.snapshot.users) as advance:
-        restoring.write(settings, plan, advance)
+    plan = restoring.restore(common.settings(), snapshot, replace, common.progress)
     report = {
         **plan.snapshot._asdict(),
         "age_ms": time.time_ns() // 1_000_000 - plan.snapshot.taken_ms,
-        "offsets": {number: state.offsets for number, state in plan.begun.items()},
+        "offsets": {number: state.offsets for number, state in plan.states.items()},
         "to_come": plan.to_come,
         "seconds": round(time.monotonic() - began, 3),
     }

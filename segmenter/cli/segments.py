@@ -12,24 +12,13 @@ from segmenter.cli import common
 def segments(*, json: common.Json = False) -> None:
     """Show each segment's size, share and typical features, live from the census in Redis.
 
-    The typical value is the one in the middle of the scale that users are judged on: the mean of log(1 + x), taken
-    back, over the users who have the feature. One very busy user hardly moves it.
+    The typical value of a feature is exp(m) - 1, where m is the mean of log(1 + x) over the users who have it: the
+    middle of the scale on which users are judged. One very busy user hardly moves it.
     """
-    from segmenter.model.census import merged
-    from segmenter.operations import segments
-    from segmenter.store.connection import connect
-    from segmenter.store.meta import check
-    from segmenter.store.models import read_model
-    from segmenter.store.shards import read_shards
+    from segmenter.operations.segments import read_segments
 
-    settings = common.settings("redis_url")
-    client = connect(settings)
-    check(client, settings)
-    model = read_model(client, settings)
-    shards = read_shards(client, settings)
-    rows = segments.segments(merged(state.census for state in shards.values()), model)
-    report = {"generation": model.number if model else 0, "segments": [row._asdict() for row in rows]}
-    common.emit(report, json, show)
+    found = read_segments(common.settings("redis_url"))
+    common.emit({**found._asdict(), "segments": [row._asdict() for row in found.segments]}, json, show)
 
 
 def show(report: dict[str, Any]) -> None:

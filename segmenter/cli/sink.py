@@ -27,6 +27,6 @@ def _show(report: dict[str, Any]) -> None:
     tables = ", ".join(f"{topic} {count:,}" for topic, count in sorted(report["loaded"].items()))
     common.console.print(f"loaded {total:,} events in {seconds:.1f} s ({total / max(seconds, 0.001):,.0f} a second)")
     common.console.print(f"by topic: {tables or 'nothing new'}")
-    if report["refused"]:
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(report["refused"].items()))
-        common.console.print(f"passed over {sum(report['refused'].values()):,} records that are no events: {reasons}")
+    if report["invalid"]:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(report["invalid"].items()))
+        common.console.print(f"skipped {sum(report['invalid'].values()):,} invalid records: {reasons}")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from segmenter.cli import common
+
+if TYPE_CHECKING:
+    from segmenter.operations.status import Status, Window
 
 
 def status(*, check: bool = False, json: common.Json = False) -> int:
@@ -22,45 +25,46 @@ def status(*, check: bool = False, json: common.Json = False) -> int:
         is stuck: its worker has been silent for ``SEGMENTER_STALE_AFTER_MS``, or has for 60 s neither committed nor
         been at the end of the log. For health checks.
     """
+    import msgspec
+
     from segmenter.operations.health import problems
-    from segmenter.operations.status import overview
+    from segmenter.operations.status import read_status
 
     settings = common.settings()
-    found = overview(settings)
-    away = 3 if found["unreachable"] else 0
+    found = read_status(settings)
+    away = 3 if found.unreachable else 0
     if not check:
-        common.emit(found, json, show)
+        common.emit(msgspec.to_builtins(found), json, lambda _: show(found))
         return away
-    said = list(problems(found, settings))
-    common.emit({"problems": said}, json, lambda _: print(*said, sep="\n", end="\n" if said else ""))
-    return away or (1 if said else 0)
+    lines = list(problems(found, settings))
+    common.emit({"problems": lines}, json, lambda _: print(*lines, sep="\n", end="\n" if lines else ""))
+    return away or (1 if lines else 0)
 
 
-def show(found: dict[str, Any]) -> None:
-    """Print an overview for people."""
-    for part, address in found["parts"].items():
+def show(found: Status) -> None:
+    """Print a status for people."""
+    for part, address in found.parts.items():
         common.console.print(f"{part}: {address}", markup=False, soft_wrap=True)
-    for part, away in found["unreachable"].items():
-        said = f"{part} is away{_since(away['since_ms'])}: {away['reason']}"
-        common.console.print(said, markup=False, soft_wrap=True)
-    refused = None if found["dead_letters"] is None else sum(found["dead_letters"].values())
+    for part, away in found.unreachable.items():
+        common.console.print(f"{part} is away{_since(away.since_ms)}: {away.reason}", markup=False, soft_wrap=True)
+    invalid = None if found.dead_letters is None else sum(found.dead_letters.values())
     common.console.print(
-        f"{_count(found['users'])} users by generation {_count(found['generation'])}; of {_count(found['published'])} "
-        f"records {_count(found['folded'])} folded, {_count(found['duplicates'])} duplicates, "
-        f"{_count(refused)} dead letters, {_count(found['lag'])} to come, {_count(found['sink_lag'])} to be loaded; "
-        f"{_count(found['fenced'])} writes fenced"
+        f"{_count(found.users)} users by generation {_count(found.generation)}; of {_count(found.published)} "
+        f"records {_count(found.folded)} folded, {_count(found.duplicates)} duplicates, "
+        f"{_count(invalid)} dead letters, {_count(found.lag)} to come, {_count(found.sink_lag)} to be loaded; "
+        f"{_count(found.fenced)} writes fenced"
     )
-    if "kafka" not in found["unreachable"]:
-        common.console.print(_window(**found["duplicate_window"]))
+    if "kafka" not in found.unreachable:
+        common.console.print(_window(found.duplicate_window))
     table = Table("shard")
-    for title in ("users", "lag", "sink lag", "complete up to", "last commit", "worker seen", "fenced", "generation"):
+    for title in ("users", "lag", "sink lag", "complete up to", "last commit", "heartbeat", "fenced", "generation"):
         table.add_column(title, justify="right")
-    for shard in found["shards"]:
+    for shard in found.shards:
         table.add_row(
-            str(shard["shard"]),
-            *(_count(shard[name]) for name in ("users", "lag", "sink_lag")),
-            *(common.ago(shard[name]) for name in ("age_ms", "commit_age_ms", "beat_age_ms")),
-            *(_count(shard[name]) for name in ("fenced", "generation")),
+            str(shard.shard),
+            *map(_count, (shard.users, shard.lag, shard.sink_lag)),
+            *map(common.ago, (shard.age_ms, shard.commit_age_ms, shard.beat_age_ms)),
+            *map(_count, (shard.fenced, shard.generation)),
         )
     common.console.print(table)
 
@@ -77,9 +81,9 @@ def _since(since_ms: int | None) -> str:
     return f", last reached at {at:%Y-%m-%d %H:%M:%S} UTC, {common.ago(max(0, int(ago_ms)))}"
 
 
-def _window(records: int, spans_ms: int | None) -> str:
-    spans = "its whole log" if spans_ms is None else f"the last {_duration(spans_ms)} or more"
-    return f"a repeated event id counts once within {records:,} records of its topic and partition: now {spans}"
+def _window(window: Window) -> str:
+    spans = "its whole log" if window.spans_ms is None else f"the last {_duration(window.spans_ms)} or more"
+    return f"a repeated event id counts once within {window.records:,} records of its topic and partition: now {spans}"
 
 
 def _duration(ms: int) -> str:

@@ -1,4 +1,4 @@
-"""`segmenter verify`: whether what is kept beside the rows is what they say."""
+"""`segmenter verify`: whether census, audiences and counts are what the rows say."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from segmenter.cli import common
 from segmenter.errors import UsageError
-from segmenter.events import Rules
 
 if TYPE_CHECKING:
-    from segmenter.operations.integrity.verify import Findings
-    from segmenter.store.connection import Store
+    from segmenter.operations.integrity.verify import Verification
 
 SHOWN = 20
 """How many differences are printed; --json prints all."""
@@ -19,54 +17,42 @@ SHOWN = 20
 def verify(*, repair: bool = False, digest: bool = False, json: common.Json = False) -> int:
     """Compare census, audiences and counts with the rows, exactly; end with 1 if anything differs.
 
-    A shard that is written to meanwhile is asked to be quiet, and is looked at again: its records wait in the log,
-    about a second for 20,000 users. Whether the rows are what the events say is for `segmenter reconcile` to tell.
+    A shard that is written to meanwhile is paused, and compared again: its records wait in the log, about a second for
+    20,000 users. Whether the rows are what the events say is for `segmenter reconcile` to tell.
 
     Parameters
     ----------
     repair
-        Put right what differs, by the shard's owner if it has one, and check again.
+        Repair what differs, by the shard's owner if it has one, and compare again.
     digest
-        Instead of checking, print SHA-256 digests of the aggregates of all users, of their whole rows without
-        offsets, and of the census. They are exact while nobody writes.
+        Instead of comparing, print SHA-256 digests of the aggregates of all users, of their whole rows without
+        offsets, and of the census. They are exact while nobody writes to the store.
     """
     if digest and repair:
-        raise UsageError("--digest only tells: leave --repair out, or --digest.")
-    if digest:
-        return _digest(json)
-    from segmenter.operations.integrity.repair import mend
-    from segmenter.operations.integrity.verify import check
-
-    store = _store(repair)
-    found = check(store)
-    differing = remaining = _all(found)
-    report = {"shards": len(found), "users": sum(each.users for each in found.values()), "differences": differing}
-    if repair:
-        if differing:
-            mend(store, [number for number, each in found.items() if each.differences])
-            remaining = _all(check(store))
-        report |= {"mended": len(differing) - len(remaining), "remaining": remaining}
-    common.emit(report, json, _show)
-    return 1 if remaining else 0
-
-
-def _store(to_write: bool) -> Store:
-    from segmenter.store.connection import Store, connect
-    from segmenter.store.meta import check, claim, require_rules, require_whole
-
+        raise UsageError("--digest only reads: leave --repair out, or --digest.")
     settings = common.settings("redis_url")
-    client = connect(settings)
-    if to_write:
-        claim(client, settings, Rules.of(settings))
+    if digest:
+        from segmenter.operations.integrity.digests import digest_store
+
+        common.emit(digest_store(settings)._asdict(), json, _show_digest)
+        return 0
+    if not repair:
+        from segmenter.operations.integrity.verify import verify as verify_store
+
+        found = remaining = verify_store(settings)
+        common.emit(_report(found), json, _show)
     else:
-        check(client, settings)
-        require_rules(client, settings, Rules.of(settings))
-        require_whole(client, settings)
-    return Store(client, settings)
+        from segmenter.operations.integrity.repair import verify_and_repair
+
+        found, remaining = verify_and_repair(settings)
+        repaired = len(found.differences) - len(remaining.differences)
+        report = _report(found) | {"repaired": repaired, "remaining": _report(remaining)["differences"]}
+        common.emit(report, json, _show)
+    return 1 if remaining.differences else 0
 
 
-def _all(found: dict[int, Findings]) -> list[dict[str, Any]]:
-    return [difference._asdict() for each in found.values() for difference in each.differences]
+def _report(found: Verification) -> dict[str, Any]:
+    return {**found._asdict(), "differences": [difference._asdict() for difference in found.differences]}
 
 
 def _show(report: dict[str, Any]) -> None:
@@ -75,10 +61,10 @@ def _show(report: dict[str, Any]) -> None:
     _list(found)
     if "remaining" in report and found:
         remaining = report["remaining"]
-        _line(f"mended {report['mended']:,}, {len(remaining):,} remain")
+        _line(f"repaired {report['repaired']:,}, {len(remaining):,} remain")
         _list(remaining)
     if any(each["where"] == "counts" for each in report.get("remaining", found)):
-        _line("rows are not what the events say: `segmenter reconcile --repair` puts them right")
+        _line("rows are not what the events say: `segmenter reconcile --repair` repairs them")
 
 
 def _list(differences: list[dict[str, Any]]) -> None:
@@ -92,18 +78,6 @@ def _list(differences: list[dict[str, Any]]) -> None:
 
 def _line(text: str) -> None:
     common.console.print(text, markup=False, soft_wrap=True)
-
-
-def _digest(json: bool) -> int:
-    from segmenter.operations.integrity.digests import digest_of
-    from segmenter.store.connection import connect
-    from segmenter.store.meta import check
-
-    settings = common.settings("redis_url")
-    client = connect(settings)
-    check(client, settings)
-    common.emit(digest_of(client, settings)._asdict(), json, _show_digest)
-    return 0
 
 
 def _show_digest(report: dict[str, Any]) -> None:

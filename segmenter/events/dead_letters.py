@@ -1,4 +1,4 @@
-"""What is kept of a record that is not an event, and how it is told."""
+"""Dead letters: what is kept of an invalid record, and how it is encoded."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import hashlib
 
 import msgspec
 
-from segmenter.events import Refusal
+from segmenter.events.rules import InvalidRecord
 
 DEAD_LETTERS = "dead-letters"
-"""The topic, without prefix, that takes what could not be read."""
+"""The topic, without prefix, of the dead letters."""
 
 KEPT_BYTES = 4_096
 """How much of a larger value a dead letter keeps."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A refused record: where it was, why it was refused, and what it held."""
+    """An invalid record: where it was, why it is invalid, and what it held."""
 
     topic: str
     partition: int
@@ -38,11 +38,17 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def describe(
-    topic: str, partition: int, offset: int, timestamp_ms: int, key: bytes | None, value: bytes | None, refusal: Refusal
+    topic: str,
+    partition: int,
+    offset: int,
+    timestamp_ms: int,
+    key: bytes | None,
+    value: bytes | None,
+    invalid: InvalidRecord,
 ) -> DeadLetter:
     """The dead letter of a record.
 
-    >>> describe("views", 0, 7, 0, b"u42", b"[]", Refusal("malformed", "not an object")).value
+    >>> describe("views", 0, 7, 0, b"u42", b"[]", InvalidRecord("malformed", "not an object")).value
     '[]'
     """
     whole = value or b""
@@ -56,8 +62,8 @@ def describe(
         topic,
         partition,
         offset,
-        refusal.reason,
-        refusal.detail,
+        invalid.reason,
+        invalid.detail,
         timestamp_ms,
         len(whole),
         key=None if key is None else key[:KEPT_BYTES].decode(errors="backslashreplace"),
@@ -68,7 +74,7 @@ def describe(
 
 
 def letter_key(letter: DeadLetter) -> bytes:
-    """The record's position: readers drop repeats of it, so each refused record counts once."""
+    """The position of the invalid record. Readers drop repeats of a key, so each record counts once."""
     return f"{letter.topic}:{letter.partition}:{letter.offset}".encode()
 
 

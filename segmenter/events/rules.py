@@ -7,13 +7,15 @@ the same one. What is no event is a value, `InvalidRecord`, never an exception.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
 from segmenter.events.event import Event
 from segmenter.events.sharding import shard_of
-from segmenter.settings import Settings
+
+if TYPE_CHECKING:
+    from segmenter.settings import Settings
 
 MAX_USER_BYTES = 512
 MAX_PROPERTIES_BYTES = 4_096
@@ -49,7 +51,7 @@ class Rules(msgspec.Struct, frozen=True):
         return cls(settings.partitions, duplicate_window=settings.duplicate_window, max_ahead_ms=settings.max_ahead_ms)
 
 
-class Refusal(NamedTuple):
+class InvalidRecord(NamedTuple):
     """Why a record is not an event: a stable ``reason``, and a ``detail`` for people."""
 
     reason: str
@@ -65,45 +67,47 @@ REASONS = {
     "wrong_partition": "the partition is not the one Kafka's default partitioner gives to the key",
     "time_ahead": "the event's time is further ahead of the record's timestamp than the rules allow",
 }
-"""Every reason of a `Refusal`, and what it means."""
+"""Every reason of a `InvalidRecord`, and what it means."""
 
 _decoder = msgspec.json.Decoder(Event)
 
 
-def decode(value: bytes | None, key: bytes | None, partition: int, timestamp_ms: int, rules: Rules) -> Event | Refusal:
+def decode(
+    value: bytes | None, key: bytes | None, partition: int, timestamp_ms: int, rules: Rules
+) -> Event | InvalidRecord:
     """The event that a record holds, or why it holds none.
 
     >>> decode(b"[]", b"u42", 3, 0, Rules(partitions=4)).reason
     'malformed'
     """
     if value is None:
-        return Refusal("empty", "the value is null")
+        return InvalidRecord("empty", "the value is null")
     if len(value) > rules.max_event_bytes:
-        return Refusal("too_large", f"{len(value)} bytes, at most {rules.max_event_bytes} are allowed")
+        return InvalidRecord("too_large", f"{len(value)} bytes, at most {rules.max_event_bytes} are allowed")
     if _too_deep(value):
-        return Refusal("malformed", f"nested more than {MAX_NESTING} deep")
+        return InvalidRecord("malformed", f"nested more than {MAX_NESTING} deep")
     try:
         value.decode()  # the parser passes over the bytes of what it keeps unparsed or does not know
         event = _decoder.decode(value)
         user = event.user_id.encode()
         problem = _properties_problem(event.properties)
     except msgspec.ValidationError as error:
-        return Refusal("malformed" if value.lstrip()[:1] != b"{" else "invalid", str(error))
+        return InvalidRecord("malformed" if value.lstrip()[:1] != b"{" else "invalid", str(error))
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        return Refusal("malformed", str(error))
+        return InvalidRecord("malformed", str(error))
     if len(user) > MAX_USER_BYTES:
-        return Refusal("invalid", f"user_id has {len(user)} bytes, at most {MAX_USER_BYTES} are allowed")
+        return InvalidRecord("invalid", f"user_id has {len(user)} bytes, at most {MAX_USER_BYTES} are allowed")
     if problem:
-        return Refusal("invalid", problem)
+        return InvalidRecord("invalid", problem)
     if user != key:
-        return Refusal("wrong_key", f"the key is {_shown(key)}, the user {_shown(user)}")
+        return InvalidRecord("wrong_key", f"the key is {_shown(key)}, the user {_shown(user)}")
     if shard_of(user, rules.partitions) != partition:
-        return Refusal(
+        return InvalidRecord(
             "wrong_partition", f"partition {partition}, the key belongs to {shard_of(user, rules.partitions)}"
         )
     if event.time_ms - timestamp_ms > rules.max_ahead_ms:
         ahead = event.time_ms - timestamp_ms
-        return Refusal("time_ahead", f"{ahead} ms ahead of the record, at most {rules.max_ahead_ms} are allowed")
+        return InvalidRecord("time_ahead", f"{ahead} ms ahead of the record, at most {rules.max_ahead_ms} are allowed")
     return event
 
 

@@ -1,1 +1,1 @@
-"""The model: profiles, features and vectors of users, the census, and the K-Means that judges by frozen centres. Pure."""
+"""The model: profiles, features and vectors of users, the census, and K-Means with frozen centres. Pure."""

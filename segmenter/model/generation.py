@@ -26,7 +26,7 @@ class Segment(msgspec.Struct, frozen=True):
     name: str
 
 
-class Change(msgspec.Struct, frozen=True):
+class Lineage(msgspec.Struct, frozen=True):
     """What a refit did to the list of segments.
 
     A retired segment's users go, for the most part, ``into`` another. It is a merge if that one stayed where it was
@@ -60,7 +60,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     created_ms: int
     retired: tuple[Segment, ...] = ()
     """All segments that once were and are no more."""
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Lineage, ...] = ()
     """How the segments differ from the generation before."""
 
     @property

@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 
 from segmenter.model.census import Census, population
 from segmenter.model.features import FEATURES
-from segmenter.model.generation import Change, Generation, Point, Segment, name_of
+from segmenter.model.generation import Generation, Lineage, Point, Segment, name_of
 from segmenter.model.kmeans import fit, inertia, squared_distance
 
 STARTS = 8
@@ -32,7 +32,7 @@ class Match(NamedTuple):
     segments: tuple[Segment, ...]
     retired: tuple[Segment, ...]
     """All segments that once were and are no more."""
-    changes: tuple[Change, ...]
+    changes: tuple[Lineage, ...]
 
 
 def engagement(centre: Point, scale: Point) -> float:
@@ -73,7 +73,7 @@ def match(generation: Generation, centres: Sequence[Point], scale: Point, names:
         tuple(segments.values()),
         (*generation.retired, *[generation.segments[old] for old in gone]),
         (
-            *[Change("birth", segment.id) for segment in born.values()],
+            *[Lineage("birth", segment.id) for segment in born.values()],
             *[_farewell(generation, old, costs, kept) for old in gone],
         ),
     )
@@ -140,12 +140,12 @@ def _births(generation: Generation, names: Sequence[str], how_many: int) -> list
     return [Segment(id, slug, name_of(slug)) for id, slug in slugs.items()]
 
 
-def _farewell(generation: Generation, old: int, costs: list[list[float]], kept: dict[int, Segment]) -> Change:
+def _farewell(generation: Generation, old: int, costs: list[list[float]], kept: dict[int, Segment]) -> Lineage:
     """Its users go where the nearest new centre is; that is a merge if the segment there was nearest to it as well."""
     nearest = _least(costs[old])
     heir = kept[nearest]
     stayed = _least(costs[generation.segments.index(heir)]) == nearest
-    return Change("merge" if stayed else "retirement", generation.segments[old].id, heir.id)
+    return Lineage("merge" if stayed else "retirement", generation.segments[old].id, heir.id)
 
 
 def _least(costs: list[float]) -> int:

@@ -1,7 +1,7 @@
-"""Stream minus batch: what two independent computations say of the same users.
+"""Stream minus batch: the comparison of what two independent computations say of the same users.
 
-A user is *differing* when both know them and a number is not the same, *missing* when only the batch
-knows them (there are events below the cut and no row), *extra* when only the stream does.
+A user *differs* when both know them and a number is not the same, is *missing* when only the batch knows them (there
+are events below the cut and no row), and *extra* when only the stream does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Example(NamedTuple):
 
 
 class Reconciliation(NamedTuple):
-    """How many users both sides know, how many of them differ, and how many only one side knows."""
+    """The number of users that both sides know, that differ, and that only one side knows."""
 
     compared: int
     differing: int

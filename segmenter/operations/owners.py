@@ -1,4 +1,4 @@
-"""Writing to shards that others own, by their owners; and to shards that nobody owns, by taking them."""
+"""Writing to shards from outside their workers: by commands to living owners, or by acquiring shards without one."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from itertools import islice
 
 from segmenter.errors import Fenced, SegmenterError, Unreachable
 from segmenter.model.generation import Generation, digest
-from segmenter.shards.state import Batch, ShardState
-from segmenter.store.commands import Answer, Piece, Quiet, Wish, Write, await_answer, take_back, wish
+from segmenter.shards.state import Commit, ShardState
+from segmenter.store.commands import Command, Pause, Reply, Write, await_reply, send_command, withdraw_command
 from segmenter.store.connection import Store, clock_ms
-from segmenter.store.shards import commit, open_shard, read_shards
+from segmenter.store.shards import acquire_shard, commit_shard, read_shards
 
-ANSWER_SECONDS = 30.0
-"""How long an owner may take to answer; it looks once a second, and between two batches."""
+REPLY_SECONDS = 30.0
+"""How long an owner may take to reply; it reads commands once a second, and between two batches."""
 
-LOOK_SECONDS = 3.0
-"""How often to look whether it still lives."""
+CHECK_SECONDS = 3.0
+"""How often to check meanwhile that the owner is alive."""
 
-QUIET_SECONDS = 15.0
-"""How long a shard stays quiet when whoever asked for it is gone."""
+PAUSE_SECONDS = 15.0
+"""How long a shard stays paused when the process that paused it is gone."""
 
-BATCHES_AT_A_TIME = 16
-"""How many an owner is asked to write at once."""
+COMMITS_A_COMMAND = 16
+"""The most commits that one command asks for."""
 
 
 @dataclass
-class Taken:
-    """A shard to which nobody writes but we, or its owner for us."""
+class ExclusiveShard:
+    """A shard to which nobody else writes: paused, or acquired by us."""
 
     number: int
     state: ShardState
     owned: bool
-    """By another, who writes for us."""
+    """By a worker, which writes for us."""
 
 
-def alive(store: Store, numbers: Collection[int]) -> set[int]:
-    """Those of the shards whose owner has beaten lately."""
+def with_living_owner(store: Store, numbers: Collection[int]) -> set[int]:
+    """Those of the shards whose owner has sent a heartbeat lately."""
     now_ms = clock_ms(store.client)
     states = read_shards(store.client, store.settings)
     return {
@@ -52,94 +52,95 @@ def alive(store: Store, numbers: Collection[int]) -> set[int]:
 
 
 @contextmanager
-def quiet(store: Store, numbers: Collection[int]) -> Iterator[None]:
-    """Have the owners of these shards write nothing of their own accord; their records wait in the log meanwhile.
+def paused(store: Store, numbers: Collection[int]) -> Iterator[None]:
+    """Pause shards: their owners write only what commands ask, and their records wait in the log.
 
-    Raises `Unreachable` when one does not answer, and `Fenced` when one is gone meanwhile.
+    Raises `Unreachable` when an owner does not reply, and `Fenced` when one is gone meanwhile.
     """
     ended = threading.Event()
-    lasting = threading.Thread(target=_keep_quiet, args=(store, numbers, ended), daemon=True)
-    lasting.start()
+    renewal = threading.Thread(target=_renew_pauses, args=(store, numbers, ended), daemon=True)
+    renewal.start()
     try:
-        asked = {number: Quiet(_until(store), secrets.token_hex(8)) for number in numbers}
-        for number, wished in asked.items():
-            wish(store.client, store.settings, number, wished)
-        for number, wished in asked.items():
-            _answer(store, number, wished)
+        sent = {number: Pause(_pause_end(store), secrets.token_hex(8)) for number in numbers}
+        for number, command in sent.items():
+            send_command(store.client, store.settings, number, command)
+        for number, command in sent.items():
+            _await_reply(store, number, command)
         yield
     finally:
         ended.set()
-        lasting.join()
+        renewal.join()
         for number in numbers:
-            wish(store.client, store.settings, number, Quiet(0))
+            send_command(store.client, store.settings, number, Pause(0))
 
 
-def _keep_quiet(store: Store, numbers: Collection[int], ended: threading.Event) -> None:
-    while not ended.wait(QUIET_SECONDS / 3):
-        with suppress(SegmenterError):  # if it stays so, the shard moves on, and that is noticed
+def _renew_pauses(store: Store, numbers: Collection[int], ended: threading.Event) -> None:
+    while not ended.wait(PAUSE_SECONDS / 3):
+        with suppress(SegmenterError):  # if it stays so, the shard's version moves on, and that is noticed
             for number in numbers:
-                wish(store.client, store.settings, number, Quiet(_until(store)))
+                send_command(store.client, store.settings, number, Pause(_pause_end(store)))
 
 
-def _until(store: Store) -> int:
-    return clock_ms(store.client) + int(QUIET_SECONDS * 1000)
+def _pause_end(store: Store) -> int:
+    return clock_ms(store.client) + int(PAUSE_SECONDS * 1000)
 
 
 @contextmanager
-def taken(store: Store, numbers: Collection[int]) -> Iterator[dict[int, Taken]]:
-    """Shards to write to: quiet ones of living owners, and of those that have none, our own from now on."""
-    owned = alive(store, numbers)
-    with quiet(store, owned):
+def exclusive(store: Store, numbers: Collection[int]) -> Iterator[dict[int, ExclusiveShard]]:
+    """Shards that we alone may write to: those of living owners are paused, the others are acquired."""
+    owned = with_living_owner(store, numbers)
+    with paused(store, owned):
         states = read_shards(store.client, store.settings)
         yield {
-            number: Taken(number, states[number] if number in owned else open_shard(*store, number), number in owned)
+            number: ExclusiveShard(number, states[number], owned=True)
+            if number in owned
+            else ExclusiveShard(number, acquire_shard(store.client, store.settings, number), owned=False)
             for number in sorted(numbers)
         }
 
 
-def write(store: Store, shard: Taken, batches: Iterable[Batch], generation: Generation | None) -> None:
-    """Write batches, one after the other, each whole or not at all. Raises `Fenced` when somebody came in between."""
+def write(store: Store, shard: ExclusiveShard, commits: Iterable[Commit], generation: Generation | None) -> None:
+    """Make commits, one after the other, each as a whole. Raises `Fenced` when another process wrote in between.
+
+    The commits made before that stay.
+    """
     judged_by = digest(generation) if generation else ""
     if shard.owned:
-        rest = iter(batches)
-        while several := list(islice(rest, BATCHES_AT_A_TIME)):
+        rest = iter(commits)
+        while several := list(islice(rest, COMMITS_A_COMMAND)):
             _write_by_owner(store, shard, several, judged_by)
         return
-    for batch in batches:
-        answer, after = commit(store.client, store.settings, shard.number, shard.state, batch, judged_by)
-        if answer not in ("ok", "done"):
-            raise _moved(shard.number)
+    for commit in commits:
+        outcome, after = commit_shard(store.client, store.settings, shard.number, shard.state, commit, judged_by)
+        if outcome not in ("ok", "done"):
+            raise _changed(shard.number)
         shard.state = after
 
 
-def _write_by_owner(store: Store, shard: Taken, batches: Collection[Batch], judged_by: str) -> None:
-    pieces = [
-        Piece(list(batch.rows), list(batch.changes), list(batch.removed), batch.after.census, batch.after.dirty)
-        for batch in batches
-    ]
-    wished = Write(shard.state.token, shard.state.version, judged_by, pieces, secrets.token_hex(8))
-    wish(store.client, store.settings, shard.number, wished)
-    answer = _answer(store, shard.number, wished)
-    if not answer.granted:
-        raise _moved(shard.number)
-    shard.state = shard.state._replace(version=answer.version)
+def _write_by_owner(store: Store, shard: ExclusiveShard, commits: list[Commit], judged_by: str) -> None:
+    command = Write(shard.state.token, shard.state.version, judged_by, commits, secrets.token_hex(8))
+    send_command(store.client, store.settings, shard.number, command)
+    reply = _await_reply(store, shard.number, command)
+    if not reply.done:
+        raise _changed(shard.number)
+    shard.state = shard.state._replace(version=reply.version)
 
 
-def _answer(store: Store, number: int, wished: Wish) -> Answer:
-    deadline = time.monotonic() + ANSWER_SECONDS
+def _await_reply(store: Store, number: int, command: Command) -> Reply:
+    deadline = time.monotonic() + REPLY_SECONDS
     while time.monotonic() < deadline:
-        answer = await_answer(store.client, store.settings, wished, LOOK_SECONDS)
-        if answer is not None:
-            return answer
-        if not alive(store, {number}):
-            take_back(store.client, store.settings, number, wished)
+        reply = await_reply(store.client, store.settings, command, CHECK_SECONDS)
+        if reply is not None:
+            return reply
+        if not with_living_owner(store, {number}):
+            withdraw_command(store.client, store.settings, number, command)
             raise Fenced(f"the owner of shard {number} is gone: try again")
-    take_back(store.client, store.settings, number, wished)
+    withdraw_command(store.client, store.settings, number, command)
     raise Unreachable(
-        f"the owner of shard {number} did not answer within {ANSWER_SECONDS:.0f} s: is its worker well? See "
+        f"the owner of shard {number} did not reply within {REPLY_SECONDS:.0f} s: is its worker healthy? See "
         "`segmenter status`, and try again."
     )
 
 
-def _moved(number: int) -> Fenced:
+def _changed(number: int) -> Fenced:
     return Fenced(f"shard {number} was written to meanwhile: try again")

@@ -1,32 +1,52 @@
-"""The segments at a glance, from the census."""
+"""The segments as they are now: size, share and typical features of each, from the census in Redis."""
 
 from __future__ import annotations
 
 import math
 from typing import NamedTuple
 
-from segmenter.model.census import Census, Tally
+from segmenter.model.census import Census, Tally, merged
 from segmenter.model.features import FEATURES
 from segmenter.model.generation import Generation, name_of
 from segmenter.model.vectors import SCALE_BITS
+from segmenter.settings import Settings
+from segmenter.store.meta import open_store
+from segmenter.store.models import read_model
+from segmenter.store.shards import read_shards
 
 
 class SegmentRow(NamedTuple):
-    """One segment: how many users, which share of all, and what is typical of them."""
+    """One segment: the number of its users, their share of all, and their typical features."""
 
     slug: str
     name: str
     users: int
     share: float
     typical: dict[str, float | None]
-    """By feature, the mean of log(1 + x) over the users who have it, taken back; None if nobody has."""
+    """By feature, exp(m) - 1, where m is the mean of log(1 + x) over the users who have it; None if nobody has."""
 
 
-def segments(census: Census, generation: Generation | None) -> list[SegmentRow]:
-    """A row for each segment in the order of the generation, then for users it has not judged yet.
+class Segments(NamedTuple):
+    """The number of the current generation, 0 before the first, and its segments."""
+
+    generation: int
+    segments: list[SegmentRow]
+
+
+def read_segments(settings: Settings) -> Segments:
+    """The segments as they are now."""
+    with open_store(settings) as store:
+        generation = read_model(store.client, settings)
+        shards = read_shards(store.client, settings)
+    census = merged(state.census for state in shards.values())
+    return Segments(generation.number if generation else 0, segment_rows(census, generation))
+
+
+def segment_rows(census: Census, generation: Generation | None) -> list[SegmentRow]:
+    """A row for each segment in the order of the generation, then one for users that it has not judged yet.
 
     >>> census = {"unassigned": Tally(2, (2, 0, 0, 0), (2 * 726817, 0, 0, 0), (0, 0, 0, 0))}
-    >>> round(segments(census, None)[0].typical["total_clicks"], 3)
+    >>> round(segment_rows(census, None)[0].typical["total_clicks"], 3)
     1.0
     """
     names = {segment.slug: segment.name for segment in generation.segments} if generation else {}

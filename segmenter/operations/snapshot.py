@@ -41,17 +41,17 @@ def take(settings: Settings, now_ms: int) -> Snapshot:
     Raises `RulesDiffer` when the warehouse judges events by other rules, `UsageError` when no worker has
     written to the store yet, or when it is half restored, and `Fenced` when shards change hands again and again.
     """
-    with closing(connect(settings)) as client, warehouse.connect(settings.warehouse_url) as house:
+    with closing(connect(settings)) as client, warehouse.connect(settings.warehouse_url) as database:
         check(client, settings)
-        warehouse.migrate(house, now_ms)
-        warehouse.hold_rules(house, msgspec.structs.asdict(Rules.of(settings)))
+        warehouse.migrate(database, now_ms)
+        warehouse.claim_rules(database, msgspec.structs.asdict(Rules.of(settings)))
         for _ in range(TRIES):
             with suppress(Fenced):
-                return _copy(client, settings, house, now_ms)
+                return _copy(client, settings, database, now_ms)
     raise Fenced("shards lost writes or changed hands whenever a snapshot was taken: try again when workers are steady")
 
 
-def _copy(client: Redis, settings: Settings, house: Warehouse, now_ms: int) -> Snapshot:
+def _copy(client: Redis, settings: Settings, database: Warehouse, now_ms: int) -> Snapshot:
     require_whole(client, settings)
     model = read_model(client, settings)
     shards = read_shards(client, settings)
@@ -62,7 +62,7 @@ def _copy(client: Redis, settings: Settings, house: Warehouse, now_ms: int) -> S
     users = user_rows(client, settings, begun, cuts)
     body = None if model is None else model.encode().decode()
     counts = {part: msgspec.json.encode(state.counts).decode() for part, state in begun.items()}
-    return warehouse.write_snapshot(house, now_ms, cuts, users, model.number if model else 0, body, counts)
+    return warehouse.write_snapshot(database, now_ms, cuts, users, model.number if model else 0, body, counts)
 
 
 def user_rows(

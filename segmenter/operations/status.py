@@ -1,16 +1,18 @@
-"""How far everything is, and what does not answer.
+"""The status of a running system: how far everything is, how fresh, and which parts are away.
 
-A part that is away takes nothing else with it: what the others say is told and, of the missing one, why, and since when
-as far as anybody knows. The worker knows of Kafka, by way of Redis, and of Redis, by way of its notes in Kafka; the
-sink knows of the warehouse, by way of its own notes there.
+A part that is away hides nothing of the others: what they say is told and, of the missing one, why, and since when if
+that is known. Redis knows when a worker last reached Kafka; notes in Kafka tell when a worker last reached Redis, and
+when a sink last reached the warehouse.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeVar
+
+import msgspec
 
 from segmenter import topics, warehouse
 from segmenter.errors import Unreachable
@@ -25,66 +27,115 @@ from segmenter.store.shards import read_shards
 Offsets = dict[tuple[str, int], int]
 """An offset for each topic, without prefix, and partition."""
 
-Said = TypeVar("Said")
+Answer = TypeVar("Answer")
 
 
-class Log(NamedTuple):
-    """What Kafka says: where partitions end, and how old the oldest record in a duplicate window is, at the least."""
+class Away(msgspec.Struct, frozen=True):
+    """A part that cannot be reached."""
 
+    reason: str
+    since_ms: int | None
+    """When a worker or sink last reached it, in ms since 1970; None if nobody can say."""
+
+
+class Window(msgspec.Struct, frozen=True):
+    """The duplicate window."""
+
+    records: int
+    spans_ms: int | None
+    """How much time it spans now, at least; None if it holds every partition whole, or Kafka is away."""
+
+
+class ShardStatus(msgspec.Struct, frozen=True):
+    """One shard. An age is None if what it tells the age of has never been."""
+
+    shard: int
+    users: int
+    lag: int | None
+    """How many records its worker has still to read; None if Kafka is away."""
+    sink_lag: int | None
+    """How many records the sink has still to read; None if Kafka or the warehouse is away."""
+    beat_age_ms: int | None
+    """Since the last heartbeat of its worker."""
+    age_ms: int | None
+    """Since the worker was last at the end of the log."""
+    commit_age_ms: int | None
+    """Since the last commit."""
+    generation: int
+    folded: int
+    duplicates: int
+    fenced: int
+
+
+class Status(msgspec.Struct, frozen=True):
+    """A running system. What only a part that is away could tell is None."""
+
+    parts: dict[str, str]
+    """The addresses of ``kafka``, ``redis`` and ``warehouse``, without passwords."""
+    unreachable: dict[str, Away]
+    """Those of the three that are away."""
+    generation: int | None
+    """The number of the current generation, 0 before the first."""
+    published: int | None
+    """How many records the event topics have ever held."""
+    users: int | None
+    folded: int | None
+    duplicates: int | None
+    fenced: int | None
+    dead_letters: dict[str, int] | None
+    """By reason."""
+    lag: int | None
+    sink_lag: int | None
+    duplicate_window: Window
+    shards: list[ShardStatus]
+
+
+class _Log(NamedTuple):
     ends: Offsets
     window_ms: int | None
-    """None: every window holds its whole partition."""
 
 
-class Live(NamedTuple):
-    """What Redis says."""
-
+class _Live(NamedTuple):
     now_ms: int
     generation: int
     shards: dict[int, ShardState]
 
 
-def overview(settings: Settings) -> dict[str, Any]:
-    """Where the parts are and which are away, each shard's state, and the sums over all.
-
-    What only a part that is away could have said is None. ``since_ms`` is in milliseconds since 1970.
-    """
+def read_status(settings: Settings) -> Status:
+    """Ask every part of the system how far it is."""
     away: dict[str, str] = {}
-    log = _asked("kafka", _log, settings, away)
-    live = _asked("redis", _live, settings, away)
-    loaded = _asked("warehouse", _loaded, settings, away)
+    log = _ask("kafka", _ask_kafka, settings, away)
+    live = _ask("redis", _ask_redis, settings, away)
+    loaded = _ask("warehouse", _ask_warehouse, settings, away)
     states = live.shards if live else {}
     read = {(topic, number): at for number, state in states.items() for topic, at in (state.offsets or {}).items()}
-    lag = _behind(log, read if live else None)
-    sink_lag = _behind(log, loaded)
+    lag, sink_lag = _lag(log, read if live else None), _lag(log, loaded)
     shards = [
-        _shard(number, state, live.now_ms) | {"lag": _of(lag, number), "sink_lag": _of(sink_lag, number)}
-        for number, state in sorted(states.items())
-        if live
+        _shard_status(number, state, live.now_ms, lag, sink_lag) for number, state in sorted(states.items()) if live
     ]
-    return {
-        "parts": {
+    return Status(
+        parts={
             "kafka": settings.kafka,
             "redis": masked(settings.redis_url),
             "warehouse": masked(settings.warehouse_url),
         },
-        "unreachable": {
-            part: {"reason": reason, "since_ms": _last_reached(part, settings, log, live)}
-            for part, reason in away.items()
-        },
-        "generation": live.generation if live else None,
-        "published": sum(log.ends.values()) if log else None,
-        **{name: _sum(shards, name) if live else None for name in ("users", "folded", "duplicates", "fenced")},
-        "dead_letters": _dead_letters(states) if live else None,
-        "lag": None if lag is None else sum(lag.values()),
-        "sink_lag": None if sink_lag is None else sum(sink_lag.values()),
-        "duplicate_window": {"records": settings.duplicate_window, "spans_ms": log.window_ms if log else None},
-        "shards": shards,
-    }
+        unreachable={part: Away(reason, _last_reached_ms(part, settings, log, live)) for part, reason in away.items()},
+        generation=live.generation if live else None,
+        published=sum(log.ends.values()) if log else None,
+        users=sum(shard.users for shard in shards) if live else None,
+        folded=sum(shard.folded for shard in shards) if live else None,
+        duplicates=sum(shard.duplicates for shard in shards) if live else None,
+        fenced=sum(shard.fenced for shard in shards) if live else None,
+        dead_letters=_dead_letters(states.values()) if live else None,
+        lag=None if lag is None else sum(lag.values()),
+        sink_lag=None if sink_lag is None else sum(sink_lag.values()),
+        duplicate_window=Window(settings.duplicate_window, log.window_ms if log else None),
+        shards=shards,
+    )
 
 
-def _asked(part: str, ask: Callable[[Settings], Said], settings: Settings, away: dict[str, str]) -> Said | None:
-    """What a part says; if it cannot be reached, None, and the reason in ``away``."""
+def _ask(part: str, ask: Callable[[Settings], Answer], settings: Settings, away: dict[str, str]) -> Answer | None:
+    """What a part answers; if it cannot be reached, None, and the reason in ``away``."""
     try:
         return ask(settings)
     except Unreachable as reason:
@@ -92,72 +143,71 @@ def _asked(part: str, ask: Callable[[Settings], Said], settings: Settings, away:
         return None
 
 
-def _log(settings: Settings) -> Log:
+def _ask_kafka(settings: Settings) -> _Log:
     ends = topics.ends(settings, topics.topic_ids(settings))
     starts = topics.window_starts_ms(settings, ends)
-    ages = [max(0, _now_ms() - start) for start in starts.values()]
+    ages = [max(0, time.time_ns() // 1_000_000 - start) for start in starts.values()]
     plain = {(topic.removeprefix(settings.topic_prefix), part): end for (topic, part), end in ends.items()}
-    return Log(plain, min(ages, default=None))
+    return _Log(plain, min(ages, default=None))
 
 
-def _live(settings: Settings) -> Live:
+def _ask_redis(settings: Settings) -> _Live:
     client = connect(settings)
     try:
         check(client, settings)
         model = read_model(client, settings)
-        return Live(clock_ms(client), model.number if model else 0, read_shards(client, settings))
+        return _Live(clock_ms(client), model.number if model else 0, read_shards(client, settings))
     finally:
         client.close()
 
 
-def _loaded(settings: Settings) -> Offsets:
-    with warehouse.connect(settings.warehouse_url) as house:
-        found = {} if warehouse.pending(house) else warehouse.loaded(house)
+def _ask_warehouse(settings: Settings) -> Offsets:
+    with warehouse.connect(settings.warehouse_url) as database:
+        found = {} if warehouse.pending(database) else warehouse.loaded(database)
     return {partition: position.next_pos for partition, position in found.items()}
 
 
-def _last_reached(part: str, settings: Settings, log: Log | None, live: Live | None) -> int | None:
-    """When a worker or sink last reached a part that is away, in ms since 1970; None if nobody can say."""
+def _last_reached_ms(part: str, settings: Settings, log: _Log | None, live: _Live | None) -> int | None:
     if part == "kafka":
         return max((state.log_seen_ms for state in live.shards.values()), default=0) or None if live else None
     group = settings.group if part == "redis" else topics.sink_group(settings)
     return topics.last_noted(settings, group) if log else None
 
 
-def _shard(number: int, state: ShardState, now_ms: int) -> dict[str, Any]:
-    times = {"beat_age_ms": state.beat_ms, "age_ms": state.caught_up_ms, "commit_age_ms": state.committed_ms}
-    return {
-        "shard": number,
-        "users": sum(tally.users for tally in state.census.values()),
-        **{name: max(0, now_ms - at_ms) if at_ms else None for name, at_ms in times.items()},
-        "generation": state.generation,
-        "folded": state.counts.folded,
-        "duplicates": state.counts.duplicates,
-        "fenced": state.fenced,
-    }
+def _shard_status(
+    number: int, state: ShardState, now_ms: int, lag: Offsets | None, sink_lag: Offsets | None
+) -> ShardStatus:
+    def age_ms(at_ms: int) -> int | None:
+        return max(0, now_ms - at_ms) if at_ms else None
+
+    return ShardStatus(
+        shard=number,
+        users=sum(tally.users for tally in state.census.values()),
+        lag=_of_shard(lag, number),
+        sink_lag=_of_shard(sink_lag, number),
+        beat_age_ms=age_ms(state.beat_ms),
+        age_ms=age_ms(state.caught_up_ms),
+        commit_age_ms=age_ms(state.committed_ms),
+        generation=state.generation,
+        folded=state.counts.folded,
+        duplicates=state.counts.duplicates,
+        fenced=state.fenced,
+    )
 
 
-def _behind(log: Log | None, read: Offsets | None) -> Offsets | None:
-    """How many offsets of each partition are still to be read."""
+def _lag(log: _Log | None, read: Offsets | None) -> Offsets | None:
+    """How many records of each partition are still to be read."""
     if log is None or read is None:
         return None
     return {partition: max(0, end - read.get(partition, 0)) for partition, end in log.ends.items()}
 
 
-def _of(behind: Offsets | None, shard: int) -> int | None:
-    return None if behind is None else sum(lag for (_, part), lag in behind.items() if part == shard)
+def _of_shard(lag: Offsets | None, shard: int) -> int | None:
+    return None if lag is None else sum(count for (_, part), count in lag.items() if part == shard)
 
 
-def _sum(shards: list[dict[str, Any]], name: str) -> int:
-    return sum(shard[name] for shard in shards)
-
-
-def _dead_letters(states: dict[int, ShardState]) -> dict[str, int]:
+def _dead_letters(states: Iterable[ShardState]) -> dict[str, int]:
     total: Counter[str] = Counter()
-    for state in states.values():
+    for state in states:
         total.update(state.counts.dead_letters)
     return dict(total)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -43,16 +43,16 @@ class Portrait(NamedTuple):
 
 def read(warehouse_url: str) -> Portrait:
     """The latest snapshot of the warehouse. Raises `UsageError` when there is none."""
-    with warehouse.connect(warehouse_url) as house:
-        warehouse.require_schema(house)
-        snapshot = warehouse.find_snapshot(house)
-        users = read_users(house, snapshot.snapshot_id)
+    with warehouse.connect(warehouse_url) as database:
+        warehouse.require_schema(database)
+        snapshot = warehouse.find_snapshot(database)
+        users = read_users(database, snapshot.snapshot_id)
         if users.empty:
             raise UsageError(
                 f"snapshot {snapshot.snapshot_id} holds no users: publish events, run `segmenter worker --once` and "
                 "`segmenter snapshot`."
             )
-        generation = warehouse.kept_generation(house, snapshot.snapshot_id)
+        generation = warehouse.kept_generation(database, snapshot.snapshot_id)
     return Portrait(snapshot, names_in_order(generation, users["segment"].unique().tolist()), users)
 
 

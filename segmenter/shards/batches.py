@@ -1,7 +1,6 @@
-"""From the records of a shard to pieces that one commit can hold.
+"""Batches: the records of a shard, decoded, and divided into what one commit applies.
 
-A piece is a run of records in each topic, cut where it would change more users than a commit should. What its
-records hold is read here: events, repeats of an event id, and records that are no events.
+A batch is a run of records in each topic. It ends where it would change more users than a commit should.
 """
 
 from __future__ import annotations
@@ -10,16 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from segmenter.events import TOPICS, Event, Record, Refusal, Rules, decode, key_of
+from segmenter.events import TOPICS, Event, InvalidRecord, Record, Rules, decode, key_of
 from segmenter.model.folding import NO_DURATION
-from segmenter.shards.duplicates import Seen
+from segmenter.shards.duplicates import DuplicateWindow
 
 
 class Applied(NamedTuple):
     """One event that counts, reduced to what a profile needs."""
 
     user: int
-    """Index into the piece's users."""
+    """Index into the batch's users."""
     topic: str
     offset: int
     kind: str
@@ -28,31 +27,31 @@ class Applied(NamedTuple):
 
 
 @dataclass
-class Piece:
-    """What one commit applies."""
+class Batch:
+    """The records that one commit applies: events, duplicates and invalid records."""
 
     offsets: dict[str, int]
-    """The next offset to apply of each topic, after this piece."""
+    """The next offset to apply of each topic, after this batch."""
     users: dict[bytes, int] = field(default_factory=dict)
     events: list[Applied] = field(default_factory=list)
     duplicates: int = 0
-    refused: list[tuple[Record, Refusal]] = field(default_factory=list)
+    invalid: list[tuple[Record, InvalidRecord]] = field(default_factory=list)
 
 
-def cut(
+def batches_of(
     records: Iterable[Record],
     offsets: Mapping[str, int],
     topic_prefix: str,
-    seen: Seen,
+    seen: DuplicateWindow,
     rules: Rules,
     most_users: int,
-) -> Iterator[Piece]:
-    """The pieces of a shard's records, which go on at ``offsets``; earlier ones are only remembered.
+) -> Iterator[Batch]:
+    """The batches of a shard's records from ``offsets`` on; of earlier records only the event ids are remembered.
 
-    Topics go without ``topic_prefix`` from here on. ``seen`` moves along: it fits the offsets again once every
-    piece has been taken.
+    In a batch, topics go without ``topic_prefix``. ``seen`` is updated on the way: it fits the offsets again once all
+    batches have been taken.
     """
-    piece = Piece(dict(offsets))
+    batch = Batch(dict(offsets))
     plain = {topic_prefix + topic: topic for topic in TOPICS}
     for record in records:
         topic = plain[record.topic]
@@ -60,29 +59,29 @@ def cut(
             continue
         seen.next[topic] = record.offset + 1
         verdict = decode(record.value, record.key, record.partition, record.timestamp, rules)
-        if record.offset < piece.offsets[topic]:
+        if record.offset < batch.offsets[topic]:
             if isinstance(verdict, Event) and verdict.event_id is not None:
-                seen.again(topic, key_of(verdict.user_id), verdict.event_id, record.offset)
+                seen.is_duplicate(topic, key_of(verdict.user_id), verdict.event_id, record.offset)
             continue
-        if isinstance(verdict, Refusal):
-            piece.refused.append((record, verdict))
+        if isinstance(verdict, InvalidRecord):
+            batch.invalid.append((record, verdict))
         else:
             user = key_of(verdict.user_id)
             event_id = verdict.event_id
-            if event_id is not None and seen.again(topic, user, event_id, record.offset):
-                piece.duplicates += 1
+            if event_id is not None and seen.is_duplicate(topic, user, event_id, record.offset):
+                batch.duplicates += 1
             else:
-                if user not in piece.users and len(piece.users) == most_users:
-                    yield piece
-                    piece = Piece(dict(piece.offsets))
-                piece.events.append(_applied(piece, user, verdict, topic, record.offset))
-        piece.offsets[topic] = record.offset + 1
-    seen.forget(piece.offsets)
-    if piece.offsets != dict(offsets):
-        yield piece
+                if user not in batch.users and len(batch.users) == most_users:
+                    yield batch
+                    batch = Batch(dict(batch.offsets))
+                batch.events.append(_applied(batch, user, verdict, topic, record.offset))
+        batch.offsets[topic] = record.offset + 1
+    seen.expire(batch.offsets)
+    if batch.offsets != dict(offsets):
+        yield batch
 
 
-def _applied(piece: Piece, user: bytes, event: Event, topic: str, offset: int) -> Applied:
-    index = piece.users.setdefault(user, len(piece.users))
+def _applied(batch: Batch, user: bytes, event: Event, topic: str, offset: int) -> Applied:
+    index = batch.users.setdefault(user, len(batch.users))
     duration = NO_DURATION if event.duration_ms is None else event.duration_ms
     return Applied(index, topic, offset, TOPICS[topic], event.time_ms, duration)

@@ -11,7 +11,7 @@ BUCKET_ENTRIES = 8
 """How many entries of a full duplicate window share one string of bytes, on average."""
 
 
-class Seen:
+class DuplicateWindow:
     """Where each (user, event id) of a shard was last seen, as far back as the duplicate window reaches.
 
     A record is a duplicate when the one before it with the same user and event id, in the same topic and
@@ -21,8 +21,8 @@ class Seen:
     Offset and digest are kept in 24 bytes, a few entries to a string of bytes, oldest first: as Python objects a
     million of them would take 300 MB.
 
-    >>> seen = Seen(window=10, offsets={"views": 0})
-    >>> [seen.again("views", b"u42", "e1", offset) for offset in (0, 10, 21)]
+    >>> seen = DuplicateWindow(window=10, offsets={"views": 0})
+    >>> [seen.is_duplicate("views", b"u42", "e1", offset) for offset in (0, 10, 21)]
     [False, True, False]
     """
 
@@ -33,7 +33,7 @@ class Seen:
         self._buckets = {topic: [b""] * (window // BUCKET_ENTRIES + 1) for topic in offsets}
         self._horizon = dict.fromkeys(offsets, bytes(OFFSET_BYTES))
 
-    def again(self, topic: str, user: bytes, event_id: str, offset: int) -> bool:
+    def is_duplicate(self, topic: str, user: bytes, event_id: str, offset: int) -> bool:
         """Remember that the event was seen here, and tell whether it is a duplicate."""
         digest = blake2b(user + b"\xff" + event_id.encode(), digest_size=DIGEST_BYTES).digest()  # no UTF-8 has 0xff
         buckets = self._buckets[topic]
@@ -49,7 +49,7 @@ class Seen:
         buckets[number] = entries + offset.to_bytes(OFFSET_BYTES) + digest
         return at > 0 and offset - before <= self._window
 
-    def forget(self, offsets: Mapping[str, int]) -> None:
+    def expire(self, offsets: Mapping[str, int]) -> None:
         """No record before ``offsets`` comes any more: what none can repeat makes room for the next."""
         self._horizon = {
             topic: max(0, offset - self._window).to_bytes(OFFSET_BYTES) for topic, offset in offsets.items()

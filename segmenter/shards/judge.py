@@ -1,4 +1,4 @@
-"""What a piece, or a new generation, makes of the rows of a shard: the batch to commit. Pure."""
+"""Judging: what a batch, a new generation or a repair changes in the rows of a shard, as a commit to make."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from segmenter.model.features import FEATURES
 from segmenter.model.generation import Generation
 from segmenter.model.profiles import FIELDS, Profile
 from segmenter.model.vectors import vectors
-from segmenter.shards.batches import Piece
+from segmenter.shards.batches import Batch
 from segmenter.shards.row import Row
-from segmenter.shards.state import Batch, Change, ShardState
+from segmenter.shards.state import Change, Commit, ShardState
 
 Rows = Mapping[bytes, Row | None]
 Matrix = NDArray[np.int64]
 
 
-def apply(piece: Piece, rows: Rows, state: ShardState, generation: Generation | None) -> Batch:
-    """Fold a piece into its users' rows, and judge them anew. ``rows`` holds each user of the piece.
+def apply(batch: Batch, rows: Rows, state: ShardState, generation: Generation | None) -> Commit:
+    """Fold a batch into the rows of its users, and judge the users again. ``rows`` holds each user of the batch.
 
-    An event at or before the last offset that its row has applied is left out: the row has it already.
+    An event at or before the last offset that its row has applied is skipped: the row holds it already.
     """
-    users = list(piece.users)
+    users = list(batch.users)
     profiles = _profiles([rows[user] for user in users])
-    applied = [event for event in piece.events if event.offset > _last(rows[users[event.user]], event.topic)]
+    applied = [event for event in batch.events if event.offset > _last(rows[users[event.user]], event.topic)]
     folding.fold(
         profiles,
         np.array([event.user for event in applied], dtype=np.int64),
@@ -40,7 +40,7 @@ def apply(piece: Piece, rows: Rows, state: ShardState, generation: Generation | 
         offsets = last.setdefault(event.user, dict(_offsets(rows[users[event.user]])))
         offsets[event.topic] = event.offset
     touched = sorted(last)
-    batch = _judged(
+    commit = _judged(
         [users[index] for index in touched],
         profiles[touched],
         [last[index] for index in touched],
@@ -49,51 +49,51 @@ def apply(piece: Piece, rows: Rows, state: ShardState, generation: Generation | 
         generation,
     )
     reasons: dict[str, int] = {}
-    for _, refusal in piece.refused:
-        reasons[refusal.reason] = reasons.get(refusal.reason, 0) + 1
-    counts = state.counts.plus(len(piece.events), piece.duplicates, reasons)
-    return batch._replace(after=batch.after._replace(offsets=piece.offsets, counts=counts))
+    for _, invalid in batch.invalid:
+        reasons[invalid.reason] = reasons.get(invalid.reason, 0) + 1
+    counts = state.counts.plus(len(batch.events), batch.duplicates, reasons)
+    return commit._replace(after=commit.after._replace(offsets=batch.offsets, counts=counts))
 
 
-def rejudge(rows: Sequence[Row], state: ShardState, generation: Generation) -> Batch:
-    """Judge rows that an older generation had judged."""
+def rejudge(rows: Sequence[Row], state: ShardState, generation: Generation) -> Commit:
+    """Judge rows again that an older generation has judged."""
     profiles = _profiles(rows)
     known = {row.user: row for row in rows}
     return _judged(list(known), profiles, [row.offsets for row in rows], known, state, generation)
 
 
-def bring(
+def create(
     users: Sequence[bytes],
     profiles: Sequence[Profile],
     offsets: Sequence[dict[str, int]],
     state: ShardState,
     generation: Generation | None,
-) -> Batch:
-    """Judge users who come with their profiles and last offsets, and have no row yet."""
+) -> Commit:
+    """New rows for users with known profiles and last offsets who have no row yet."""
     columns = np.array(profiles, dtype=np.int64).reshape(len(users), len(FIELDS))
     return _judged(users, columns, offsets, dict.fromkeys(users), state, generation)
 
 
-def put_right(
-    right: Mapping[bytes, tuple[Profile, dict[str, int]]],
+def replace(
+    correct: Mapping[bytes, tuple[Profile, dict[str, int]]],
     gone: Sequence[bytes],
     rows: Rows,
     state: ShardState,
     generation: Generation | None,
-) -> Batch:
-    """Give users the profile and last offsets that they should have, judged anew, and let others go.
+) -> Commit:
+    """Replace the rows of users by their correct profiles and last offsets, judged again; remove the rows of ``gone``.
 
-    ``rows`` holds each of them as they are, None for one who is not in the census.
+    ``rows`` holds the present row of each of these users, None for one that the census does not count.
     """
-    users = list(right)
-    profiles = np.array([profile for profile, _ in right.values()], dtype=np.int64).reshape(len(users), len(FIELDS))
-    batch = _judged(users, profiles, [offsets for _, offsets in right.values()], rows, state, generation)
+    users = list(correct)
+    profiles = np.array([profile for profile, _ in correct.values()], dtype=np.int64).reshape(len(users), len(FIELDS))
+    commit = _judged(users, profiles, [offsets for _, offsets in correct.values()], rows, state, generation)
     leaving = [row for user in gone if (row := rows[user]) is not None]
     given_back = np.array([row.vector for row in leaving], dtype=np.int64).reshape(len(leaving), len(FEATURES))
-    counted = census.moved(batch.after.census, given_back, [row.segment for row in leaving], given_back[:0], [])
+    counted = census.moved(commit.after.census, given_back, [row.segment for row in leaving], given_back[:0], [])
     changes = [Change(row.user, row.segment, None, "repair") for row in leaving]
-    changes += [change._replace(cause="repair") for change in batch.changes]
-    return Batch(batch.rows, changes, state._replace(census=counted), gone)
+    changes += [change._replace(cause="repair") for change in commit.changes]
+    return Commit(commit.rows, changes, state._replace(census=counted), gone)
 
 
 def _judged(
@@ -103,7 +103,7 @@ def _judged(
     rows: Rows,
     state: ShardState,
     generation: Generation | None,
-) -> Batch:
+) -> Commit:
     after = vectors(folding.columns(profiles))
     slugs = kmeans.judge(after, generation)
     number = generation.number if generation else 0
@@ -118,11 +118,11 @@ def _judged(
     counted = census.moved(state.census, before, [row.segment for row in known], after, slugs)
     by_model = {row.user: slug for row, slug in zip(known, kmeans.judge(before, generation), strict=True)}
     changes = [change for row in judged if (change := _change(row, rows[row.user], by_model))]
-    return Batch(judged, changes, state._replace(census=counted))
+    return Commit(judged, changes, state._replace(census=counted))
 
 
 def _change(after: Row, before: Row | None, by_model: Mapping[bytes, str]) -> Change | None:
-    """The move, if any. It is the model's doing if the vector as it was would have been judged so, too."""
+    """The change of segment, if any. Its cause is the model if the vector as it was would have been judged so, too."""
     if before is None:
         return Change(after.user, None, after.segment, "behaviour")
     if before.segment == after.segment:

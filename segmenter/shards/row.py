@@ -1,4 +1,4 @@
-"""What is kept of one user: a row, and how it is written."""
+"""A row: what Redis keeps of one user, and how it is encoded."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import msgspec
 from segmenter.model import profiles, vectors
 
 FIELDS = ("segment", "generation", "profile", "offsets", "vector")
-"""The fields of a row in Redis, in the order that everything here uses."""
+"""The fields of a row in Redis, in their order."""
 
 
 class Row(NamedTuple):
-    """What is kept of one user."""
+    """One user."""
 
     user: bytes
     segment: str
@@ -25,11 +25,11 @@ class Row(NamedTuple):
     offsets: dict[str, int]
     """The last offset applied, by topic."""
     vector: tuple[int, ...]
-    """What this row gave to the census."""
+    """What this row adds to the census."""
 
 
 def encode(row: Row) -> tuple[bytes | str | int, ...]:
-    """The values of `FIELDS`."""
+    """The values of `FIELDS`, in their order."""
     return (
         row.segment,
         row.generation,
@@ -40,7 +40,7 @@ def encode(row: Row) -> tuple[bytes | str | int, ...]:
 
 
 def decode(user: bytes, values: Sequence[bytes | None]) -> Row | None:
-    """The row of these values of `FIELDS`, None for a user without one."""
+    """The row with these values of `FIELDS`; None if one is missing. Raises ValueError or KeyError for other values."""
     segment, generation, profile, offsets, vector = values
     if segment is None or generation is None or profile is None or offsets is None or vector is None:
         return None

@@ -1,4 +1,4 @@
-"""The state of a shard, what one commit changes in it, and how it is written."""
+"""The state of a shard, what one commit writes, and how both are encoded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from segmenter.shards.row import Row
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """How many records of a shard ended as what, since its beginning; each is counted once."""
+    """How many records of a shard became what, since its beginning; each record is counted once."""
 
     folded: int = 0
     duplicates: int = 0
@@ -26,16 +26,16 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 class ShardState(NamedTuple):
-    """What a shard's hash says."""
+    """What the hash of a shard in Redis says."""
 
     token: str
-    """The random word of its present owner."""
+    """Random; it names the present owner."""
     version: int
     """How many writes there have been."""
     dirty: bool
-    """A script failed half-way: recount from the rows."""
+    """A script failed half-way: census and audiences must be recounted from the rows."""
     offsets: dict[str, int] | None
-    """The next offset to apply, by topic; None before the first batch."""
+    """The next offset to apply, by topic; None before the first commit."""
     topic_ids: dict[str, str]
     """The topics that the offsets belong to."""
     census: censuses.Census
@@ -45,7 +45,7 @@ class ShardState(NamedTuple):
     feed: int
     """The running number of the last change."""
     beat_ms: int
-    """When the owner last said that it sees this state, by Redis' clock."""
+    """When the owner last sent a heartbeat, by Redis' clock."""
     caught_up_ms: int
     """When the owner last was at the end of the log, by Redis' clock."""
     log_seen_ms: int = 0
@@ -53,22 +53,22 @@ class ShardState(NamedTuple):
     committed_ms: int = 0
     """When the last commit was, by Redis' clock."""
     fenced: int = 0
-    """How many writes and beats were refused since the shard began: of a former owner, or after lost writes."""
+    """How many writes and heartbeats were fenced since the shard began: of a former owner, or after lost writes."""
 
 
 class Change(NamedTuple):
-    """One user's move from one segment to another."""
+    """The move of one user from one segment to another."""
 
     user: bytes
     before: str | None
-    """None: was in none."""
+    """None: the user was in no segment."""
     after: str | None
-    """None: is in none any more."""
+    """None: the user is in no segment any more."""
     cause: Literal["behaviour", "model", "repair", "recount"]
-    """A recount mends audiences only; it is no news for the change feed."""
+    """A recount corrects audiences only; it is not told in the change feed."""
 
 
-class Batch(NamedTuple):
+class Commit(NamedTuple):
     """All that one call of the commit script writes."""
 
     rows: Sequence[Row]
@@ -76,7 +76,7 @@ class Batch(NamedTuple):
     after: ShardState
     """The shard as it is to be afterwards; the commit itself counts up ``version`` and ``feed``."""
     removed: Sequence[bytes] = ()
-    """Users whose rows go."""
+    """Users whose rows are removed."""
 
 
 def encode_offsets(offsets: Mapping[str, int] | None) -> bytes:
@@ -98,6 +98,7 @@ def encode_state(state: ShardState) -> dict[str, bytes | str | int]:
 
 
 def decode_state(fields: Mapping[bytes, bytes]) -> ShardState:
+    """The state that a shard's hash holds; a field that is not there yet is zero or empty."""
     offsets = fields.get(b"offsets", b"")
     return ShardState(
         token=fields[b"token"].decode(),

@@ -7,7 +7,7 @@
 --       number of audiences, length to keep of the feed, number of shard fields, number of rows to write,
 --       then the shard's fields (name, value), then five values a row,
 --       then for each audience how many leave, who, how many join, who, then seven values a feed entry
--- Answers ok; done (this very batch was written before); stolen; rolled back; or superseded (judged by another generation).
+-- Answers ok; done (this very batch was written before); not owner; rolled back; or superseded (judged by another generation).
 local ROW = {'segment', 'generation', 'profile', 'offsets', 'vector'}
 local owner = redis.call('HMGET', KEYS[1], 'token', 'version', 'offsets')
 if owner[1] == ARGV[1] and owner[2] == ARGV[3] then return 'done' end
@@ -15,7 +15,7 @@ if owner[1] ~= ARGV[1] or owner[2] ~= ARGV[2] or (owner[3] or '') ~= ARGV[4] the
   if not owner[1] then return 'rolled back' end
   redis.call('HINCRBY', KEYS[1], 'fenced', '1')
   local older = tonumber(owner[2]) < tonumber(ARGV[2])
-  return (owner[1] == ARGV[1] or older) and 'rolled back' or 'stolen'
+  return (owner[1] == ARGV[1] or older) and 'rolled back' or 'not owner'
 end
 if (redis.call('HGET', KEYS[2], 'digest') or '') ~= ARGV[5] then return 'superseded' end
 

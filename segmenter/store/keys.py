@@ -1,6 +1,6 @@
 """The name of every key in Redis, built in this one place.
 
-Each is permanent but the answers, which expire; a store that evicts is refused.
+All are permanent but the replies, which expire; a Redis that evicts is refused.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ class Keys(NamedTuple):
     prefix: str
 
     def meta(self) -> str:
-        """Hash: ``layout`` (its number), ``rules`` (JSON, what verdicts depend on), ``group`` (where workers meet),
-        ``restoring`` (a snapshot's number, while it is only partly there).
+        """Hash: ``layout`` (its number), ``rules`` (JSON, what verdicts depend on), ``group`` (that of the workers),
+        ``restoring`` (a snapshot's number, until it is restored).
         """
         return f"{self.prefix}:meta"
 
@@ -32,7 +32,7 @@ class Keys(NamedTuple):
         return self.users() + user
 
     def users(self) -> bytes:
-        """What every user's key begins with."""
+        """The beginning of every user's key."""
         return f"{self.prefix}:user:".encode()
 
     def shard(self, shard: int) -> str:
@@ -48,13 +48,13 @@ class Keys(NamedTuple):
         return f"{self.prefix}:feed:{shard}"
 
     def audiences(self) -> str:
-        """What the key of every shard's audiences begins with."""
+        """The beginning of every audience's key."""
         return f"{self.prefix}:audience:"
 
-    def wishes(self, shard: int) -> str:
-        """List: what others wish the shard's owner to do, as JSON, the oldest first."""
-        return f"{self.prefix}:wishes:{shard}"
+    def commands(self, shard: int) -> str:
+        """List: commands to the shard's owner, as JSON, the oldest first."""
+        return f"{self.prefix}:commands:{shard}"
 
-    def answer(self, wish: str) -> str:
-        """List: what became of a wish, as JSON; the only key that expires, after a minute."""
-        return f"{self.prefix}:answer:{wish}"
+    def reply(self, command: str) -> str:
+        """List: the reply to a command, as JSON; the only key that expires, after a minute."""
+        return f"{self.prefix}:reply:{command}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import msgspec
@@ -11,7 +13,7 @@ from segmenter.errors import RulesDiffer, SegmenterError, UsageError
 from segmenter.events import Rules
 from segmenter.settings import Settings
 from segmenter.settings.urls import masked
-from segmenter.store.connection import reaching
+from segmenter.store.connection import Store, connect, reaching
 from segmenter.store.keys import Keys
 from segmenter.store.scripts import script
 
@@ -19,14 +21,14 @@ LAYOUT = 1
 """The number of the layout of keys and fields that this version reads and writes."""
 
 RESTORING = "restoring"
-"""The field of the meta key that names the snapshot which is being restored."""
+"""The field of the meta hash with the number of the snapshot that is being restored."""
 
-_FIELD = "group"
+_GROUP = "group"
 _KEYS_AT_A_TIME = 1_000
 
 
 def check(client: redis.Redis, settings: Settings) -> None:
-    """Raise unless the store may be read: its layout is this version's."""
+    """Raise `UsageError` unless this version can read the layout of the store."""
     with reaching(client):
         layout = client.hget(Keys(settings.key_prefix).meta(), "layout")
     if layout is not None and int(layout) != LAYOUT:
@@ -36,14 +38,33 @@ def check(client: redis.Redis, settings: Settings) -> None:
         )
 
 
+@contextmanager
+def open_store(settings: Settings, writing: bool = False) -> Iterator[Store]:
+    """The store of ``settings``, once it is certain that it may be read, or written; closed at the end.
+
+    Raises what `check`, `require_whole` and `require_rules` do, or `claim` if ``writing``.
+    """
+    client = connect(settings)
+    try:
+        if writing:
+            claim(client, settings, Rules.of(settings))
+        else:
+            check(client, settings)
+            require_rules(client, settings, Rules.of(settings))
+            require_whole(client, settings)
+        yield Store(client, settings)
+    finally:
+        client.close()
+
+
 def claim(client: redis.Redis, settings: Settings, rules: Rules) -> None:
-    """Raise unless the store may be worked on: it is not half restored, and `hold` has nothing against it."""
-    hold(client, settings, rules)
+    """Make sure that a worker may write to the store: see `claim_rules` and `require_whole`."""
+    claim_rules(client, settings, rules)
     require_whole(client, settings)
 
 
-def hold(client: redis.Redis, settings: Settings, rules: Rules) -> None:
-    """Raise unless the store may be written: it never evicts, and judges by the same rules. An empty one takes ours."""
+def claim_rules(client: redis.Redis, settings: Settings, rules: Rules) -> None:
+    """Make sure that the store never evicts and has the same layout and rules; an empty store gets these."""
     check(client, settings)
     with reaching(client):
         policy = client.info("memory")["maxmemory_policy"]
@@ -59,7 +80,7 @@ def hold(client: redis.Redis, settings: Settings, rules: Rules) -> None:
 
 
 def require_rules(client: redis.Redis, settings: Settings, rules: Rules) -> None:
-    """Raise `RulesDiffer` unless the store judges by these rules, or by none yet."""
+    """Raise `RulesDiffer` if the store has other rules; it may have none yet."""
     with reaching(client):
         found = cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), "rules"))
     stored, ours = found and msgspec.json.decode(found, type=dict[str, object]), msgspec.to_builtins(rules)
@@ -68,45 +89,45 @@ def require_rules(client: redis.Redis, settings: Settings, rules: Rules) -> None
 
 
 def require_whole(client: redis.Redis, settings: Settings) -> None:
-    """Raise `UsageError` while a restore is under way, or after one that did not get to its end."""
+    """Raise `UsageError` during a restore, or after one that was not finished."""
     with reaching(client):
         snapshot = cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), RESTORING))
     if snapshot is not None:
         raise UsageError(
-            f"Redis under {settings.key_prefix!r} holds only a part of snapshot {int(snapshot)}: let "
-            "`segmenter restore` end, or run it again."
+            f"Redis under {settings.key_prefix!r} holds only a part of snapshot {int(snapshot)}: wait "
+            "until `segmenter restore` is done, or run it again."
         )
 
 
 def group_in_use(client: redis.Redis, settings: Settings) -> str:
-    """Where the workers meet now."""
+    """The group of the workers: that of the settings or, once it got stuck, ``GROUP.1``, ``GROUP.2`` and so on."""
     with reaching(client):
-        number = cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), _FIELD))
+        number = cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), _GROUP))
     return settings.group if number is None else f"{settings.group}.{int(number)}"
 
 
 def next_group(client: redis.Redis, settings: Settings, stuck: str) -> None:
-    """Have the workers meet elsewhere, unless they have left the ``stuck`` group already."""
+    """Have the workers move to the next group, unless they have left the ``stuck`` one already."""
     number = stuck.removeprefix(settings.group).removeprefix(".")
     with reaching(client):
         script(client, "regroup")(keys=[Keys(settings.key_prefix).meta()], args=[number])
 
 
-def half_restored(client: redis.Redis, settings: Settings) -> bool:
-    """Whether a restore is under way, or did not get to its end."""
+def is_half_restored(client: redis.Redis, settings: Settings) -> bool:
+    """Whether a restore is going on, or was not finished."""
     with reaching(client):
         return bool(client.hexists(Keys(settings.key_prefix).meta(), RESTORING))
 
 
 def holds_users(client: redis.Redis, settings: Settings) -> bool:
-    """Whether there is a row under the prefix."""
+    """Whether the store has any row."""
     with reaching(client):
         rows = client.scan_iter(Keys(settings.key_prefix).users() + b"*", count=_KEYS_AT_A_TIME)
         return next(rows, None) is not None
 
 
 def begin_restore(client: redis.Redis, settings: Settings, snapshot_id: int) -> None:
-    """Mark the store, so that nobody takes it for whole, and remove every other key under the prefix."""
+    """Mark the store as being restored, and remove every other key under its prefix."""
     meta = Keys(settings.key_prefix).meta()
     with reaching(client):
         client.hset(meta, RESTORING, snapshot_id)
@@ -120,6 +141,6 @@ def begin_restore(client: redis.Redis, settings: Settings, snapshot_id: int) -> 
 
 
 def end_restore(client: redis.Redis, settings: Settings) -> None:
-    """The store is whole again."""
+    """Remove the mark of `begin_restore`: the store is whole again."""
     with reaching(client):
         client.hdel(Keys(settings.key_prefix).meta(), RESTORING)

@@ -1,4 +1,4 @@
-"""What a shard's census and audiences must be, from its rows alone."""
+"""The recount: what the census and the audiences of a shard must be, from its rows alone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def recount(client: Redis, settings: Settings, shard: int, state: ShardState) ->
 
 
 def audience_changes(found: Mapping[str, set[bytes]], right: Mapping[bytes, str]) -> list[Change]:
-    """The changes that make audiences, by segment, fit the segments of the users."""
+    """The changes that make audiences, by slug, fit the segments of the users."""
     leave = [Change(user, slug, None, "recount") for slug in found for user in found[slug] if right.get(user) != slug]
     join = [Change(user, None, slug, "recount") for user, slug in right.items() if user not in found.get(slug, ())]
     return leave + join

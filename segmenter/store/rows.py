@@ -1,4 +1,4 @@
-"""A user's row: how it is written, read and found."""
+"""Reading the rows of users, and finding them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _LARGEST_NUMBER, _LARGEST_COORDINATE = 2**62, 2**31
 """No number in a profile, and none in a vector, comes near these; beyond them the arithmetic would overflow."""
 
 
-def sound(user: bytes, values: Sequence[bytes | None]) -> Row | None:
-    """`decode`; values that are none of a row's are a `SegmenterError` that names the user."""
+def _decode(user: bytes, values: Sequence[bytes | None]) -> Row | None:
+    """`decode`, but other values are a `SegmenterError` that names the user."""
     try:
         return decode(user, values)
     except ValueError as error:
@@ -37,17 +37,17 @@ def read_rows(client: redis.Redis, settings: Settings, users: Sequence[bytes]) -
     keys = Keys(settings.key_prefix)
     with reaching(client):
         found = cast("list[list[bytes | None]]", script(client, "rows")(keys=[keys.user(user) for user in users]))
-    return [sound(user, values) for user, values in zip(users, found, strict=True)]
+    return [_decode(user, values) for user, values in zip(users, found, strict=True)]
 
 
 def scan_rows(client: redis.Redis, settings: Settings) -> Iterator[list[Row]]:
-    """Every row that exists throughout the scan, once, in batches, while others write."""
+    """Every row that exists during the whole scan, once, in chunks, while others write."""
     for users in scan_users(client, settings):
         yield [row for row in read_rows(client, settings, users) if row is not None]
 
 
 def scan_users(client: redis.Redis, settings: Settings) -> Iterator[list[bytes]]:
-    """Every user whose row exists throughout the scan, once, in batches, while others write."""
+    """Every user whose row exists during the whole scan, once, in chunks, while others write."""
     prefix = Keys(settings.key_prefix).users()
     seen: set[bytes] = set()
     cursor = 0
@@ -62,25 +62,25 @@ def scan_users(client: redis.Redis, settings: Settings) -> Iterator[list[bytes]]
             return
 
 
-class Essence(NamedTuple):
-    """What all else in a row follows from."""
+class Basis(NamedTuple):
+    """The part of a row from which the rest follows."""
 
     profile: profiles.Profile
     offsets: dict[str, int]
     """The last offset applied, by topic."""
 
 
-class Found(NamedTuple):
-    """What is under one user's key."""
+class StoredRow(NamedTuple):
+    """A row as it is found, sound or not."""
 
     row: Row | None
-    """None if it is not whole, or holds what no row holds."""
-    essence: Essence | None
-    """None if not even that can be read."""
+    """None if it is incomplete, or holds what no row can hold."""
+    basis: Basis | None
+    """None if not even this can be read."""
 
 
-def read_found(client: redis.Redis, settings: Settings, users: Sequence[bytes]) -> dict[bytes, Found]:
-    """What is under the keys of ``users``; one that has no field of a row is not there."""
+def read_stored_rows(client: redis.Redis, settings: Settings, users: Sequence[bytes]) -> dict[bytes, StoredRow]:
+    """The rows of ``users`` as they are found, to be checked; users without any field of a row are absent."""
     keys = Keys(settings.key_prefix)
     with reaching(client):
         pipeline = client.pipeline(transaction=False)
@@ -91,28 +91,28 @@ def read_found(client: redis.Redis, settings: Settings, users: Sequence[bytes]) 
             if isinstance(answer, Exception) and not str(answer).startswith("WRONGTYPE"):
                 raise answer
     found = zip(users, answers, strict=True)
-    return {user: _found(user, answer) for user, answer in found if answer != [None] * len(FIELDS)}
+    return {user: _stored(user, answer) for user, answer in found if answer != [None] * len(FIELDS)}
 
 
-def _found(user: bytes, answer: object) -> Found:
+def _stored(user: bytes, answer: object) -> StoredRow:
     if isinstance(answer, Exception):
-        return Found(None, None)
-    row = essence = None
+        return StoredRow(None, None)
+    row = basis = None
     values = cast("list[bytes | None]", answer)
     _, _, profile, offsets, _ = values
     try:
-        essence = _essence(profile or b"", offsets or b"")
+        basis = _basis(profile or b"", offsets or b"")
         row = decode(user, values)
     except (ValueError, KeyError, msgspec.MsgspecError):
         pass
     if row is not None and (len(row.vector) != len(FEATURES) or max(map(abs, row.vector)) > _LARGEST_COORDINATE):
         row = None
-    return Found(row, essence)
+    return StoredRow(row, basis)
 
 
-def _essence(profile: bytes, offsets: bytes) -> Essence:
-    """Raises ValueError, KeyError or MsgspecError for what is none."""
-    essence = Essence(profiles.decode(profile), msgspec.json.decode(offsets, type=dict[str, int]))
-    if max(map(abs, (*essence.profile, *essence.offsets.values()))) > _LARGEST_NUMBER:
+def _basis(profile: bytes, offsets: bytes) -> Basis:
+    """Raises ValueError, KeyError or MsgspecError for other values."""
+    basis = Basis(profiles.decode(profile), msgspec.json.decode(offsets, type=dict[str, int]))
+    if max(map(abs, (*basis.profile, *basis.offsets.values()))) > _LARGEST_NUMBER:
         raise ValueError("out of bounds")
-    return essence
+    return basis

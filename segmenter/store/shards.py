@@ -1,4 +1,4 @@
-"""A shard's own state, and the scripts by which only its owner writes."""
+"""Shards in Redis: acquiring, committing, heartbeats, and their audiences. Only the owner of a shard writes to it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import redis
 
 from segmenter.settings import Settings
 from segmenter.shards import row as row_fields
-from segmenter.shards.state import Batch, Change, ShardState, decode_state, encode_offsets, encode_state
+from segmenter.shards.state import Change, Commit, ShardState, decode_state, encode_offsets, encode_state
 from segmenter.store.connection import reaching
 from segmenter.store.keys import Keys
 from segmenter.store.scripts import script
@@ -18,20 +18,22 @@ from segmenter.store.scripts import script
 FEED_LENGTH = 100_000
 """About how many changes a shard's feed keeps."""
 
+JUMP = 10_000
+"""By how much the number of changes jumps after a script that failed half-way: more than one script can write."""
+
 Argument = bytes | str | int
 
-JUMP = 10_000
-"""By how much the number of changes jumps after a script that failed half-way: more than one script can tell of."""
-
-Answer = Literal["ok", "done", "stolen", "rolled back", "superseded"]
-"""A script's answer: written now, written before, owned by another, gone back in time, judged by an old generation."""
+Outcome = Literal["ok", "done", "not owner", "rolled back", "superseded"]
+"""A script's answer: written now, written before, another owner, Redis lost writes, judged by an old generation."""
 
 
-def open_shard(client: redis.Redis, settings: Settings, shard: int) -> ShardState:
-    """Become the owner of a shard: whoever owned it can write no more."""
+def acquire_shard(client: redis.Redis, settings: Settings, shard: int) -> ShardState:
+    """Become the owner of a shard: the owner before can write no more."""
     token = secrets.token_hex(8)
     with reaching(client):
-        flat = cast("list[bytes]", script(client, "open")(keys=[Keys(settings.key_prefix).shard(shard)], args=[token]))
+        flat = cast(
+            "list[bytes]", script(client, "acquire")(keys=[Keys(settings.key_prefix).shard(shard)], args=[token])
+        )
     return decode_state(dict(zip(flat[::2], flat[1::2], strict=True)))
 
 
@@ -46,40 +48,40 @@ def read_shards(client: redis.Redis, settings: Settings) -> dict[int, ShardState
     return {shard: decode_state(fields) for shard, fields in enumerate(found) if fields}
 
 
-def commit(
-    client: redis.Redis, settings: Settings, shard: int, before: ShardState, batch: Batch, digest: str
-) -> tuple[Answer, ShardState]:
-    """Write a batch, judged by the generation of ``digest`` ('' for none), onto a shard last seen as ``before``.
+def commit_shard(
+    client: redis.Redis, settings: Settings, shard: int, before: ShardState, commit: Commit, digest: str
+) -> tuple[Outcome, ShardState]:
+    """Make a commit, judged by the generation of ``digest`` ('' for none), on a shard last seen as ``before``.
 
-    Answers what happened and, if it is ``ok`` or ``done``, the shard's state from now on.
+    Returns the outcome and the state of the shard afterwards, which holds if the outcome is ``ok`` or ``done``.
     """
     keys = Keys(settings.key_prefix)
-    told = [change for change in batch.changes if change.cause != "recount"]
+    told = [change for change in commit.changes if change.cause != "recount"]
     feed = before.feed + (JUMP if before.dirty else 0)
-    after = batch.after._replace(version=before.version + 1, feed=feed + len(told))
-    audiences = sorted({slug for change in batch.changes for slug in (change.before, change.after) if slug})
+    after = commit.after._replace(version=before.version + 1, feed=feed + len(told))
+    audiences = sorted({slug for change in commit.changes for slug in (change.before, change.after) if slug})
     fields = encode_state(after)
     arguments: list[Argument] = [before.token, before.version, after.version, encode_offsets(before.offsets)]
-    arguments += [digest, len(audiences), FEED_LENGTH, len(fields), len(batch.rows)]
+    arguments += [digest, len(audiences), FEED_LENGTH, len(fields), len(commit.rows)]
     for name, value in fields.items():
         arguments += [name, value]
-    for row in batch.rows:
+    for row in commit.rows:
         arguments += row_fields.encode(row)
     for slug in audiences:
-        arguments += _members(batch.changes, slug)
-    arguments += _entries(told, batch, feed)
+        arguments += _members(commit.changes, slug)
+    arguments += _entries(told, commit, feed)
     names: list[str | bytes] = [keys.shard(shard), keys.model(), keys.feed(shard)]
     names += [keys.audience(shard, slug) for slug in audiences]
-    names += [keys.user(row.user) for row in batch.rows] + [keys.user(user) for user in batch.removed]
+    names += [keys.user(row.user) for row in commit.rows] + [keys.user(user) for user in commit.removed]
     with reaching(client):
         answer = cast("bytes", script(client, "commit")(keys=names, args=arguments))
-    return cast("Answer", answer.decode()), after
+    return cast("Outcome", answer.decode()), after
 
 
-def beat(
+def heartbeat(
     client: redis.Redis, settings: Settings, shards: Mapping[int, tuple[ShardState, bool]], asked_ms: int | None
-) -> dict[int, Answer]:
-    """Say of each shard, as last seen, that its owner lives, and whether it was at the log's end.
+) -> dict[int, Outcome]:
+    """Send the owner's heartbeat of each shard, with the state last seen and whether its log was read to the end.
 
     ``asked_ms`` is how long ago the log was asked where it ends, None if it did not answer.
     """
@@ -89,20 +91,20 @@ def beat(
         asked = "" if asked_ms is None else asked_ms
         for shard, (state, at_end) in shards.items():
             arguments: list[Argument] = [state.token, state.version, asked, "1" if at_end else ""]
-            script(client, "beat")(keys=[keys.shard(shard)], args=arguments, client=pipeline)
+            script(client, "heartbeat")(keys=[keys.shard(shard)], args=arguments, client=pipeline)
         answers = pipeline.execute()
     return {shard: answer.decode() for shard, answer in zip(shards, answers, strict=True)}
 
 
 def members(client: redis.Redis, settings: Settings, shard: int, segment: str) -> list[bytes]:
-    """The users of one shard that are in one segment; complete for its owner, who alone moves them."""
+    """The users of one shard in one segment; complete for the owner, who alone moves them."""
     with reaching(client):
         found = client.sscan_iter(Keys(settings.key_prefix).audience(shard, segment), count=1_000)
         return list(cast("dict[bytes, None]", dict.fromkeys(found)))  # a scan may repeat a member
 
 
 def audiences(client: redis.Redis, settings: Settings, shards: Iterable[int]) -> dict[int, list[str]]:
-    """The slugs of every audience that these shards have, by shard."""
+    """The slugs of all audiences of these shards, by shard."""
     prefix = Keys(settings.key_prefix).audiences()
     found: dict[int, list[str]] = {shard: [] for shard in shards}
     with reaching(client):
@@ -119,11 +121,11 @@ def _members(changes: Sequence[Change], slug: str) -> list[Argument]:
     return [len(leaving), *leaving, len(joining), *joining]
 
 
-def _entries(changes: Sequence[Change], batch: Batch, feed: int) -> list[Argument]:
-    by_user = {row.user: (row.generation, row.offsets) for row in batch.rows}
+def _entries(changes: Sequence[Change], commit: Commit, feed: int) -> list[Argument]:
+    by_user = {row.user: (row.generation, row.offsets) for row in commit.rows}
     entries: list[Argument] = []
     for number, change in enumerate(changes, feed + 1):
-        generation, offsets = by_user.get(change.user, (batch.after.generation, {}))
+        generation, offsets = by_user.get(change.user, (commit.after.generation, {}))
         entries += [number, change.user, change.before or "", change.after or "", change.cause]
         entries += [generation, encode_offsets(offsets)]
     return entries

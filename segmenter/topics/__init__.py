@@ -5,7 +5,7 @@ from __future__ import annotations
 from segmenter.events import Record
 from segmenter.topics.admin import TopicGuard, dead_letter_topic, ensure_topics, event_topics, has_topic, topic_ids
 from segmenter.topics.client import Position
-from segmenter.topics.dead_letters import records_at
+from segmenter.topics.dead_letters import read_dead_letters, records_at
 from segmenter.topics.duplicate_window import window_starts_ms
 from segmenter.topics.group import ShardConsumer
 from segmenter.topics.lag_offsets import last_noted, sink_group
@@ -30,6 +30,7 @@ __all__ = [
     "last_noted",
     "open_producer",
     "produce_all",
+    "read_dead_letters",
     "read_to",
     "records_at",
     "sink_group",

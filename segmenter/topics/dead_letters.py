@@ -1,4 +1,4 @@
-"""The dead-letter topic: what becomes of invalid records, and reading them back."""
+"""The dead-letter topic: publishing dead letters, and reading them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import structlog
 from kafka import KafkaConsumer, TopicPartition
 
 from segmenter.errors import LogTruncated, Unreachable
-from segmenter.events import Record, Refusal
+from segmenter.events import InvalidRecord, Record
 from segmenter.events.dead_letters import DeadLetter, decode, describe, encode, letter_key
 from segmenter.settings import Settings
 from segmenter.topics.admin import dead_letter_topic, has_topic, topic_ids
@@ -21,27 +21,27 @@ from segmenter.topics.reader import beginnings, ends, open_consumer, poll_held, 
 
 log = structlog.get_logger()
 
-TELL_SECONDS = 2.5
-"""How long the brokers may take to acknowledge; a worker can do nothing else meanwhile, and may take 5 s to end."""
+ACKNOWLEDGE_SECONDS = 2.5
+"""How long the brokers may take to acknowledge; the worker waits meanwhile, and must be able to end within 5 s."""
 
 PATIENCE_SECONDS = 30.0
 
 
-def tell(producer: Any, settings: Settings, refused: Iterable[tuple[Record, Refusal]]) -> None:
-    """Publish a dead letter for each refused record, and return when all are acknowledged."""
+def publish_dead_letters(producer: Any, settings: Settings, invalid: Iterable[tuple[Record, InvalidRecord]]) -> None:
+    """Publish a dead letter for each invalid record, and return when all are acknowledged."""
     letters = [
-        describe(record.topic, record.partition, record.offset, record.timestamp, record.key, record.value, refusal)
-        for record, refusal in refused
+        describe(record.topic, record.partition, record.offset, record.timestamp, record.key, record.value, reason)
+        for record, reason in invalid
     ]
-    told = [(letter_key(letter), encode(letter)) for letter in letters]
-    produce_all(producer, settings, dead_letter_topic(settings), told, TELL_SECONDS)
+    records = [(letter_key(letter), encode(letter)) for letter in letters]
+    produce_all(producer, settings, dead_letter_topic(settings), records, ACKNOWLEDGE_SECONDS)
 
 
-def dead_letters(settings: Settings) -> list[DeadLetter]:
+def read_dead_letters(settings: Settings) -> list[DeadLetter]:
     """Every dead letter that the log holds, once, the oldest first. Raises Unreachable when nothing was ever published.
 
-    A worker that crashed may have told one twice, under the same key. What somebody else has put there is passed over,
-    with a word in the log.
+    A worker that crashed may have published one twice, under the same key. Other records in the topic are skipped, with
+    a warning.
     """
     topic_ids(settings)
     topic = dead_letter_topic(settings)
@@ -52,7 +52,12 @@ def dead_letters(settings: Settings) -> list[DeadLetter]:
             try:
                 letters[record.key] = decode(record.value or b"")
             except msgspec.DecodeError as error:
-                log.warning("no dead letter", partition=record.partition, offset=record.offset, reason=str(error))
+                log.warning(
+                    "a record of the topic is no dead letter",
+                    partition=record.partition,
+                    offset=record.offset,
+                    reason=str(error),
+                )
     return sorted(
         letters.values(), key=lambda letter: (letter.timestamp_ms, letter.topic, letter.partition, letter.offset)
     )
@@ -61,7 +66,7 @@ def dead_letters(settings: Settings) -> list[DeadLetter]:
 def records_at(settings: Settings, places: Sequence[tuple[str, int, int]]) -> Iterator[Record | None]:
     """The record at each topic, partition and offset, in their order; None where the log does not hold it.
 
-    The topics must be there. Raises `Unreachable` when a record that should be there does not come in 30 s.
+    The topics must exist. Raises `Unreachable` when a record that should be there does not come in 30 s.
     """
     end = ends(settings, {topic for topic, _, _ in places})
     consumer = open_consumer(settings)

@@ -12,7 +12,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import IllegalStateError, KafkaError
 
-from segmenter.errors import PartitionsDiffer, Stolen, Unreachable
+from segmenter.errors import OwnershipLost, PartitionsDiffer, Unreachable
 from segmenter.events import Record
 from segmenter.settings import Settings
 from segmenter.topics.admin import check_partitions, event_topics
@@ -151,8 +151,8 @@ class ShardConsumer:
         """See `segmenter.topics.reader.ends` for brokers that tell too little; the last fetch knows better."""
         return max(told, self._consumer.highwater(tp) or 0)
 
-    def tell_lag_tools(self, offsets: Mapping[int, Mapping[str, int]], now_ms: int) -> None:
-        """Commit offsets to Kafka, with a note that all was well just now, ``now_ms``; see `segmenter.topics.lag_offsets`."""
+    def commit_lag_offsets(self, offsets: Mapping[int, Mapping[str, int]], now_ms: int) -> None:
+        """Commit offsets to Kafka, with the note that the store was reached at ``now_ms``."""
         told = {
             (self._prefix + topic, shard): offset
             for shard, by_topic in offsets.items()
@@ -173,7 +173,7 @@ class ShardConsumer:
 
     @contextmanager
     def _held(self) -> Iterator[None]:
-        """The client's errors in one line; a partition that was given to another member meanwhile is `Stolen`."""
+        """`reaching`, where a partition that was assigned to another member meanwhile is `OwnershipLost`."""
         try:
             with reaching(self._settings):
                 try:
@@ -181,7 +181,7 @@ class ShardConsumer:
                 except IllegalStateError as error:
                     raise ValueError(error) from error
         except ValueError as error:
-            raise Stolen(f"the group has given the shard to another member meanwhile ({error})") from error
+            raise OwnershipLost(f"the group has given the shard to another member meanwhile ({error})") from error
 
     def _plain(self, tp: TopicPartition) -> str:
         return str(tp.topic.removeprefix(self._prefix))

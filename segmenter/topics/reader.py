@@ -67,7 +67,7 @@ class Reader:
         with reaching(self._settings):
             return {(tp.topic, tp.partition): self._consumer.position(tp) for tp in self._consumer.assignment()}
 
-    def tell_lag_tools(self, offsets: Mapping[Position, int], now_ms: int) -> None:
+    def commit_lag_offsets(self, offsets: Mapping[Position, int], now_ms: int) -> None:
         """Commit offsets to Kafka under the group's name, with a note that all was well just now, ``now_ms``."""
         with reaching(self._settings):
             self._consumer.commit(noted(offsets, now_ms), timeout_ms=10_000)

@@ -53,7 +53,7 @@ class Move(NamedTuple):
     end: int
 
 
-def hold_rules(warehouse: Warehouse, rules: Mapping[str, object]) -> None:
+def claim_rules(warehouse: Warehouse, rules: Mapping[str, object]) -> None:
     """Store the rules by which events are judged, or compare them with the stored ones.
 
     Raises `RulesDiffer` with each rule that is not the same.
@@ -109,4 +109,4 @@ def load(warehouse: Warehouse, rows: Mapping[str, Sequence[RawRow]], moves: Mapp
                 )
         for topic, batch in rows.items():
             insert(connection, f"raw_{topic}", RAW_COLUMNS, batch)
-        crash_points.passed("insert")
+        crash_points.reached("insert")

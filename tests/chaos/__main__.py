@@ -4,7 +4,7 @@
     make chaos-real                 on Apache Kafka, Redis and MariaDB of this machine
     python -m tests.chaos --break offsets-apart      breaks the promise on purpose: this must not end with 0
 
-Two workers and a sink run; the schedule of faults follows from the seed. Each fault is told with the step and the
+Two workers and a sink run; the schedule of faults follows from the seed. Each fault is told with the point and the
 offset it struck, and must for the most part strike while records are in flight. The end is compared with pandas over
 the replayed file, with a run that nobody disturbed, and with SQL. Exit codes: 0 everything holds, 1 something does not.
 """
@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 from tests.chaos.apart import BREAKS
-from tests.chaos.run import Wishes, run
+from tests.chaos.run import Options, run
 from tests.chaos.show import Show
 
 
@@ -33,9 +33,9 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="segmenter-chaos-")).resolve()
-    wishes = Wishes(asked.parts, asked.faults, asked.records, asked.seed, asked.broken, folder)
+    options = Options(asked.parts, asked.faults, asked.records, asked.seed, asked.broken, folder)
     show = Show(sys.stderr if asked.json else sys.stdout)
-    ended = run(wishes, show)
+    ended = run(options, show)
     show.ending(ended)
     if asked.json:
         print(json.dumps({**ended.numbers, "wrong": ended.wrong}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from consumers.worker import owned_shard
+from segmenter.shards.state import encode_offsets
 from segmenter.store import shards
 from segmenter.store.keys import Keys
 
@@ -12,14 +13,14 @@ from segmenter.store.keys import Keys
 def offsets_apart() -> None:
     """Write the next offsets first, and all else in a call of its own: what dies between the two loses events."""
 
-    def commit(client: Any, settings: Any, number: int, before: Any, batch: Any, digest: str) -> Any:
-        ahead = before._replace(offsets=batch.after.offsets)
+    def commit_shard(client: Any, settings: Any, number: int, before: Any, commit: Any, digest: str) -> Any:
+        ahead = before._replace(offsets=commit.after.offsets)
         key = Keys(settings.key_prefix).shard(number)
         if client.hmget(key, "token", "version") == [before.token.encode(), str(before.version).encode()]:
-            client.hset(key, "offsets", shards.encode_offsets(ahead.offsets))
-        return shards.commit(client, settings, number, ahead, batch, digest)
+            client.hset(key, "offsets", encode_offsets(ahead.offsets))
+        return shards.commit_shard(client, settings, number, ahead, commit, digest)
 
-    owned_shard.commit = commit
+    owned_shard.commit_shard = commit_shard
 
 
 BREAKS = {"offsets-apart": offsets_apart}

@@ -2,9 +2,9 @@
 
     python -m tests.chaos.doomed worker --no-refit
 
-Each line on standard input is an order: ``{"step": "commit", "passings": 2, "signal": 9}`` has the process send itself
-signal 9 at the second passing of that step from now on. Just before, it says on standard output where it stands. A
-later order takes the place of an earlier one. With CHAOS_BREAK set to the name of a way to break the promise, it does.
+Each line on standard input is an order: ``{"point": "commit", "times": 2, "signal": 9}`` has the process send itself
+signal 9 the second time that it reaches this crash point from now on. Just before, it prints where it is. A later order
+replaces an earlier one. With CHAOS_BREAK set to the name of a way to break the promise, it does so.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Order = dict[str, Any]
 
 
 class Doom:
-    """What has been ordered, and how often that step is still to be passed."""
+    """What has been ordered, and how often that point is still to be reached."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -36,17 +36,17 @@ class Doom:
                 self._order = json.loads(line)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def passed(self, step: crash_points.Step) -> None:
-        """Strike if this is the passing that was ordered."""
+    def reached(self, point: crash_points.CrashPoint) -> None:
+        """Strike if this is the time that was ordered."""
         with self._lock:
             order = self._order
-            if order is None or order["step"] != step:
+            if order is None or order["point"] != point:
                 return
-            order["passings"] -= 1
-            if order["passings"] > 0:
+            order["times"] -= 1
+            if order["times"] > 0:
                 return
             self._order = None
-        print(json.dumps({"struck": step, "at": where(sys._getframe())}), flush=True)
+        print(json.dumps({"struck": point, "at": where(sys._getframe())}), flush=True)
         os.kill(os.getpid(), order["signal"])
 
 
@@ -72,7 +72,7 @@ def _offsets(offsets: dict[str, int]) -> str:
 
 def main() -> None:
     doom = Doom()
-    crash_points.watch(doom.passed)
+    crash_points.watch(doom.reached)
     threading.Thread(target=doom.listen, daemon=True).start()
     if os.environ.get("CHAOS_BREAK"):
         from tests.chaos import apart

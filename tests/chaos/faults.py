@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from segmenter.crash_points import SINK_STEPS, WORKER_STEPS
+from segmenter.crash_points import SINK_POINTS, WORKER_POINTS
 from segmenter.store.keys import Keys
 from segmenter.store.shards import read_shards
 from tests.chaos.processes import Child
@@ -22,48 +22,48 @@ class Struck(NamedTuple):
 
     kind: str
     at: str
-    """The step, the shard and its offsets, as far as there are such."""
+    """The point, the shard and its offsets, as far as there are such."""
     in_flight: int
-    steps: tuple[str, ...] = ()
-    """The named steps that were struck."""
+    points: tuple[str, ...] = ()
+    """The named points that were struck."""
 
 
 Fault = Callable[[World], Struck]
 
 
-def worker_at(step: str) -> Fault:
-    """kill -9 of a worker just after a step."""
-    if step in BROUGHT_ABOUT:
-        return BROUGHT_ABOUT[step]
-    return lambda world: _killed(world, [world.rng.choice(world.workers)], step, world.rng.randint(1, 3))
+def worker_at(point: str) -> Fault:
+    """kill -9 of a worker just after a point."""
+    if point in BROUGHT_ABOUT:
+        return BROUGHT_ABOUT[point]
+    return lambda world: _killed(world, [world.rng.choice(world.workers)], point, world.rng.randint(1, 3))
 
 
-def sink_at(step: str) -> Fault:
-    """kill -9 of the sink just after a step."""
+def sink_at(point: str) -> Fault:
+    """kill -9 of the sink just after a point."""
 
     def fault(world: World) -> Struck:
-        struck = _killed(world, [world.sink], step, world.rng.randint(1, 2))
+        struck = _killed(world, [world.sink], point, world.rng.randint(1, 2))
         return struck._replace(in_flight=world.in_flight_to_sink())
 
     return fault
 
 
-def _killed(world: World, children: list[Child], step: str, passings: int = 1) -> Struck:
-    """The first of these to come to the step dies there."""
+def _killed(world: World, children: list[Child], point: str, times: int = 1) -> Struck:
+    """The first of these to come to the point dies there."""
     for child in children:
-        child.order(step, passings)
+        child.order(point, times)
     struck = world.strike_of(children)
     struck.child.died()
     who = struck.child.name.split()[0]
-    return Struck(f"{who} killed", f"after {step}, {struck.at}", world.in_flight(), (step,))
+    return Struck(f"{who} killed", f"after {point}, {struck.at}", world.in_flight(), (point,))
 
 
-def _opening(world: World) -> Struck:
+def _acquiring(world: World) -> Struck:
     """A worker dies, and the one started in its place dies as it takes its first shard."""
     child = world.rng.choice(world.workers)
     child.send(signal.SIGKILL)
     child.start()
-    return _killed(world, [child], "open")
+    return _killed(world, [child], "acquire")
 
 
 def _sweeping(world: World) -> Struck:
@@ -106,7 +106,7 @@ def _half_fail(world: World) -> int:
     return shard
 
 
-BROUGHT_ABOUT: dict[str, Fault] = {"open": _opening, "sweep": _sweeping, "recount": _recounting}
+BROUGHT_ABOUT: dict[str, Fault] = {"acquire": _acquiring, "sweep": _sweeping, "recount": _recounting}
 """Steps that a worker does not come to by itself."""
 
 
@@ -169,12 +169,12 @@ def two_workers(world: World) -> Struck:
 
 def worker_and_sink(world: World) -> Struck:
     """kill -9 of a worker, and of the sink at the same time."""
-    struck = _killed(world, [world.rng.choice(world.workers)], world.rng.choice(["cut", "fold", "commit"]))
+    struck = _killed(world, [world.rng.choice(world.workers)], world.rng.choice(["decode", "fold", "commit"]))
     world.sink.send(signal.SIGKILL)
     return struck._replace(kind="worker and sink killed")
 
 
-WORKERS: dict[str, Fault] = {f"worker at {step}": worker_at(step) for step in WORKER_STEPS} | {
+WORKERS: dict[str, Fault] = {f"worker at {point}": worker_at(point) for point in WORKER_POINTS} | {
     "worker": at_any_moment,
     "half-failed script": half_failed,
     "zombie": zombie,
@@ -183,4 +183,4 @@ WORKERS: dict[str, Fault] = {f"worker at {step}": worker_at(step) for step in WO
     "two workers": two_workers,
     "worker and sink": worker_and_sink,
 }
-SINKS: dict[str, Fault] = {f"sink at {step}": sink_at(step) for step in SINK_STEPS}
+SINKS: dict[str, Fault] = {f"sink at {point}": sink_at(point) for point in SINK_POINTS}

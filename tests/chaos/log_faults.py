@@ -72,10 +72,10 @@ def _grown(world: World, settings: Settings) -> Struck:
     before = digests(settings)
     child = Child("grown", "worker --no-refit", environment, world.folder)
     child.start()
-    world.until(lambda: "shard opened" in child.said(), "the worker opened no shard")
+    world.until(lambda: "shard acquired" in child.said(), "the worker opened no shard")
     with closing(KafkaAdminClient(**client_options(settings))) as admin:
         admin.create_partitions({f"{settings.topic_prefix}clickstream": settings.partitions + 1})
-    world.until(lambda: not child.alive(), "the worker goes on although a topic has grown")
+    world.until(lambda: not child.living(), "the worker goes on although a topic has grown")
     refused = command("worker --once", environment, check=False)
     for code, said in ((child.died(), child.said()), (refused.returncode, refused.stderr)):
         assert code == 2 and f"clickstream has {settings.partitions + 1}" in said, said

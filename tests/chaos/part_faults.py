@@ -61,7 +61,7 @@ def worker_and_redis(world: World) -> Struck:
     child.died()
     return (
         redis_cut(world)
-        ._replace(kind="worker and Redis killed, Redis cut", steps=("commit",))
+        ._replace(kind="worker and Redis killed, Redis cut", points=("commit",))
         ._replace(at=f"after commit, {struck.at}")
     )
 
@@ -73,7 +73,7 @@ def _forget(world: World, damage: Callable[[], None]) -> int:
     """
     before = world.versions()
     world.parts.redis.kill()
-    stopped = [child for child in world.workers if child.alive()]
+    stopped = [child for child in world.workers if child.living()]
     for child in stopped:
         child.send(signal.SIGSTOP)
     damage()
@@ -112,7 +112,7 @@ def worker_and_broker(world: World) -> Struck:
     struck = world.strike_of([child])
     child.died()
     return broker_killed(world)._replace(
-        kind="worker and broker killed", at=f"after commit, {struck.at}", steps=("commit",)
+        kind="worker and broker killed", at=f"after commit, {struck.at}", points=("commit",)
     )
 
 
@@ -130,7 +130,7 @@ def sink_and_database(world: World) -> Struck:
     struck = world.strike_of([world.sink])
     world.sink.died()
     return database_killed(world)._replace(
-        kind="sink and database killed", at=f"after insert, {struck.at}", steps=("insert",)
+        kind="sink and database killed", at=f"after insert, {struck.at}", points=("insert",)
     )
 
 

@@ -21,7 +21,7 @@ class Strike(NamedTuple):
     """What a process said just before it struck itself."""
 
     child: Child
-    step: str
+    point: str
     at: str
 
 
@@ -39,7 +39,7 @@ class Child:
 
     def start(self) -> None:
         """Start it, unless it runs."""
-        if self.alive():
+        if self.living():
             return
         self.strikes = queue.Queue()
         with self._log.open("a") as log:
@@ -63,10 +63,10 @@ class Child:
                     said = json.loads(line)
                     strikes.put(Strike(self, said["struck"], said["at"]))
 
-    def order(self, step: str, passings: int = 1, with_signal: signal.Signals = signal.SIGKILL) -> None:
-        """Have it strike itself at the next so many passings of a step."""
+    def order(self, point: str, times: int = 1, with_signal: signal.Signals = signal.SIGKILL) -> None:
+        """Have it strike itself at the next so many times of a point."""
         assert self._process is not None and self._process.stdin is not None
-        order: dict[str, Any] = {"step": step, "passings": passings, "signal": int(with_signal)}
+        order: dict[str, Any] = {"point": point, "times": times, "signal": int(with_signal)}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
 
@@ -75,7 +75,7 @@ class Child:
         with suppress(BrokenPipeError, ValueError):
             self.order("none")
 
-    def alive(self) -> bool:
+    def living(self) -> bool:
         """Whether it runs, or is stopped."""
         return self._process is not None and self._process.poll() is None
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from segmenter.crash_points import SINK_STEPS, WORKER_STEPS
+from segmenter.crash_points import SINK_POINTS, WORKER_POINTS
 from segmenter.store.connection import connect
 from segmenter.store.models import read_model
 from tests.chaos import events, log_faults, parts, verdict
@@ -26,7 +26,7 @@ SECONDS_A_FAULT = 4.0
 """How long the records of one fault last."""
 
 
-class Wishes(NamedTuple):
+class Options(NamedTuple):
     """What was asked for."""
 
     parts: parts.Which
@@ -39,23 +39,25 @@ class Wishes(NamedTuple):
     folder: Path
 
 
-def run(wishes: Wishes, show: Show) -> verdict.Ending:
+def run(options: Options, show: Show) -> verdict.Ending:
     """Do it all; the folder goes if everything holds."""
-    rng = random.Random(wishes.seed)
-    all_kinds = kinds(wishes.parts, bool(wishes.broken))
-    names = schedule(all_kinds, wishes.faults, rng)
-    file = wishes.folder / "events.jsonl"
-    lines = events.write(file, (len(names) + 2) * wishes.records, USERS, wishes.seed)
+    rng = random.Random(options.seed)
+    all_kinds = kinds(options.parts, bool(options.broken))
+    names = schedule(all_kinds, options.faults, rng)
+    file = options.folder / "events.jsonl"
+    lines = events.write(file, (len(names) + 2) * options.records, USERS, options.seed)
     expected = events.expected(file)
-    show.say(f"{len(names)} faults by seed {wishes.seed}, {lines:,} records, {wishes.parts} parts, in {wishes.folder}")
-    steps = set() if wishes.broken else {*WORKER_STEPS, *SINK_STEPS}
+    show.say(
+        f"{len(names)} faults by seed {options.seed}, {lines:,} records, {options.parts} parts, in {options.folder}"
+    )
+    points = set() if options.broken else {*WORKER_POINTS, *SINK_POINTS}
     began = time.monotonic()
     struck: list[Struck] = []
     recovering: list[tuple[int, Struck, float]] = []
-    with parts.running(wishes.parts, wishes.folder) as on, _world(on, wishes, rng, file, lines) as world:
+    with parts.running(options.parts, options.folder) as on, _world(on, options, rng, file, lines) as world:
         try:
             for number, name in enumerate(names):
-                if name not in AT_ANY_TIME or wishes.broken:
+                if name not in AT_ANY_TIME or options.broken:
                     _await_back(world, recovering, show)
                 world.replay.go_to((number + 3) * lines // (len(names) + 3))
                 world.await_records()
@@ -64,18 +66,18 @@ def run(wishes: Wishes, show: Show) -> verdict.Ending:
                     recovering.append((len(struck), one, time.monotonic()))
             _await_back(world, recovering, show)
             verdict.settle(world)
-            if wishes.parts == "real" and not wishes.broken:
+            if options.parts == "real" and not options.broken:
                 at = time.monotonic()
                 for one in log_faults.strike(world):
                     struck.append(one)
                     show.fault(len(struck), one, time.monotonic() - at)
                     at = time.monotonic()
-            ended = verdict.ending(world, expected, struck, steps, len(names))
+            ended = verdict.ending(world, expected, struck, points, len(names))
         except NotBack as reason:
             ended = verdict.Ending({"faults": len(struck)}, [str(reason)])
     ended.numbers["seconds"] = round(time.monotonic() - began)
     if not ended.wrong:
-        shutil.rmtree(wishes.folder)
+        shutil.rmtree(options.folder)
     return ended
 
 
@@ -100,26 +102,26 @@ def _await_back(world: World, recovering: list[tuple[int, Struck, float]], show:
 
 
 @contextmanager
-def _world(on: parts.Parts, wishes: Wishes, rng: random.Random, file: Path, lines: int) -> Iterator[World]:
+def _world(on: parts.Parts, options: Options, rng: random.Random, file: Path, lines: int) -> Iterator[World]:
     """Workers, sink and replay at work, with a first model made from the first records."""
-    environment = environment_of(on.settings, CHAOS_BREAK=wishes.broken)
+    environment = environment_of(on.settings, CHAOS_BREAK=options.broken)
     client = connect(on.settings)
-    replay = Replay(file, lines, wishes.records / SECONDS_A_FAULT, environment, wishes.folder)
-    workers = [Child(f"worker {number}", "worker --no-refit", environment, wishes.folder) for number in (1, 2)]
-    sink = Child("sink", "sink", environment, wishes.folder)
+    replay = Replay(file, lines, options.records / SECONDS_A_FAULT, environment, options.folder)
+    workers = [Child(f"worker {number}", "worker --no-refit", environment, options.folder) for number in (1, 2)]
+    sink = Child("sink", "sink", environment, options.folder)
     try:
-        replay.go_to(wishes.records)
-        while replay.sent < wishes.records // 2:
+        replay.go_to(options.records)
+        while replay.sent < options.records // 2:
             time.sleep(0.1)
         command("worker --once", environment)
         model = read_model(client, on.settings)
         assert model is not None, "the first records made no model"
-        world = World(on, wishes.folder, rng, client, environment, replay, workers, sink, model)
+        world = World(on, options.folder, rng, client, environment, replay, workers, sink, model)
         world.recover()
         yield world
     finally:
         replay.kill()
         for child in [*workers, sink]:
-            if child.alive():
+            if child.living():
                 child.kill()
         client.close()

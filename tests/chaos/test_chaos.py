@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from segmenter.crash_points import SINK_STEPS, WORKER_STEPS
+from segmenter.crash_points import SINK_POINTS, WORKER_POINTS
 from tests.chaos import events, parts
 from tests.chaos.processes import ROOT
 from tests.chaos.schedule import AT_ANY_TIME, kinds, schedule
@@ -51,7 +51,7 @@ def test_a_schedule_holds_every_kind_and_every_step(which: parts.Which) -> None:
     all_kinds = kinds(which, broken=False)
     few, many = (schedule(all_kinds, faults, random.Random(1)) for faults in (1, 60))
     assert sorted(few) == sorted(all_kinds) and len(many) == 60
-    assert {f"worker at {step}" for step in WORKER_STEPS} | {f"sink at {step}" for step in SINK_STEPS} <= set(few)
+    assert {f"worker at {point}" for point in WORKER_POINTS} | {f"sink at {point}" for point in SINK_POINTS} <= set(few)
     assert schedule(all_kinds, 60, random.Random(1)) == many
     assert set(kinds("real", broken=False)) >= AT_ANY_TIME
 

@@ -1,4 +1,4 @@
-"""kill -9 at every step of worker and sink, one after the other: what is left equals pandas, and an undisturbed run."""
+"""kill -9 at every crash point of worker and sink, one by one: what is left equals pandas, and an undisturbed run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from consumers import worker
 from producers.messages import Message
 from producers.publish import publish
-from segmenter.crash_points import SINK_STEPS, WORKER_STEPS
+from segmenter.crash_points import SINK_POINTS, WORKER_POINTS
 from segmenter.model.generation import Generation
 from segmenter.settings import Settings
 from segmenter.store.connection import Redis, connect
@@ -28,9 +28,9 @@ from tests.chaos.processes import Child, command, environment_of
 from tests.chaos.verdict import digests, undisturbed
 
 EVENTS, USERS, AT_ONCE = 4_000, 300, 300
-BY_ITSELF = [step for step in WORKER_STEPS if step not in ("sweep", "recount")]
+BY_ITSELF = [point for point in WORKER_POINTS if point not in ("sweep", "recount")]
 
-pytestmark = pytest.mark.timeout(600)  # each step is a process that starts, joins a group and dies
+pytestmark = pytest.mark.timeout(600)  # each point is a process that starts, joins a group and dies
 
 Until = Callable[[Callable[[], object]], None]
 
@@ -64,11 +64,11 @@ def start(verb: str, name: str, settings: Settings, folder: Path) -> Child:
     return child
 
 
-def dies(child: Child, step: str) -> None:
-    child.order(step)
+def dies(child: Child, point: str) -> None:
+    child.order(point)
     code = child.died()
     assert code == -signal.SIGKILL, child.said()
-    assert child.strikes.get(timeout=10).step == step
+    assert child.strikes.get(timeout=10).point == point
 
 
 def turned(client: Redis, settings: Settings) -> Generation:
@@ -100,9 +100,9 @@ def test_a_worker_killed_at_every_step(
     records: Iterator[Message] = events.messages(file)
     publish(small, islice(records, AT_ONCE))
     worker.run(small, once=True)
-    for step in BY_ITSELF:
+    for point in BY_ITSELF:
         publish(small, islice(records, AT_ONCE))
-        dies(start("worker --no-refit", step, small, tmp_path), step)
+        dies(start("worker --no-refit", point, small, tmp_path), point)
     turned(client, small)
     dies(start("worker --no-refit", "sweep", small, tmp_path), "sweep")
     publish(small, records)
@@ -122,9 +122,9 @@ def test_a_worker_killed_at_every_step(
 def test_a_sink_killed_at_every_step(small: Settings, file: Path, tmp_path: Path) -> None:
     """Every event stands in the warehouse once, and the batch summary is what the stream says."""
     records = events.messages(file)
-    for step in SINK_STEPS:
+    for point in SINK_POINTS:
         publish(small, islice(records, AT_ONCE))
-        dies(start("sink", step, small, tmp_path), step)
+        dies(start("sink", point, small, tmp_path), point)
     publish(small, records)
     environment = environment_of(small)
     command("sink --once", environment)

@@ -84,7 +84,7 @@ def compare(found: Mapping[bytes, int], expected: Mapping[bytes, int]) -> tuple[
     return -sum(gap for gap in gaps if gap < 0), sum(gap for gap in gaps if gap > 0)
 
 
-def ending(world: World, expected: Expected, struck: list[Struck], steps: set[str], asked: int) -> Ending:
+def ending(world: World, expected: Expected, struck: list[Struck], points: set[str], asked: int) -> Ending:
     """Every number and, for each that is not as it must be, a line that says so."""
     settings = world.settings
     lost, twice = compare(per_user(settings), expected.counted)
@@ -97,8 +97,8 @@ def ending(world: World, expected: Expected, struck: list[Struck], steps: set[st
     dead = sum(sum(count.dead_letters.values()) for count in counts)
     folded, duplicates = sum(count.folded for count in counts), sum(count.duplicates for count in counts)
     records = sum(topics.ends(settings, topics.event_topics(settings)).values())
-    with warehouse.connect(settings.warehouse_url) as house:
-        raw = sum(warehouse.raw_rows(house).values())
+    with warehouse.connect(settings.warehouse_url) as database:
+        raw = sum(warehouse.raw_rows(database).values())
     numbers = {
         "faults": len(struck),
         "in_flight": sum(one.in_flight > 0 for one in struck),
@@ -113,10 +113,10 @@ def ending(world: World, expected: Expected, struck: list[Struck], steps: set[st
         "lost": lost,
         "counted_twice": twice,
     }
-    missing = sorted(steps - {step for one in struck for step in one.steps})
+    missing = sorted(points - {point for one in struck for point in one.points})
     promises = {
         f"only {len(struck)} of {asked} faults struck": len(struck) >= asked,
-        f"steps never struck: {', '.join(missing)}": not missing,
+        f"points never struck: {', '.join(missing)}": not missing,
         "too few faults struck while records were in flight": numbers["in_flight"] >= SHARE_IN_FLIGHT * len(struck),
         "Redis never lost a commit, so its loss was not tried": world.lost_commits > 0,
         "the aggregates are not those of pandas over the file": ours["aggregates"] == expected.aggregates,

@@ -27,7 +27,7 @@ MORE_RECORDS = 500
 
 
 class Missed(Exception):
-    """A process never came to the step at which it was to be struck."""
+    """A process never came to the point at which it was to be struck."""
 
 
 class NotBack(Exception):
@@ -72,8 +72,8 @@ class World:
 
     def in_flight_to_sink(self) -> int:
         """How many records have been sent that the warehouse does not hold."""
-        with warehouse.connect(self.settings.warehouse_url) as house:
-            loaded = sum(at.next_pos for at in warehouse.loaded(house).values())
+        with warehouse.connect(self.settings.warehouse_url) as database:
+            loaded = sum(at.next_pos for at in warehouse.loaded(database).values())
         return max(0, self.replay.sent - loaded)
 
     def versions(self) -> dict[int, int]:
@@ -91,7 +91,7 @@ class World:
     def publish_next(self) -> None:
         """The operator publishes another generation: everyone is to be judged anew."""
         turned = msgspec.structs.replace(
-            self.model, number=self.model.number + 1, cause="step", centres=self.model.centres[::-1]
+            self.model, number=self.model.number + 1, cause="point", centres=self.model.centres[::-1]
         )
         before, self.model = self.model, turned
         assert publish(self.client, self.settings, turned, before)
@@ -115,7 +115,7 @@ class World:
 
     def _back(self) -> bool:
         for child in self.children():
-            if not child.alive():
+            if not child.living():
                 if child.died() != Unreachable.exit_code:
                     raise NotBack(f"{child.name} ended by itself with {child.died()}: {child.said()[-2_000:]}")
                 child.start()  # it was started while a part was down
@@ -123,7 +123,7 @@ class World:
         return (
             len(states) == self.settings.partitions
             and all(state.beat_ms > self.recovering_since_ms and not state.dirty for state in states.values())
-            and all("shard opened" in child.said() for child in self.workers)
+            and all("shard acquired" in child.said() for child in self.workers)
         )
 
     def until(self, condition: Callable[[], object], otherwise: str) -> None:

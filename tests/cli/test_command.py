@@ -92,7 +92,7 @@ def test_every_verb_is_a_documented_function_of_its_module(verb: str) -> None:
     ("arguments", "variables", "code", "words"),
     [
         (["dwn"], {}, 2, 'error: Unknown command "dwn". Did you mean "down"?'),
-        (["verify", "--digest", "--repair"], {}, 2, "error: --digest only tells: leave --repair out, or --digest."),
+        (["verify", "--digest", "--repair"], {}, 2, "error: --digest only reads: leave --repair out, or --digest."),
         (["up", "--jsn"], {}, 2, "error: Unknown option: --jsn. Did you mean --json?"),
         (["up"], {"SEGMENTER_PARTITIONS": "0"}, 2, "error: SEGMENTER_PARTITIONS is '0'; allowed: a whole number"),
         (

@@ -149,7 +149,7 @@ def test_every_key_in_redis_and_every_field_is_there(used: Settings) -> None:
     found = {key.decode(): client.type(key).decode() for key in client.keys(f"{used.key_prefix}:*")}
     lists = {name: kind for name, kind in types.items() if kind == "list"}
     assert {key.split(":")[1]: kind for key, kind in found.items()} | lists == types
-    assert set(lists) == {"wishes", "answer"}
+    assert set(lists) == {"commands", "reply"}
     for key, kind in found.items():
         if kind == "hash":
             named = {name.decode() for name in client.hkeys(key) if not name.isdigit()}

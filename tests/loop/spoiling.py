@@ -75,7 +75,7 @@ class Spoiler:
     def garbled(self) -> str:
         """The vector is no vector."""
         self._client.hset(self._keys.user(self.user), "vector", "?")
-        return f"shard {self._shard}: row {self.user.decode()} is not whole, should be unknown"
+        return f"shard {self._shard}: row {self.user.decode()} is incomplete, should be unknown"
 
     def dirty(self) -> str:
         """A script failed half-way."""
@@ -97,12 +97,12 @@ class Spoiler:
     def torn_row(self) -> str:
         """The user's row has lost its profile."""
         self._client.hdel(self._keys.user(self.user), "profile")
-        return f"shard {self._shard}: row {self.user.decode()} is not whole, should be unknown"
+        return f"shard {self._shard}: row {self.user.decode()} is incomplete, should be unknown"
 
     def other_type(self) -> str:
         """The user's key is no hash."""
         self._client.set(self._keys.user(self.user), "no hash")
-        return f"shard {self._shard}: row {self.user.decode()} is not whole, should be unknown"
+        return f"shard {self._shard}: row {self.user.decode()} is incomplete, should be unknown"
 
     def invented_row(self) -> str:
         """There is a user of whom there was never an event."""
@@ -118,7 +118,7 @@ FOLLOWING = (
     "census", "added_member", "removed_member", "deleted_audience", "unknown_audience", "vector", "segment",
     "generation", "garbled", "dirty",
 )  # fmt: skip
-"""What `segmenter verify --repair` puts right: it follows from the profiles."""
+"""What `segmenter verify --repair` repairs: it follows from the profiles."""
 
 LOST = ("profile", "deleted_row", "torn_row", "other_type", "invented_row")
 """What only the events can tell."""

@@ -133,7 +133,7 @@ def test_cut_tails_are_read_again(
             assert lost > 0
             print(f"seed {seed}: {lost} commits lost")
             until(lambda: folded(settings) == 4_000)
-    assert '"event": "shards closed"' in (tmp_path / "log").read_text("utf-8")
+    assert '"event": "shards released"' in (tmp_path / "log").read_text("utf-8")
     assert found(settings) == undisturbed(settings)
     assert_exact(settings, BEFORE + WHILE)
     assert_consistent(settings)
@@ -210,7 +210,7 @@ def test_an_emptied_redis_is_filled_again(
         after = client.hgetall(f"{settings.key_prefix}:meta")
     worker.run(settings, once=True)
     said = (tmp_path / "log").read_text("utf-8")
-    assert said.count("Redis knows nothing of the shard: it begins where the log does") == 2 * settings.partitions
+    assert said.count("a new shard begins where the log does") == 2 * settings.partitions
     assert "is no longer as it was left" in said
     assert {name: after[name] for name in (b"rules", b"layout")} == {
         name: before[name] for name in (b"rules", b"layout")

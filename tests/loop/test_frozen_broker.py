@@ -15,24 +15,24 @@ import pytest
 from consumers import worker
 from segmenter.embedded import private_stack
 from segmenter.settings import Settings
-from segmenter.topics.dead_letters import dead_letters
+from segmenter.topics.dead_letters import read_dead_letters
 from tests.loop.helpers import publish_raw
 
 LETTERS = 50
 
 FREEZES_ITS_BROKER = """
 import os, signal, sys
-from segmenter import steps
+from segmenter import crash_points
 from segmenter.cli import main
 
 broker = int(sys.argv.pop())
 
-def strike(step):
-    if step == "cut":
+def strike(point):
+    if point == "decode":
         os.kill(broker, signal.SIGSTOP)
         print("frozen", flush=True)
 
-steps.watch(strike)
+crash_points.watch(strike)
 sys.argv = ["segmenter", "worker", "--no-refit"]
 main()
 """
@@ -81,4 +81,4 @@ def test_sigterm_ends_a_worker_that_cannot_tell(
     assert "Traceback" not in log.read_text("utf-8")
     process.resume()
     assert worker.run(settings, once=True, may_refit=False).dead_letters == LETTERS
-    assert len(dead_letters(settings)) == LETTERS
+    assert len(read_dead_letters(settings)) == LETTERS

@@ -11,10 +11,10 @@ from sqlalchemy import text
 
 from consumers import sink, worker
 from segmenter import warehouse
-from segmenter.cli.reconcile import verdict
 from segmenter.client import SegmentClient
 from segmenter.events import Event
 from segmenter.operations import restore, snapshot
+from segmenter.operations.reconcile import reconcile
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from tests.loop.helpers import START_MS, publish, rows
@@ -85,13 +85,13 @@ def test_each_is_one_user_and_nothing_else(settings: Settings) -> None:
     worker.run(settings, once=True)
     sink.run(settings, once=True)
     snapshot.take(settings, START_MS)
-    result = verdict(settings)[1]
+    result = reconcile(settings)[1]
     assert (result.compared, result.differing, result.missing, result.extra) == (len(USERS), 0, 0, 0)
 
     written = rows(settings)
     assert {user: row.profile[0] for user, row in written.items()} == {user: n for n, user in enumerate(ids, 1)}
     assert in_audiences(settings) == sorted(ids)
-    with warehouse.connect(settings.warehouse_url) as house, house.begin() as connection:
+    with warehouse.connect(settings.warehouse_url) as database, database.begin() as connection:
         for table in TABLES:
             found = connection.execute(text(f"SELECT DISTINCT user_id FROM {table}")).scalars().all()
             assert sorted(found) == sorted(ids), table

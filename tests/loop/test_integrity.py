@@ -1,4 +1,4 @@
-"""Integrity on demand: what differs is named, and put right by the owner, or without one, also under load."""
+"""Integrity on demand: what differs is named, and repaired by the owner, or without one, also under load."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from producers.publish import publish
 from producers.synthetic.generator import generate
 from segmenter.events.sharding import shard_of
 from segmenter.model.generation import digest
-from segmenter.operations.integrity import repair, verify
-from segmenter.operations.integrity.repair import Wanted, put_right
-from segmenter.operations.owners import alive, quiet
-from segmenter.operations.reconcile import Pass, passes
+from segmenter.operations.integrity.repair import Correction, repair_shards, repair_users
+from segmenter.operations.integrity.verify import find_differences
+from segmenter.operations.owners import paused, with_living_owner
+from segmenter.operations.reconcile import Pass, reconcile_and_repair
 from segmenter.settings import Settings
-from segmenter.store.commands import Answer, Piece, Write, await_answer, wish
+from segmenter.shards.state import Commit
+from segmenter.store.commands import Reply, Write, await_reply, send_command
 from segmenter.store.connection import Store, connect
 from segmenter.store.keys import Keys
 from segmenter.store.models import read_model
@@ -50,7 +51,7 @@ def store(settings: Settings) -> Iterator[Store]:
 
 @pytest.fixture
 def published(store: Store) -> list[Message]:
-    """Taken in by a worker that is long gone; there is a generation."""
+    """ExclusiveShard in by a worker that is long gone; there is a generation."""
     messages = list(generate(EVENTS, USERS, seed=5))
     publish(store.settings, messages)
     worker.run(store.settings, once=True)
@@ -76,7 +77,7 @@ def running(task: Callable[[Callable[[], bool]], object]) -> Iterator[None]:
 def working(store: Store, until: Until) -> Iterator[None]:
     """A worker holds all shards."""
     with running(lambda stopping: worker.run(store.settings, False, False, lambda n: None, stopping)):
-        until(lambda: len(alive(store, range(store.settings.partitions))) == store.settings.partitions)
+        until(lambda: len(with_living_owner(store, range(store.settings.partitions))) == store.settings.partitions)
         yield
 
 
@@ -97,12 +98,12 @@ def load(settings: Settings, published: list[Message]) -> Iterator[None]:
 
 def said(store: Store) -> list[str]:
     """Every difference, as a line."""
-    return [str(each) for found in verify.check(store).values() for each in found.differences]
+    return [str(each) for found in find_differences(store).values() for each in found.differences]
 
 
-def mend(store: Store) -> None:
-    found = verify.check(store)
-    repair.mend(store, [number for number, each in found.items() if each.differences])
+def repair(store: Store) -> None:
+    found = find_differences(store)
+    repair_shards(store, [number for number, each in found.items() if each.differences])
 
 
 def folded(store: Store) -> int:
@@ -118,19 +119,19 @@ def user(number: int) -> bytes:
     return f"u{BUSY + 1 + number}".encode()
 
 
-def test_what_is_spoilt_is_named_and_mended(store: Store, published: list[Message]) -> None:
+def test_what_is_spoilt_is_named_and_repaired(store: Store, published: list[Message]) -> None:
     """One after the other, with no worker there: the command takes the shard itself."""
     assert said(store) == []
     before = rows(store.settings)
     for number, what in enumerate(FOLLOWING):
         named = getattr(Spoiler(*store, user(number)), what)()
         assert named in said(store), what
-        mend(store)
+        repair(store)
         assert said(store) == [], what
         assert rows(store.settings) == before, what
 
 
-def test_the_owner_mends_under_load(store: Store, published: list[Message], until: Until) -> None:
+def test_the_owner_repairs_under_load(store: Store, published: list[Message], until: Until) -> None:
     """All of it at once, while the worker is busy: it does so itself, keeps its shards, and goes on."""
     before = rows(store.settings)
     with working(store, until), load(store.settings, published):
@@ -139,7 +140,7 @@ def test_the_owner_mends_under_load(store: Store, published: list[Message], unti
         lasting = [what for what in FOLLOWING if what not in ("census", "dirty", "deleted_audience")]
         named = [getattr(Spoiler(*store, user(number)), what)() for number, what in enumerate(lasting)]
         assert set(named) <= set(said(store))
-        mend(store)
+        repair(store)
         assert said(store) == []
         assert {state.token for state in read_shards(*store).values()} == tokens
     with working(store, until):
@@ -160,14 +161,14 @@ def lost(store: Store) -> None:
 
 
 def reconciled(store: Store) -> list[Pass]:
-    return list(passes(store.settings, wait_s=60))
+    return list(reconcile_and_repair(store.settings, wait_s=60))
 
 
 def test_reconcile_gives_back_what_was_lost(store: Store, published: list[Message]) -> None:
     """With no worker there. A key that is no row is first removed, as one that follows from nothing."""
     before = rows(store.settings)
     lost(store)
-    mend(store)
+    repair(store)
     assert all("counts folded" in line for line in said(store)) and said(store)
     sink.run(store.settings, once=True)
     first, second = reconciled(store)
@@ -207,10 +208,10 @@ def test_who_has_moved_on_is_left_alone(store: Store, published: list[Message]) 
     before = rows(store.settings)
     last = {topic: offset + 1 for topic, offset in before[user(0)].offsets.items()}
     topic = next(iter(last))
-    assert put_right(store, {user(0): Wanted(None, last | {topic: last[topic] - 1})}) == {user(0)}
-    assert put_right(store, {user(0): Wanted(None, last | {topic: 10**6})}) == {user(0)}
+    assert repair_users(store, {user(0): Correction(None, last | {topic: last[topic] - 1})}) == {user(0)}
+    assert repair_users(store, {user(0): Correction(None, last | {topic: 10**6})}) == {user(0)}
     assert rows(store.settings) == before
-    assert put_right(store, {user(0): Wanted(None, last)}) == set()
+    assert repair_users(store, {user(0): Correction(None, last)}) == set()
     assert rows(store.settings).keys() == before.keys() - {user(0)}
 
 
@@ -234,15 +235,15 @@ def test_a_killed_repair_leaves_nothing_half_done(
         until(lambda: folded(store) == len(published) + len(more))
         left = said(store)
         assert 0 < len(left) < before and all("audience" in line for line in left)
-        mend(store)
+        repair(store)
         assert said(store) == []
     assert profiles(store) == profiles_of([*published, *more])
 
 
-def test_a_shard_that_is_asked_to_be_quiet_is(store: Store, published: list[Message], until: Until) -> None:
+def test_a_shard_that_is_paused_is_not_written_to(store: Store, published: list[Message], until: Until) -> None:
     """Nothing is written to it meanwhile; the other shard goes on, and so does it afterwards."""
     with working(store, until):
-        with quiet(store, {0}):
+        with paused(store, {0}):
             version = read_shards(*store)[0].version
             publish(store.settings, more := list(generate(300, USERS, seed=6)))
             other = read_shards(*store)[1].version
@@ -252,13 +253,13 @@ def test_a_shard_that_is_asked_to_be_quiet_is(store: Store, published: list[Mess
     assert profiles(store) == profiles_of([*published, *more])
 
 
-def test_a_wish_that_cannot_be_read_is_dropped(store: Store, published: list[Message], until: Until) -> None:
+def test_a_command_that_cannot_be_decoded_is_dropped(store: Store, published: list[Message], until: Until) -> None:
     """Whatever is on the list, the worker goes on."""
-    wishes = Keys(store.settings.key_prefix).wishes(0)
-    for wished in (b"", b"\xff", b"[]", b'{"type":"rest"}', b'{"type":"quiet"}', b'{"type":"write","version":1}'):
-        store.client.rpush(wishes, wished)
+    commands = Keys(store.settings.key_prefix).commands(0)
+    for command in (b"", b"\xff", b"[]", b'{"type":"rest"}', b'{"type":"pause"}', b'{"type":"write","version":1}'):
+        store.client.rpush(commands, command)
     with working(store, until):
-        until(lambda: store.client.llen(wishes) == 0)
+        until(lambda: store.client.llen(commands) == 0)
         publish(store.settings, more := list(generate(100, BUSY, seed=6)))
         until(lambda: folded(store) == len(published) + len(more))
 
@@ -269,23 +270,23 @@ def test_a_write_that_builds_on_another_state_is_refused(store: Store, published
     (gone, *_) = (each for each in before if shard_of(each, store.settings.partitions) == 0)
     model = read_model(*store)
     assert model is not None
-    piece = Piece([], [], [gone], {}, False)
     with working(store, until):
         state = read_shards(*store)[0]
-        right = Write(state.token, state.version, digest(model), [piece], "a")
+        commit = Commit([], [], state._replace(census={}), [gone])
+        right = Write(state.token, state.version, digest(model), [commit], "a")
         wrong = [
             msgspec.structs.replace(right, version=state.version - 1, id="b"),
             msgspec.structs.replace(right, token="another", id="c"),
             msgspec.structs.replace(right, digest="", id="d"),
         ]
-        for wished in wrong:
-            wish(*store, 0, wished)
-        for wished in wrong:
-            assert await_answer(*store, wished, 60) == Answer(False, state.version)
+        for command in wrong:
+            send_command(*store, 0, command)
+        for command in wrong:
+            assert await_reply(*store, command, 60) == Reply(False, state.version)
         assert rows(store.settings) == before
-        assert store.client.ttl(Keys(store.settings.key_prefix).answer("b")) == -2, "fetched once"
-        wish(*store, 0, right)
-        assert await_answer(*store, right, 60) == Answer(True, state.version + 1)
+        assert store.client.ttl(Keys(store.settings.key_prefix).reply("b")) == -2, "fetched once"
+        send_command(*store, 0, right)
+        assert await_reply(*store, right, 60) == Reply(True, state.version + 1)
         assert rows(store.settings).keys() == before.keys() - {gone}
 
 
@@ -297,14 +298,14 @@ def command(environment: dict[str, str], *words: str) -> tuple[int, dict[str, ob
 def test_the_command_ends_with_what_it_found(
     store: Store, published: list[Message], environment: dict[str, str]
 ) -> None:
-    """0 and nothing; 1 and what differs; 0 once that is mended."""
+    """0 and nothing; 1 and what differs; 0 once that is repaired."""
     assert command(environment, "verify") == (0, {"shards": 2, "users": len(rows(store.settings)), "differences": []})
     Spoiler(*store, user(1)).census()
     code, report = command(environment, "verify")
     assert code == 1
     assert [each["name"] for each in report["differences"]] == [SLUG]  # type: ignore[attr-defined]
     code, report = command(environment, "verify", "--repair")
-    assert (code, report["mended"], report["remaining"]) == (0, 1, [])
+    assert (code, report["repaired"], report["remaining"]) == (0, 1, [])
     Spoiler(*store, user(2)).profile()
     sink.run(store.settings, once=True)
     code, report = command(environment, "reconcile", "--repair")

@@ -10,13 +10,13 @@ import pytest
 
 from consumers import sink, worker
 from segmenter import topics, warehouse
-from segmenter.cli.reconcile import verdict
 from segmenter.client import SegmentClient
 from segmenter.errors import LogTruncated, TopicRecreated
 from segmenter.events import Event
 from segmenter.events.dead_letters import decode
 from segmenter.operations import snapshot
 from segmenter.operations.comparison import Reconciliation
+from segmenter.operations.reconcile import reconcile
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from tests.loop.helpers import START_MS, publish, publish_raw, rows
@@ -24,10 +24,10 @@ from tests.loop.helpers import START_MS, publish, publish_raw, rows
 USERS = ["Bob", "bob", "bób", "bob ", "007", "7", "17850.0", "1e5", "-0", "🦆", "nul\0inside"]
 
 
-def reconcile(settings: Settings) -> Reconciliation:
+def reconciled(settings: Settings) -> Reconciliation:
     sink.run(settings, once=True)
     snapshot.take(settings, START_MS)
-    return verdict(settings)[1]
+    return reconcile(settings)[1]
 
 
 def test_users_whose_ids_look_alike_stay_apart(settings: Settings) -> None:
@@ -36,7 +36,7 @@ def test_users_whose_ids_look_alike_stay_apart(settings: Settings) -> None:
     publish(settings, "clickstream", clicks)
     publish(settings, "searches", [Event(user, START_MS) for user in USERS])
     worker.run(settings, once=True)
-    result = reconcile(settings)
+    result = reconciled(settings)
     assert (result.compared, result.differing, result.missing, result.extra) == (11, 0, 0, 0)
     with SegmentClient(settings.redis_url, key_prefix=settings.key_prefix) as client:
         answers = client.lookup_many(USERS)
@@ -82,7 +82,7 @@ def test_what_is_no_event_becomes_a_dead_letter(settings: Settings) -> None:
     assert large.value is not None and large.sha256 is not None
     assert (len(large.value), large.length) == (4_096, len(BROKEN[9][3] or b""))
     assert rows(settings)[b"u1"].profile[0] == 2
-    assert reconcile(settings).equal
+    assert reconciled(settings).equal
 
 
 def read_dead_letters(settings: Settings) -> dict[bytes | None, topics.Record]:
@@ -100,7 +100,7 @@ def test_a_repeated_event_counts_once_within_the_window(settings: Settings) -> N
     assert worker.run(settings, once=True).records == 1
     assert worker.run(settings, once=True).records == 0
     assert rows(settings)[b"u1"].profile[:3] == (3, 1, 10)
-    assert reconcile(settings).equal
+    assert reconciled(settings).equal
 
 
 @pytest.mark.parametrize("window, counted", [(2, 2), (3, 1)])
@@ -112,17 +112,17 @@ def test_the_window_is_counted_in_offsets(
     publish(narrow, "views", [one, other, other, one])
     worker.run(narrow, once=True)
     assert rows(narrow)[b"u1"].profile[4] == counted + 1
-    assert reconcile(narrow).equal
+    assert reconciled(narrow).equal
 
 
 def test_a_row_deleted_behind_the_back_is_named(settings: Settings) -> None:
     """Reconcile compares with what the sink read, not with what the stream computed."""
     publish(settings, "views", [Event(f"u{n}", START_MS, duration_ms=5) for n in range(20)])
     worker.run(settings, once=True)
-    assert reconcile(settings).equal
-    with warehouse.connect(settings.warehouse_url) as house, house.begin() as connection:
+    assert reconciled(settings).equal
+    with warehouse.connect(settings.warehouse_url) as database, database.begin() as connection:
         connection.exec_driver_sql("DELETE FROM raw_views WHERE user_id = " + hexadecimal("u7"))
-    result = verdict(settings)[1]
+    result = reconcile(settings)[1]
     assert not result.equal
     assert [example.user for example in result.examples] == [b"u7"]
 

@@ -18,7 +18,7 @@ from segmenter.errors import Fenced, UsageError
 from segmenter.operations import snapshot
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
-from segmenter.store.shards import open_shard, read_shards
+from segmenter.store.shards import acquire_shard, read_shards
 from tests.loop.helpers import START_MS
 from tests.loop.own_redis import OwnRedis
 
@@ -69,7 +69,7 @@ def test_while_shards_change_hands_none_is_taken(settings: Settings) -> None:
     def contend() -> None:
         with closing(connect(settings)) as client:
             while not ended.is_set():
-                open_shard(client, settings, 0)
+                acquire_shard(client, settings, 0)
 
     contending = threading.Thread(target=contend)
     contending.start()
@@ -79,6 +79,6 @@ def test_while_shards_change_hands_none_is_taken(settings: Settings) -> None:
     finally:
         ended.set()
         contending.join()
-    with warehouse.connect(settings.warehouse_url) as house, pytest.raises(UsageError, match="no snapshot yet"):
-        warehouse.find_snapshot(house)
+    with warehouse.connect(settings.warehouse_url) as database, pytest.raises(UsageError, match="no snapshot yet"):
+        warehouse.find_snapshot(database)
     assert snapshot.take(settings, START_MS).snapshot_id == 1

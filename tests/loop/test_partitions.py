@@ -14,7 +14,7 @@ from consumers import sink, worker
 from producers.publish import publish
 from producers.synthetic.generator import generate
 from segmenter.errors import PartitionsDiffer
-from segmenter.operations.status import overview
+from segmenter.operations.status import read_status
 from segmenter.settings import Settings
 from segmenter.topics.client import client_options
 from tests.loop.helpers import rows
@@ -32,7 +32,7 @@ def test_topics_of_different_sizes_are_refused(settings: Settings) -> None:
         lambda: worker.run(settings, once=True),
         lambda: sink.run(settings, once=True),
         lambda: publish(settings, generate(10, 5, seed=1)),
-        lambda: overview(settings),
+        lambda: read_status(settings),
     ):
         with pytest.raises(PartitionsDiffer, match=WHAT_TO_DO):
             begin()
@@ -46,7 +46,7 @@ def test_a_topic_that_grows_stops_the_worker(settings: Settings, environment: di
     publish(settings, messages)
     line = [sys.executable, "-m", "segmenter", "worker", "--no-refit"]
     process = subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True)
-    until(lambda: overview(settings)["folded"] == len(messages))
+    until(lambda: read_status(settings).folded == len(messages))
     with closing(KafkaAdminClient(**client_options(settings))) as admin:
         admin.create_partitions({f"{settings.topic_prefix}clickstream": settings.partitions + 1})
     said = process.communicate(timeout=60)[1].splitlines()[-1]

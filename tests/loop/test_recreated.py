@@ -36,8 +36,8 @@ def read_by_worker(settings: Settings) -> int:
 
 
 def read_by_sink(settings: Settings) -> int:
-    with warehouse.connect(settings.warehouse_url) as house:
-        return 0 if warehouse.pending(house) else sum(warehouse.raw_rows(house).values())
+    with warehouse.connect(settings.warehouse_url) as database:
+        return 0 if warehouse.pending(database) else sum(warehouse.raw_rows(database).values())
 
 
 def work(settings: Settings, stopping: Callable[[], bool]) -> object:

@@ -23,15 +23,15 @@ from producers.messages import Message
 from producers.publish import publish
 from producers.synthetic.generator import generate
 from segmenter import topics, warehouse
-from segmenter.cli.reconcile import verdict
 from segmenter.errors import LogTruncated, TopicRecreated, UsageError
 from segmenter.operations import restore, snapshot
+from segmenter.operations.reconcile import reconcile
 from segmenter.settings import Settings
 from segmenter.store.connection import Redis, connect
 from segmenter.store.models import read_model
 from segmenter.store.recount import recount
 from segmenter.store.rows import scan_rows
-from segmenter.store.shards import open_shard, read_shards
+from segmenter.store.shards import acquire_shard, read_shards
 from segmenter.topics.client import client_options
 from segmenter.warehouse.engine import writing
 from tests.loop.helpers import START_MS, rows
@@ -43,10 +43,10 @@ KILLED_IN_ITS_THIRD_COMMIT = """
 import os, signal, sys
 from segmenter.operations import restore
 from segmenter.cli import main
-commit, commits = restore.commit, iter(range(3))
+commit, commits = restore.commit_shard, iter(range(3))
 def struck(*arguments):
     return commit(*arguments) if next(commits) < 2 else os.kill(os.getpid(), signal.SIGKILL)
-restore.commit = struck
+restore.commit_shard = struck
 sys.argv = ["segmenter", "restore"]
 main()
 """
@@ -113,7 +113,7 @@ def assert_exact(settings: Settings, published: Sequence[Message]) -> None:
 
 def change(settings: Settings, statement: str) -> None:
     """Spoil the warehouse."""
-    with warehouse.connect(settings.warehouse_url) as house, writing(house) as connection:
+    with warehouse.connect(settings.warehouse_url) as database, writing(database) as connection:
         assert connection.execute(text(statement)).rowcount > 0
 
 
@@ -172,7 +172,7 @@ def test_rows_beyond_the_offsets_take_in_nothing_twice(
     assert_consistent(settings, client)
     sink.run(settings, once=True)
     snapshot.take(settings, START_MS + 1)
-    assert verdict(settings)[1].equal
+    assert reconcile(settings)[1].equal
 
 
 def test_while_a_worker_lives_it_is_refused(settings: Settings, client: Redis) -> None:
@@ -209,7 +209,7 @@ def test_a_restore_that_was_killed_is_noticed_and_done_again(
     assert killed.returncode == -signal.SIGKILL
     assert 0 < len(rows(settings)) < len(before)
     for refused in (lambda: worker.run(settings, once=True), lambda: snapshot.take(settings, START_MS)):
-        with pytest.raises(UsageError, match="holds only a part of snapshot 1: let `segmenter restore` end, or run it"):
+        with pytest.raises(UsageError, match="only a part of snapshot 1: wait until `segmenter restore` is done"):
             refused()
     more = messages(2)
     publish(settings, more)
@@ -228,11 +228,11 @@ def test_a_worker_in_between_is_noticed(settings: Settings, client: Redis, monke
     empty(settings, client)
 
     def another(*arguments: Any) -> Any:
-        open_shard(client, settings, 1)
-        return warehouse.kept.kept_users(*arguments)
+        acquire_shard(client, settings, 1)
+        return warehouse.snapshot_contents.kept_users(*arguments)
 
     monkeypatch.setattr(warehouse, "kept_users", another)
-    with pytest.raises(UsageError, match="shard 1 was changed by a worker while it was restored: stop the workers"):
+    with pytest.raises(UsageError, match="shard 1 was written by a worker during the restore: stop the workers"):
         bring_back(settings)
     with pytest.raises(UsageError, match="holds only a part of snapshot 1"):
         worker.run(settings, once=True)
@@ -252,7 +252,7 @@ def test_a_worker_in_between_is_noticed(settings: Settings, client: Redis, monke
             r"offset 1000000 of topic .*views' partition 0 .* the log ends at \d+. Restore another snapshot",
         ),
         ("UPDATE snapshot_users SET cut_views = 1000000", LogTruncated, "offset 1000000 of topic .* the log ends at"),
-        ("DELETE FROM snapshot_shards WHERE part = 1", UsageError, "a version that did not keep counts"),
+        ("DELETE FROM snapshot_shards WHERE part = 1", UsageError, "a version without counts"),
     ],
 )
 def test_what_cannot_be_restored_is_named_and_nothing_written(

@@ -23,7 +23,7 @@ from consumers import sink, worker
 from segmenter.embedded import private_stack
 from segmenter.events import Event, encode, key_of
 from segmenter.events.sharding import shard_of
-from segmenter.operations.status import overview
+from segmenter.operations.status import Window, read_status
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.shards import read_shards
@@ -68,8 +68,8 @@ def running(verb: str, environment: Mapping[str, str]) -> Iterator[subprocess.Po
 
 def fresh(settings: Settings) -> bool:
     """Whether a worker has said of each shard that it is at the end of the log."""
-    shards = overview(settings)["shards"]
-    return len(shards) == settings.partitions and all(shard["age_ms"] is not None for shard in shards)
+    shards = read_status(settings).shards
+    return len(shards) == settings.partitions and all(shard.age_ms is not None for shard in shards)
 
 
 def log_seen_ms(settings: Settings) -> int:
@@ -100,11 +100,11 @@ def test_it_tells_the_time_that_the_window_spans(
                 timestamp_ms=begun - age * HOUR_MS,
             ).get(timeout=30)
     producer.close()
-    window = overview(settings)["duplicate_window"]
-    assert window["records"] == 10
-    assert 3 * HOUR_MS <= window["spans_ms"] <= 3 * HOUR_MS + now_ms() - begun
-    wide = overview(with_window(settings, 17))["duplicate_window"]
-    assert wide == {"records": 17, "spans_ms": None}
+    window = read_status(settings).duplicate_window
+    assert window.records == 10
+    assert 3 * HOUR_MS <= window.spans_ms <= 3 * HOUR_MS + now_ms() - begun
+    wide = read_status(with_window(settings, 17)).duplicate_window
+    assert wide == Window(17, None)
 
 
 def test_a_worker_that_is_stopped_fails_the_check(
@@ -114,14 +114,14 @@ def test_a_worker_that_is_stopped_fails_the_check(
     publish(settings, "views", EVENTS)
     assert said(environment, "--check") == (
         1,
-        "shard 0 is stuck: no worker has opened it. Start `segmenter worker`.\n"
-        "shard 1 is stuck: no worker has opened it. Start `segmenter worker`.\n",
+        "shard 0 is stuck: no worker has acquired it. Start `segmenter worker`.\n"
+        "shard 1 is stuck: no worker has acquired it. Start `segmenter worker`.\n",
     )
     with running("worker", environment) as process:
-        until(lambda: overview(settings)["folded"] == len(EVENTS))
+        until(lambda: read_status(settings).folded == len(EVENTS))
         until(lambda: said(environment, "--check") == (0, ""))
         process.send_signal(signal.SIGSTOP)
-        until(lambda: all(shard["beat_age_ms"] > 5_000 for shard in overview(settings)["shards"]))
+        until(lambda: all(shard.beat_age_ms > 5_000 for shard in read_status(settings).shards))
         code, lines = said(environment, "--check")
         assert code == 1
         assert lines.startswith("shard 0 is stuck: its worker has been silent for ") and len(lines.splitlines()) == 2
@@ -170,10 +170,10 @@ def test_without_redis_it_tells_the_rest_and_since_when(
             until(lambda: parts == "embedded" or (last_noted(own, own.group) or 0) > well)
             redis.kill()
             killed = now_ms()
-            found = overview(own)
-            assert list(found["unreachable"]) == ["redis"]
-            assert_since(parts, well, found["unreachable"]["redis"]["since_ms"], killed)
-            assert (found["published"], found["sink_lag"], found["folded"], found["shards"]) == (500, 0, None, [])
+            found = read_status(own)
+            assert list(found.unreachable) == ["redis"]
+            assert_since(parts, well, found.unreachable["redis"].since_ms, killed)
+            assert (found.published, found.sink_lag, found.folded, found.shards) == (500, 0, None, [])
             code, lines = said(variables(own, environment))
             assert code == 3 and "redis is away, " in lines and "of 500 records ? folded" in lines
             redis.restart()
@@ -189,15 +189,15 @@ def test_without_the_warehouse_it_tells_the_rest_and_since_when(
     with Way(settings.warehouse_url, tmp_path) as way:
         own = dataclasses.replace(settings, warehouse_url=way.url)
         with running("sink", variables(own, environment)):
-            until(lambda: overview(own)["sink_lag"] == 0)
+            until(lambda: read_status(own).sink_lag == 0)
             well = now_ms()
             until(lambda: parts == "embedded" or (last_noted(own, sink_group(own)) or 0) > well)
             way.close()
             closed = now_ms()
-            found = overview(own)
-            assert list(found["unreachable"]) == ["warehouse"]
-            assert_since(parts, well, found["unreachable"]["warehouse"]["since_ms"], closed)
-            assert (found["folded"], found["lag"], found["sink_lag"]) == (500, 0, None)
+            found = read_status(own)
+            assert list(found.unreachable) == ["warehouse"]
+            assert_since(parts, well, found.unreachable["warehouse"].since_ms, closed)
+            assert (found.folded, found.lag, found.sink_lag) == (500, 0, None)
 
 
 def assert_since(parts: str, well_ms: int, since_ms: int | None, away_ms: int) -> None:

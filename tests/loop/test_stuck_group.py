@@ -9,10 +9,10 @@ from contextlib import closing
 import pytest
 
 from consumers import worker
-from consumers.worker.membership import Holding
+from consumers.worker.membership import Membership
 from producers.publish import publish
 from producers.synthetic.generator import generate
-from segmenter.errors import Stolen
+from segmenter.errors import OwnershipLost
 from segmenter.settings import Settings
 from segmenter.store.connection import Store, connect
 from segmenter.store.meta import group_in_use
@@ -39,24 +39,24 @@ def test_workers_leave_a_group_that_waits_for_ever(settings: Settings) -> None:
     while not leader.shards():
         leader.poll(100, 1)
     with closing(connect(settings)) as client, closing(TopicGuard(settings)) as guard:
-        holding = Holding(Store(client, settings), guard)
-        holding.follow()
+        membership = Membership(Store(client, settings), guard)
+        membership.follow()
         joined_until = time.monotonic() + 0.2
         while time.monotonic() < joined_until:
-            holding.poll(10, 1)
+            membership.poll(10, 1)
         leader._consumer.close(autocommit=False)
         given_up = 0
         give_up = time.monotonic() + 120
-        while not holding.complete():
+        while not membership.holds_all_assigned():
             assert time.monotonic() < give_up, "the member never got a shard"
             try:
-                holding.follow()
-                holding.open(None)
-                holding.poll(100, 1)
-            except Stolen as reason:
+                membership.follow()
+                membership.acquire(None)
+                membership.poll(100, 1)
+            except OwnershipLost as reason:
                 given_up += 1
-                holding.rejoin(reason)
+                membership.rejoin(reason)
         assert (given_up, group_in_use(client, settings)) == (2, f"{settings.group}.1")
-        holding.leave()
+        membership.leave()
     worker.run(settings, once=True, may_refit=False)
     assert profiles(settings) == profiles_of(messages)

@@ -57,8 +57,8 @@ def test_redis_may_go_down_as_a_sweep_is_superseded(
     follow(settings)
     superseded, struck, back, stop = (threading.Event() for _ in range(4))
 
-    def supersede(step: crash_points.Step) -> None:
-        if step == "sweep" and not superseded.is_set():
+    def supersede(point: crash_points.CrashPoint) -> None:
+        if point == "sweep" and not superseded.is_set():
             follow(settings)
             superseded.set()
 

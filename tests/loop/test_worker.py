@@ -21,7 +21,7 @@ from segmenter.store.connection import connect
 from segmenter.store.models import publish as publish_model
 from segmenter.store.models import read_model
 from segmenter.store.recount import recount
-from segmenter.store.shards import open_shard, read_shards
+from segmenter.store.shards import acquire_shard, read_shards
 from tests.loop.helpers import rows
 
 USERS = 400
@@ -135,7 +135,7 @@ def test_a_worker_that_lost_its_shard_takes_it_back(settings: Settings, until: U
         publish(settings, generate(1_000, USERS, seed=1))
         until(lambda: folded(settings) == 1_000)
         client = connect(settings)
-        open_shard(client, settings, 0)
+        acquire_shard(client, settings, 0)
         client.close()
         publish(settings, generate(1_000, USERS, seed=2))
         until(lambda: folded(settings) == 2_000)

@@ -17,7 +17,7 @@ import pytest
 from producers.messages import Message
 from producers.publish import publish
 from producers.synthetic.generator import generate
-from segmenter.operations.status import overview
+from segmenter.operations.status import read_status
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.shards import read_shards
@@ -114,12 +114,12 @@ def test_a_worker_that_slept_beyond_its_session_is_fenced_and_comes_back(
         second = join()
         wait(lambda: not set(asleep.values()) & set(owners(settings).values()), "the second worker to take the shards")
         wait(lambda: folded(settings) > before, "the second worker to go on")
-        fenced = overview(settings)["fenced"]
+        fenced = read_status(settings).fenced
         first.process.send_signal(signal.SIGCONT)
         wait(lambda: "joining the group again" in first.said(), "the first worker to be fenced")
-        wait(lambda: overview(settings)["fenced"] > fenced, "the refused write to be counted")
+        wait(lambda: read_status(settings).fenced > fenced, "the refused write to be counted")
         wait(
-            lambda: "shard opened" in first.said().rpartition("joining the group again")[2],
+            lambda: "shard acquired" in first.said().rpartition("joining the group again")[2],
             "the first worker to hold a shard again",
         )
         assert first.process.poll() is None and second.process.poll() is None
@@ -141,7 +141,7 @@ def test_workers_that_come_and_go_lose_and_repeat_nothing(settings: Settings, jo
 
     with flow.flowing():
         members = [join(), join(), join()]
-        wait(lambda: sum("shard opened" in member.said() for member in members) >= 2, "two workers to hold shards")
+        wait(lambda: sum("shard acquired" in member.said() for member in members) >= 2, "two workers to hold shards")
         for strike in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
             moved_on()
             members.append(join())

@@ -1,4 +1,4 @@
-"""Dead letters come back: exported, mended and replayed, each once, whatever happens in between."""
+"""Dead letters come back: exported, corrected and replayed, each once, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ import pytest
 from consumers import worker
 from producers.publish import IN_FLIGHT
 from segmenter import topics
-from segmenter.cli.reconcile import verdict
 from segmenter.errors import UsageError
-from segmenter.events import DEAD_LETTERS, Event, Refusal, dead_letters, encode, key_of
+from segmenter.events import DEAD_LETTERS, Event, InvalidRecord, dead_letters, encode, key_of
 from segmenter.events.sharding import shard_of
-from segmenter.operations.dead_letters.replay import HEADER, sort
+from segmenter.operations.dead_letters.lines import decode
+from segmenter.operations.dead_letters.lines import key_of as position_of
+from segmenter.operations.dead_letters.replay import HEADER, read_corrected
+from segmenter.operations.reconcile import reconcile
 from segmenter.settings import Settings
 from tests.loop.helpers import START_MS, publish, publish_raw, rows
-from tests.loop.test_loop import USERS, reconcile
+from tests.loop.test_loop import USERS, reconciled
 
 HOSTILE = [*USERS, "{3}", "a b", "line\nline\u2028line", "views:0:7", "dead-letter", "'\"\\", "=1+1", "🦆" * 128]
 LARGE = b'{"user_id": "u1", "time_ms": 1, "query": "' + b"x" * 300_000 + b'"}'
@@ -55,12 +57,12 @@ def write(file: Path, lines: list[dict[str, Any]]) -> None:
 
 
 def replayed(verb: Verb, file: Path) -> tuple[int, int, int, list[tuple[int, str]]]:
-    """Exit code, published, published before, and (line, reason) of the unmended."""
+    """Exit code, published, published before, and (line, reason) of those that are still invalid."""
     run = verb("replay", str(file), "--json")
     assert run.returncode in (0, 1), run.stderr
     report = json.loads(run.stdout)
-    unmended = [(line["line"], line["reason"]) for line in report["unmended"]]
-    return run.returncode, report["published"], report["published_before"], unmended
+    still_invalid = [(line["line"], line["reason"]) for line in report["still_invalid"]]
+    return run.returncode, report["published"], report["published_before"], still_invalid
 
 
 def headers(settings: Settings) -> Counter[bytes]:
@@ -90,7 +92,7 @@ def test_what_is_no_dead_letter_hides_none(settings: Settings, verb: Verb, tmp_p
     assert run.stderr.count("no dead letter") == 3 and "Traceback" not in run.stderr
 
 
-def test_what_was_mended_counts_once_live_and_in_the_batch(settings: Settings, verb: Verb, tmp_path: Path) -> None:
+def test_what_was_corrected_counts_once_live_and_in_the_batch(settings: Settings, verb: Verb, tmp_path: Path) -> None:
     """Hostile ids too; the old letters stay listed, and the next replay of the same file publishes nothing."""
     file = tmp_path / "letters.jsonl"
     publish(settings, "clickstream", [Event(user, START_MS, duration_ms=1) for user in HOSTILE])
@@ -117,15 +119,15 @@ def test_what_was_mended_counts_once_live_and_in_the_batch(settings: Settings, v
     assert {user: profile[3] for user, profile in profiles.items()} == {
         user: expected["searches", user] for user in HOSTILE
     }
-    assert reconcile(settings).equal
+    assert reconciled(settings).equal
     assert replayed(verb, file) == (0, 0, len(lines), [])
     assert worker.run(settings, once=True).records == 0
-    assert verdict(settings)[1].equal
+    assert reconcile(settings)[1].equal
     assert json.loads(verb("--json").stdout)["total"] == len(lines)
     assert set(headers(settings).values()) == {1}
 
 
-def test_the_unmended_are_told_and_can_follow_later(settings: Settings, verb: Verb, tmp_path: Path) -> None:
+def test_the_still_invalid_are_told_and_can_follow_later(settings: Settings, verb: Verb, tmp_path: Path) -> None:
     file = tmp_path / "letters.jsonl"
     values = [b"click!", b"[1]", b'{"user_id": "u1", "time_ms": -1}', None, text(Event("u9", START_MS)).encode()]
     publish_raw(settings, "views", [(b"u1", value) for value in values])
@@ -139,7 +141,7 @@ def test_the_unmended_are_told_and_can_follow_later(settings: Settings, verb: Ve
     assert replayed(verb, file) == (1, 1, 0, left)
     shown = verb("replay", str(file))
     assert f"line 4 {settings.topic_prefix}views:" in shown.stdout and "empty: the value is null" in shown.stdout
-    assert shown.stdout.splitlines()[-1] == "published 0, published before 1, unmended 4"
+    assert shown.stdout.splitlines()[-1] == "published 0, published before 1, still invalid 4"
 
     lines[1]["value"] = {"user_id": "u1", "time_ms": START_MS}
     write(file, lines)
@@ -180,8 +182,8 @@ def test_a_value_that_the_log_no_longer_holds_stays_cut(
     """At the letter's place is another record, or none: the line says so and waits for the whole value."""
     publish(settings, "views", [Event(f"u{n}", START_MS) for n in range(20)])
     where = (f"{settings.topic_prefix}views", 0, offset)
-    letter = dead_letters.describe(*where, START_MS, b"u1", LARGE, Refusal("too_large", "300 kB"))
-    told = [(dead_letters.key_of(letter), dead_letters.encode(letter))] * 2
+    letter = dead_letters.describe(*where, START_MS, b"u1", LARGE, InvalidRecord("too_large", "300 kB"))
+    told = [(dead_letters.letter_key(letter), dead_letters.encode(letter))] * 2
     producer = topics.open_producer(settings)
     topics.produce_all(producer, settings, topics.dead_letter_topic(settings), told)
     producer.close()
@@ -207,12 +209,12 @@ BASE64 = {name: value for name, value in LINE.items() if name != "value"}
     [
         (LINE | {"topic": "purchases"}, "there is no topic 'purchases'; allowed: clickstream, searches, views"),
         (LINE | {"offset": -1}, "Expected `int` >= 0 - at `$.offset`"),
-        (LINE, "it is of the same record as line 1"),
+        (LINE, "it has the same position as line 1"),
         (LINE | {"value": 7}, "Expected `str`, got `int`"),
         (LINE | {"value": "\ud800"}, "truncated"),
-        (LINE | {"value_base64": "AA=="}, "both value and value_base64 are there"),
+        (LINE | {"value_base64": "AA=="}, "there are both value and value_base64"),
         (LINE | {"cut": "no"}, "Expected `bool`"),
-        (BASE64, "neither value nor value_base64 is there"),
+        (BASE64, "there is neither value nor value_base64"),
         (BASE64 | {"value_base64": "="}, "value_base64 is not base64"),
         ("{", "truncated"),
         ("[]", "Expected `object`, got `array`"),
@@ -226,7 +228,7 @@ def test_a_line_of_another_sort_is_named(tmp_path: Path, bad: Any, words: str) -
     file = tmp_path / "letters.jsonl"
     file.write_text(f"{json.dumps(LINE)}\n\n{bad if isinstance(bad, str) else json.dumps(bad)}\n", "latin-1")
     with pytest.raises(UsageError) as raised:
-        sort(file, Settings(), START_MS)
+        read_corrected(file, Settings(), START_MS)
     assert str(raised.value).startswith(f"line 3 of {file} is not as") and words in str(raised.value)
 
 
@@ -244,9 +246,9 @@ def test_a_file_with_such_a_line_is_refused_whole(settings: Settings, verb: Verb
 def test_what_cannot_be_read_or_written_is_named(settings: Settings, verb: Verb, tmp_path: Path) -> None:
     """An export never takes the place of a file, and leaves nothing half-written behind."""
     topics.ensure_topics(settings)
-    (tmp_path / "mended.jsonl").write_text("somebody's work")
+    (tmp_path / "corrected.jsonl").write_text("somebody's work")
     for arguments, words in (
-        (["export", "mended.jsonl"], "exists and may have been mended"),
+        (["export", "corrected.jsonl"], "exists and may have been corrected"),
         (["export", "--jsn"], "There is no such option"),
         (["export", "none/letters.jsonl"], "none/letters.jsonl cannot be written: No such file or directory"),
         (["replay", "none.jsonl"], "none.jsonl cannot be read: No such file or directory"),
@@ -254,8 +256,8 @@ def test_what_cannot_be_read_or_written_is_named(settings: Settings, verb: Verb,
         run = verb(*arguments)
         assert (run.returncode, run.stdout) == (2, "")
         assert words in run.stderr.splitlines()[-1]
-    assert [path.name for path in tmp_path.iterdir()] == ["mended.jsonl"]
-    assert (tmp_path / "mended.jsonl").read_text() == "somebody's work"
+    assert [path.name for path in tmp_path.iterdir()] == ["corrected.jsonl"]
+    assert (tmp_path / "corrected.jsonl").read_text() == "somebody's work"
 
 
 def test_an_export_that_cannot_be_written_whole_leaves_nothing(
@@ -281,16 +283,15 @@ def test_standard_output_takes_an_export(settings: Settings, verb: Verb) -> None
 
 
 def line(settings: Settings, offset: int) -> dict[str, Any]:
-    """A mended line."""
+    """A corrected line."""
     event = Event(f"u{offset % 99}", START_MS)
     return LINE | {"topic": f"{settings.topic_prefix}views", "offset": offset, "value": text(event)}
 
 
 REPLAY_KILLED = """
-import os, signal, sys
+import contextlib, os, signal, sys
 from pathlib import Path
-from segmenter.operations.dead_letters.replay import find
-from producers.publish import publish
+from segmenter.operations.dead_letters.replay import replay
 from segmenter.settings import load
 left = int(sys.argv[2])
 def acknowledged(records):
@@ -298,8 +299,10 @@ def acknowledged(records):
     left -= records
     if left <= 0:
         os.kill(os.getpid(), signal.SIGKILL)
-settings = load()
-publish(settings, find(settings, Path(sys.argv[1]), 1_700_000_000_000).missing, acknowledged)
+@contextlib.contextmanager
+def progress(stage, total):
+    yield acknowledged if stage == "publishing" else print
+replay(load(), Path(sys.argv[1]), 1_700_000_000_000, progress)
 """
 
 
@@ -316,10 +319,10 @@ def test_a_replay_that_is_killed_is_finished_by_the_next(
     assert subprocess.run(words, env=environment, check=False).returncode == -signal.SIGKILL
     there = len(headers(settings))
     assert 0 < there < LETTERS if acknowledged == 1 else there == LETTERS
-    code, published, before, unmended = replayed(verb, file)
-    assert (code, published + before, unmended) == (0, LETTERS, [])
+    code, published, before, still_invalid = replayed(verb, file)
+    assert (code, published + before, still_invalid) == (0, LETTERS, [])
     assert before >= there
-    wanted = {lines.key_of(lines.decode(json.dumps(each).encode())) for each in lines}
+    wanted = {position_of(decode(json.dumps(each).encode())) for each in lines}
     assert headers(settings) == dict.fromkeys(wanted, 1)
     assert worker.run(settings, once=True).records == LETTERS
     assert sum(row.profile[4] for row in rows(settings).values()) == LETTERS

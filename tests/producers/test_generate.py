@@ -18,14 +18,14 @@ from sklearn.metrics import adjusted_rand_score
 from producers.messages import Message
 from producers.synthetic.generator import START_MS, generate
 from producers.synthetic.personas import personas
-from segmenter.events import REASONS, TOPICS, Event, Refusal, Rules, decode
+from segmenter.events import REASONS, TOPICS, Event, InvalidRecord, Rules, decode
 from segmenter.events.sharding import shard_of
 
 EVENTS, USERS, SEED = 30_000, 1_000, 7
 RULES = Rules(partitions=4)
 
 
-def verdict(message: Message) -> Event | Refusal:
+def verdict(message: Message) -> Event | InvalidRecord:
     return decode(message.value, message.key, shard_of(message.key, 4), START_MS + 10 * 86_400_000, RULES)
 
 
@@ -79,7 +79,9 @@ def test_exactly_as_many_as_asked(events: int, users: int, broken: int) -> None:
 
 
 def test_broken_records_are_of_every_sort() -> None:
-    refused = [each for each in map(verdict, generate(100, 10, 1, broken_records=24)) if isinstance(each, Refusal)]
+    refused = [
+        each for each in map(verdict, generate(100, 10, 1, broken_records=24)) if isinstance(each, InvalidRecord)
+    ]
     assert {each.reason for each in refused} == REASONS.keys() - {"wrong_partition"}
     assert len({each.detail for each in refused}) == 12
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from producers.messages import Refused, Tally
+from producers.messages import Refused, RefusedRows
 from producers.publish import Published, publish
 from producers.synthetic.generator import generate
 from segmenter.errors import PartitionsDiffer
@@ -45,8 +45,8 @@ def test_the_sum_holds_and_refused_rows_are_tallied_by_reason(settings: Settings
     bad = [Refused(row, "no time" if row % 2 else "no user", f"row {row}") for row in range(20)]
     published = publish(settings, [*bad, *good])
     assert published.refused == {
-        "no user": Tally(10, (0, 2, 4, 6, 8), "row 0"),
-        "no time": Tally(10, (1, 3, 5, 7, 9), "row 1"),
+        "no user": RefusedRows(10, (0, 2, 4, 6, 8), "row 0"),
+        "no time": RefusedRows(10, (1, 3, 5, 7, 9), "row 1"),
     }
     assert (published.read, published.published) == (30, 10)
     assert len(on_the_log()) == 10

@@ -12,7 +12,7 @@ import pytest
 
 from producers.messages import Message, Refused
 from producers.recorded import replay
-from producers.recorded.replay import Wishes
+from producers.recorded.replay import ReplayOptions
 from segmenter.events import TOPICS, Event, Rules
 
 CHECKOUT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def recorded(name: str) -> Path:
 def replayed(name: str) -> tuple[pd.DataFrame, Counter[str]]:
     """One row for each event as it would be published, and the refused rows by reason."""
     mapping = CHECKOUT / "examples" / "mappings" / f"{name.split('.')[0]}.toml"
-    found = list(replay.messages(recorded(name), mapping, Rules(partitions=4), NOW_MS, Wishes()))
+    found = list(replay.messages(recorded(name), mapping, Rules(partitions=4), NOW_MS, ReplayOptions()))
     refused = Counter(each.reason for each in found if isinstance(each, Refused))
     events = [
         (TOPICS[each.topic], msgspec.json.decode(cast(bytes, each.value), type=Event))

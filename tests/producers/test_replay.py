@@ -18,7 +18,7 @@ from producers.messages import Message, Refused
 from producers.recorded import replay
 from producers.recorded.conversion import Recorded
 from producers.recorded.mapping_file import load
-from producers.recorded.replay import Wishes
+from producers.recorded.replay import ReplayOptions
 from segmenter.errors import MappingError, UsageError
 from segmenter.events import Rules
 
@@ -65,9 +65,11 @@ def write(path: Path, rows: Rows, names: tuple[str, ...] = NAMES) -> Path:
     return path
 
 
-def replayed(file: Path, mapping: Path, wishes: Wishes = Wishes()) -> tuple[list[tuple[str, Any]], list[Refused]]:  # noqa: B008
+def replayed(
+    file: Path, mapping: Path, options: ReplayOptions | None = None
+) -> tuple[list[tuple[str, Any]], list[Refused]]:
     """The (topic, value) of each message, and what was refused."""
-    found = list(replay.messages(file, mapping, RULES, NOW_MS, wishes))
+    found = list(replay.messages(file, mapping, RULES, NOW_MS, options or ReplayOptions()))
     messages = [each for each in found if isinstance(each, Message)]
     assert all(each.key == json.loads(each.value or b"")["user_id"].encode() for each in messages)
     refused = [each for each in found if isinstance(each, Refused)]
@@ -248,14 +250,14 @@ def test_a_derived_duration_lasts_until_the_next_event_of_the_session(
 
 def test_limit_reads_the_first_rows_only(mapping_file: MappingFile, tmp_path: Path) -> None:
     rows = [("", "s", "", "1", "x"), *[("u", "s", "", str(at), "x") for at in range(2, 9)]]
-    events, refused = replayed(write(tmp_path / "e.csv", rows), mapping_file(), Wishes(limit=4))
+    events, refused = replayed(write(tmp_path / "e.csv", rows), mapping_file(), ReplayOptions(limit=4))
     assert [value["time_ms"] for _, value in events] == [2_000, 3_000, 4_000]
     assert len(refused) == 1
 
 
 def test_rebase_moves_the_newest_event_to_now_and_all_others_alike(mapping_file: MappingFile, tmp_path: Path) -> None:
     rows = [("u", "s", "", at, "x") for at in ("100", "400", "300")]
-    events, _ = replayed(write(tmp_path / "e.csv", rows), mapping_file(), Wishes(newest_ms=NOW_MS))
+    events, _ = replayed(write(tmp_path / "e.csv", rows), mapping_file(), ReplayOptions(newest_ms=NOW_MS))
     assert [value["time_ms"] - NOW_MS for _, value in events] == [-300_000, 0, -100_000]
 
 
@@ -274,7 +276,7 @@ def test_a_paced_replay_is_in_time_order_and_never_early(mapping_file: MappingFi
 def test_without_a_column_nothing_is_published(mapping_file: MappingFile, tmp_path: Path) -> None:
     file = write(tmp_path / "e.csv", [("u",)], ("who",))
     with pytest.raises(MappingError, match=r"which .*csv does not have"):
-        replay.messages(file, mapping_file(), RULES, NOW_MS, Wishes())
+        replay.messages(file, mapping_file(), RULES, NOW_MS, ReplayOptions())
 
 
 @pytest.mark.parametrize(
@@ -295,6 +297,6 @@ def test_a_file_that_cannot_be_read_is_one_line(
         file.write_bytes(data)
     mapping = mapping_file(("csv", "parquet")) if "parquet" in name else mapping_file()
     with pytest.raises(UsageError) as caught:
-        replay.messages(file, mapping, RULES, NOW_MS, Wishes())
+        replay.messages(file, mapping, RULES, NOW_MS, ReplayOptions())
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -26,13 +26,13 @@ from segmenter.warehouse.snapshot_contents import read_users
 
 NAMES = {"low": "Low", "middle": "Middle", "high": "High"}
 NOON_MS = 1_700_000_000_000
-Seen = Sequence[tuple[str, int, float | None]]
+DuplicateWindow = Sequence[tuple[str, int, float | None]]
 """Segment, total clicks and mean time of a view in milliseconds of each user."""
 
-USERS: Seen = [("low", 0, 2_000.0), ("low", 1, None), ("low", 1, None), ("high", 90, 70_000.0)]
+USERS: DuplicateWindow = [("low", 0, 2_000.0), ("low", 1, None), ("low", 1, None), ("high", 90, 70_000.0)]
 
 
-def portrait(users: Seen, names: dict[str, str] = NAMES, generation: int = 4) -> Portrait:
+def portrait(users: DuplicateWindow, names: dict[str, str] = NAMES, generation: int = 4) -> Portrait:
     frame = pd.DataFrame(users, columns=["segment", "total_clicks", "mean_view_ms"]).astype({"mean_view_ms": "float64"})
     return Portrait(Snapshot(7, NOON_MS, generation, len(users)), names, frame)
 
@@ -130,25 +130,25 @@ def generation(slugs: Sequence[str]) -> Generation:
     )  # fmt: skip
 
 
-def write_snapshot(house: Warehouse, clicks: int, model: Generation | None) -> Snapshot:
+def write_snapshot(database: Warehouse, clicks: int, model: Generation | None) -> Snapshot:
     profile = (clicks, 0, 0, 0, 0, 0, 0, 5, 6)
     numbers = features(dict(zip(FIELDS, profile, strict=True))).values()
     row = (b"\xff bob", 0, *profile, *numbers, "low", 3, 1, 0, 0)
     body = None if model is None else model.encode().decode()
-    return warehouse.write_snapshot(house, NOON_MS, {}, [[row]], model.number if model else 0, body, {})
+    return warehouse.write_snapshot(database, NOON_MS, {}, [[row]], model.number if model else 0, body, {})
 
 
 def test_a_snapshot_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    with warehouse.connect(f"sqlite:///{tmp_path}/w.db") as house:
-        warehouse.migrate(house, now_ms=1)
+    with warehouse.connect(f"sqlite:///{tmp_path}/w.db") as database:
+        warehouse.migrate(database, now_ms=1)
         model = generation(("low", "high"))
-        first, second = write_snapshot(house, 8, None), write_snapshot(house, 9, model)
-        users = read_users(house, second.snapshot_id)
+        first, second = write_snapshot(database, 8, None), write_snapshot(database, 9, model)
+        users = read_users(database, second.snapshot_id)
         assert users[["user_id", "total_clicks", "segment"]].values.tolist() == [[b"\xff bob", 9, "low"]]
         assert users["mean_view_ms"].isna().all() and users["mean_view_ms"].dtype == np.float64
         assert (
-            warehouse.kept_generation(house, first.snapshot_id),
-            warehouse.kept_generation(house, second.snapshot_id),
+            warehouse.kept_generation(database, first.snapshot_id),
+            warehouse.kept_generation(database, second.snapshot_id),
         ) == (None, model)
     assert charts.read(f"sqlite:///{tmp_path}/w.db").snapshot == second
 
@@ -164,18 +164,18 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_command_draws_the_latest_snapshot(tmp_path: Path) -> None:
     before = run(tmp_path, "-m", "segmenter", "plot")
     assert (before.returncode, before.stderr.count("\n")) == (2, 1)
-    with warehouse.connect(f"sqlite:///{tmp_path}/w.db") as house:
-        warehouse.migrate(house, now_ms=1)
-        write_snapshot(house, 9, generation(("low", "high")))
+    with warehouse.connect(f"sqlite:///{tmp_path}/w.db") as database:
+        warehouse.migrate(database, now_ms=1)
+        write_snapshot(database, 9, generation(("low", "high")))
     told = json.loads(run(tmp_path, "-m", "segmenter", "plot", "--json", "--out", "pictures").stdout)
     assert told["files"] == ["pictures/clicks-and-time.png", "pictures/segment-sizes.png"]
     assert all((tmp_path / file).stat().st_size > 10_000 for file in told["files"])
 
 
 def test_without_matplotlib_the_command_says_how_to_get_it(tmp_path: Path) -> None:
-    with warehouse.connect(f"sqlite:///{tmp_path}/w.db") as house:
-        warehouse.migrate(house, now_ms=1)
-        write_snapshot(house, 9, None)
+    with warehouse.connect(f"sqlite:///{tmp_path}/w.db") as database:
+        warehouse.migrate(database, now_ms=1)
+        write_snapshot(database, 9, None)
     without = (
         "import sys; sys.modules['matplotlib'] = None; sys.argv[1:] = ['plot']; import segmenter.cli as c; c.main()"
     )

@@ -181,7 +181,7 @@ def test_no_secret_is_in_the_list_of_processes(guarded: Guarded, until: Until) -
         said, _ = worker.communicate()
     client.close()
     assert worker.returncode == 0
-    assert "shard opened" in said
+    assert "shard acquired" in said
     guarded.shows_no_secret(said)
 
 

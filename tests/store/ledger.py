@@ -10,7 +10,7 @@ from typing import NamedTuple
 from segmenter.events import TOPICS
 from segmenter.model.generation import UNASSIGNED, Generation, Segment
 from segmenter.model.profiles import FIELDS
-from segmenter.shards.batches import Applied, Piece
+from segmenter.shards.batches import Applied, Batch
 
 Offsets = dict[str, int]
 
@@ -55,7 +55,7 @@ class Ledger:
         if (self.token, self.version) == (token, version):
             return None
         robbed = self.token not in (None, token) and self.version >= version
-        return "stolen" if robbed else "rolled back"
+        return "not owner" if robbed else "rolled back"
 
     def events(self, log: Log, user: bytes, last: Mapping[str, int]) -> Iterator[Told]:
         """A user's events that count: below the shard's offsets, and up to the ``last`` that the row names."""
@@ -65,16 +65,16 @@ class Ledger:
             yield from (each for each in told[first:end] if each.user == user)
 
 
-def piece_of(log: Log, offsets: Mapping[str, int], most: int) -> Piece:
+def piece_of(log: Log, offsets: Mapping[str, int], most: int) -> Batch:
     """The next ``most`` events of each topic."""
-    piece = Piece(dict(offsets))
+    batch = Batch(dict(offsets))
     for topic, told in log.items():
         first = offsets[topic]
         for offset, each in enumerate(told[first : first + most], first):
-            index = piece.users.setdefault(each.user, len(piece.users))
-            piece.events.append(Applied(index, topic, offset, each.kind, each.time_ms, each.duration_ms))
-            piece.offsets[topic] = offset + 1
-    return piece
+            index = batch.users.setdefault(each.user, len(batch.users))
+            batch.events.append(Applied(index, topic, offset, each.kind, each.time_ms, each.duration_ms))
+            batch.offsets[topic] = offset + 1
+    return batch
 
 
 def profile_of(events: Sequence[Told]) -> tuple[int, ...]:

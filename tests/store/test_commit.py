@@ -1,4 +1,4 @@
-"""The commit script: who may write, what a batch leaves behind, and what a failure half-way does."""
+"""The commit script: who may write, what a commit leaves behind, and what a failure half-way does."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from consumers.worker.owned_shard import take
+from consumers.worker.owned_shard import acquire
 from segmenter.errors import SegmenterError, TopicRecreated, Unreachable
 from segmenter.model import census
 from segmenter.model.generation import Generation, Segment, digest
 from segmenter.settings import Settings
 from segmenter.shards.row import Row
-from segmenter.shards.state import Batch, Change, ShardState
+from segmenter.shards.state import Change, Commit, ShardState
 from segmenter.store.connection import Store, connect
 from segmenter.store.keys import Keys
 from segmenter.store.meta import group_in_use, next_group
 from segmenter.store.models import publish
 from segmenter.store.recount import recount
 from segmenter.store.rows import read_rows, scan_rows
-from segmenter.store.shards import beat, commit, members, open_shard, read_shards
+from segmenter.store.shards import acquire_shard, commit_shard, heartbeat, members, read_shards
 
 SHARD = 1
 
@@ -37,15 +37,15 @@ def row(user: bytes, clicks: int, segment: str = "unassigned", generation: int =
     return Row(user, segment, generation, (clicks, 0, 0, 0, 0, 0, 0, 1, 2), {"clickstream": clicks}, vector)
 
 
-def batch_of(state: ShardState, *rows: Row) -> Batch:
-    """A batch that brings new users, and moves the offset on by their number."""
+def batch_of(state: ShardState, *rows: Row) -> Commit:
+    """A commit that brings new users, and moves the offset on by their number."""
     counted = dict(state.census)
     for each in rows:
         one = census.Tally(1, (1, 1, 0, 0), (each.vector[0], 0, 0, 0), (each.vector[0] ** 2, 0, 0, 0))
         counted[each.segment] = counted[each.segment] + one if each.segment in counted else one
     offsets = {"clickstream": (state.offsets or {}).get("clickstream", 0) + len(rows)}
     changes = [Change(each.user, None, each.segment, "behaviour") for each in rows]
-    return Batch(rows, changes, state._replace(census=counted, offsets=offsets))
+    return Commit(rows, changes, state._replace(census=counted, offsets=offsets))
 
 
 def generation(number: int) -> Generation:
@@ -58,8 +58,8 @@ def generation(number: int) -> Generation:
 
 def test_a_batch_is_written_whole(client: Redis, settings: Settings) -> None:
     """Rows, audience, feed, census and offsets are there together, and as they were given."""
-    state = open_shard(client, settings, SHARD)
-    answer, after = commit(client, settings, SHARD, state, batch_of(state, row(b"a", 1), row(b"b\0b", 2)), "")
+    state = acquire_shard(client, settings, SHARD)
+    answer, after = commit_shard(client, settings, SHARD, state, batch_of(state, row(b"a", 1), row(b"b\0b", 2)), "")
     assert answer == "ok"
     assert read_rows(client, settings, [b"a", b"b\0b", b"c"]) == [row(b"a", 1), row(b"b\0b", 2), None]
     assert sorted(members(client, settings, SHARD, "unassigned")) == [b"a", b"b\0b"]
@@ -75,9 +75,9 @@ def test_a_batch_is_written_whole(client: Redis, settings: Settings) -> None:
 
 def test_a_repeated_call_writes_nothing_twice(client: Redis, settings: Settings) -> None:
     """A client that times out and calls again is told that it was done."""
-    state = open_shard(client, settings, SHARD)
-    batch = batch_of(state, row(b"a", 1))
-    first, second = (commit(client, settings, SHARD, state, batch, "") for _ in range(2))
+    state = acquire_shard(client, settings, SHARD)
+    commit = batch_of(state, row(b"a", 1))
+    first, second = (commit_shard(client, settings, SHARD, state, commit, "") for _ in range(2))
     assert (first[0], second[0]) == ("ok", "done")
     assert first[1] == second[1] == read_shards(client, settings)[SHARD]._replace(committed_ms=0)
     assert client.xlen(Keys(settings.key_prefix).feed(SHARD)) == 1
@@ -85,40 +85,40 @@ def test_a_repeated_call_writes_nothing_twice(client: Redis, settings: Settings)
 
 def test_an_earlier_owner_is_refused(client: Redis, settings: Settings) -> None:
     """Whoever opened the shard before can write nothing, not even a beat."""
-    early = open_shard(client, settings, SHARD)
-    late = open_shard(client, settings, SHARD)
-    assert commit(client, settings, SHARD, early, batch_of(early, row(b"a", 1)), "")[0] == "stolen"
-    assert beat(client, settings, {SHARD: (early, True)}, 0) == {SHARD: "stolen"}
+    early = acquire_shard(client, settings, SHARD)
+    late = acquire_shard(client, settings, SHARD)
+    assert commit_shard(client, settings, SHARD, early, batch_of(early, row(b"a", 1)), "")[0] == "not owner"
+    assert heartbeat(client, settings, {SHARD: (early, True)}, 0) == {SHARD: "not owner"}
     ahead = late._replace(token="another", version=late.version + 5)
-    assert beat(client, settings, {SHARD: (ahead, True)}, 0) == {SHARD: "rolled back"}
+    assert heartbeat(client, settings, {SHARD: (ahead, True)}, 0) == {SHARD: "rolled back"}
     assert read_rows(client, settings, [b"a"]) == [None]
-    assert beat(client, settings, {SHARD: (late, True)}, 0) == {SHARD: "ok"}
+    assert heartbeat(client, settings, {SHARD: (late, True)}, 0) == {SHARD: "ok"}
     assert read_shards(client, settings)[SHARD].fenced == 3
 
 
 def test_an_emptied_store_has_gone_back_in_time(client: Redis, settings: Settings) -> None:
     """The owner is not told that it was robbed: it takes the shard again at once."""
-    state = open_shard(client, settings, SHARD)
+    state = acquire_shard(client, settings, SHARD)
     client.delete(Keys(settings.key_prefix).shard(SHARD))
-    assert commit(client, settings, SHARD, state, batch_of(state, row(b"a", 1)), "")[0] == "rolled back"
-    assert beat(client, settings, {SHARD: (state, True)}, 0) == {SHARD: "rolled back"}
+    assert commit_shard(client, settings, SHARD, state, batch_of(state, row(b"a", 1)), "")[0] == "rolled back"
+    assert heartbeat(client, settings, {SHARD: (state, True)}, 0) == {SHARD: "rolled back"}
     assert read_shards(client, settings) == {}
 
 
 def test_rows_can_be_removed(client: Redis, settings: Settings) -> None:
-    """A batch may remove rows; who leaves an audience is named as a change."""
-    state = open_shard(client, settings, SHARD)
-    _, state = commit(client, settings, SHARD, state, batch_of(state, row(b"a", 1), row(b"b", 2)), "")
-    leaving = Batch([], [Change(b"a", "unassigned", None, "recount")], state, removed=[b"a"])
-    assert commit(client, settings, SHARD, state, leaving, "")[0] == "ok"
+    """A commit may remove rows; who leaves an audience is named as a change."""
+    state = acquire_shard(client, settings, SHARD)
+    _, state = commit_shard(client, settings, SHARD, state, batch_of(state, row(b"a", 1), row(b"b", 2)), "")
+    leaving = Commit([], [Change(b"a", "unassigned", None, "recount")], state, removed=[b"a"])
+    assert commit_shard(client, settings, SHARD, state, leaving, "")[0] == "ok"
     assert read_rows(client, settings, [b"a", b"b"]) == [None, row(b"b", 2)]
     assert list(members(client, settings, SHARD, "unassigned")) == [b"b"]
 
 
 def test_a_row_that_cannot_be_read_is_named(client: Redis, settings: Settings) -> None:
     """One line says whose it is and what to do, wherever rows are read."""
-    state = open_shard(client, settings, SHARD)
-    commit(client, settings, SHARD, state, batch_of(state, row(b"a b", 1)), "")
+    state = acquire_shard(client, settings, SHARD)
+    commit_shard(client, settings, SHARD, state, batch_of(state, row(b"a b", 1)), "")
     client.hset(Keys(settings.key_prefix).user(b"a b"), "profile", "{spoilt")
     with pytest.raises(SegmenterError, match=r"the row of user 'a b' .* `segmenter verify --repair`"):
         read_rows(client, settings, [b"a b"])
@@ -137,20 +137,20 @@ def test_workers_leave_a_group_that_is_stuck_once(client: Redis, settings: Setti
 @pytest.mark.parametrize("field, value", [("version", "1"), ("offsets", '{"clickstream":7}')])
 def test_a_store_gone_back_in_time_is_noticed(client: Redis, settings: Settings, field: str, value: str) -> None:
     """The owner's next write and its next beat both see that confirmed writes are gone."""
-    state = open_shard(client, settings, SHARD)
-    _, state = commit(client, settings, SHARD, state, batch_of(state, row(b"a", 1)), "")
+    state = acquire_shard(client, settings, SHARD)
+    _, state = commit_shard(client, settings, SHARD, state, batch_of(state, row(b"a", 1)), "")
     client.hset(Keys(settings.key_prefix).shard(SHARD), field, value)
-    assert commit(client, settings, SHARD, state, batch_of(state, row(b"b", 1)), "")[0] == "rolled back"
+    assert commit_shard(client, settings, SHARD, state, batch_of(state, row(b"b", 1)), "")[0] == "rolled back"
     answer = "rolled back" if field == "version" else "ok"
-    assert beat(client, settings, {SHARD: (state, False)}, None) == {SHARD: answer}
+    assert heartbeat(client, settings, {SHARD: (state, False)}, None) == {SHARD: answer}
 
 
 def test_a_judgement_by_an_old_generation_is_refused(client: Redis, settings: Settings) -> None:
     """Who judged by what is no longer current must judge again."""
-    state = open_shard(client, settings, SHARD)
+    state = acquire_shard(client, settings, SHARD)
     assert publish(client, settings, generation(1), None)
-    assert commit(client, settings, SHARD, state, batch_of(state, row(b"a", 1)), "")[0] == "superseded"
-    assert commit(client, settings, SHARD, state, batch_of(state, row(b"a", 1)), digest(generation(1)))[0] == "ok"
+    assert commit_shard(client, settings, SHARD, state, batch_of(state, row(b"a", 1)), "")[0] == "superseded"
+    assert commit_shard(client, settings, SHARD, state, batch_of(state, row(b"a", 1)), digest(generation(1)))[0] == "ok"
 
 
 def test_only_one_of_two_generations_follows(client: Redis, settings: Settings) -> None:
@@ -166,15 +166,15 @@ def test_only_one_of_two_generations_follows(client: Redis, settings: Settings) 
 def test_a_commit_that_fails_half_way_is_recounted(client: Redis, settings: Settings) -> None:
     """A key of the wrong type stops the script in the middle; opening the shard makes census and audiences fit."""
     store = Store(client, settings)
-    state = open_shard(client, settings, SHARD)
-    _, state = commit(client, settings, SHARD, state, batch_of(state, row(b"u5", 1)), "")
+    state = acquire_shard(client, settings, SHARD)
+    _, state = commit_shard(client, settings, SHARD, state, batch_of(state, row(b"u5", 1)), "")
     key = Keys(settings.key_prefix).user(b"u11")
     client.set(key, "not a hash")
     with pytest.raises(Unreachable, match="WRONGTYPE"):
-        commit(client, settings, SHARD, state, batch_of(state, row(b"u15", 3), row(b"u11", 4)), "")
+        commit_shard(client, settings, SHARD, state, batch_of(state, row(b"u15", 3), row(b"u11", 4)), "")
     assert read_shards(client, settings)[SHARD].dirty
     client.delete(key)
-    owned = take(store, SHARD, {}, {"clickstream": 0}, None)
+    owned = acquire(store, SHARD, {}, {"clickstream": 0}, None)
     assert not owned.state.dirty and owned.offsets == {"clickstream": 1}
     written = [each.user for rows in scan_rows(client, settings) for each in rows]
     assert sorted(members(client, settings, SHARD, "unassigned")) == sorted(written)
@@ -187,6 +187,6 @@ def test_a_commit_that_fails_half_way_is_recounted(client: Redis, settings: Sett
 def test_offsets_of_another_topic_are_refused(client: Redis, settings: Settings) -> None:
     """A topic of the same name that was made anew has other offsets."""
     store = Store(client, settings)
-    take(store, SHARD, {"clickstream": "id-1"}, {"clickstream": 0}, None)
+    acquire(store, SHARD, {"clickstream": "id-1"}, {"clickstream": 0}, None)
     with pytest.raises(TopicRecreated, match="'clickstream' was recreated"):
-        take(store, SHARD, {"clickstream": "id-2"}, {"clickstream": 0}, None)
+        acquire(store, SHARD, {"clickstream": "id-2"}, {"clickstream": 0}, None)

@@ -1,4 +1,4 @@
-"""Any sequence of batches, repeats, former owners, lost writes and half-failed scripts leaves the store right."""
+"""Any sequence of commits, repeats, former owners, lost writes and half-failed scripts leaves the store right."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from consumers.worker.owned_shard import OwnedShard, Superseded, fold, needs_sweep, sweep, take
-from segmenter.errors import Fenced, RolledBack, Stolen, Unreachable
+from consumers.worker.owned_shard import OwnedShard, Superseded, acquire, fold, needs_sweep, sweep
+from segmenter.errors import Fenced, OwnershipLost, RolledBack, Unreachable
 from segmenter.events import TOPICS
 from segmenter.model.census import Tally
 from segmenter.model.generation import Generation, digest
 from segmenter.settings import Settings
 from segmenter.shards import judge
 from segmenter.shards.row import Row
-from segmenter.shards.state import Batch, Change, ShardState
+from segmenter.shards.state import Change, Commit, ShardState
 from segmenter.store.connection import Store, connect
 from segmenter.store.keys import Keys
 from segmenter.store.models import publish, read_model
 from segmenter.store.rows import read_rows, scan_rows
-from segmenter.store.shards import beat, commit, read_shards
+from segmenter.store.shards import commit_shard, heartbeat, read_shards
 from tests.store.ledger import Ledger, Log, Told, generation_of, piece_of, profile_of, segment_of
 
 USERS = [b"u1", b"u2", b"{u}", b"a:b", b"nul\0"]
@@ -87,7 +87,7 @@ class Machine(RuleBasedStateMachine):
         if self.owner:
             self.former.append(self.owner)
         self.judges = read_model(self.client, self.settings)
-        self.owner = take(self.store, 0, TOPIC_IDS, ZERO, self.judges)
+        self.owner = acquire(self.store, 0, TOPIC_IDS, ZERO, self.judges)
         assert self.owner.state.token != self.ledger.token
         assert self.owner.state.version > self.ledger.version
         assert dict(self.owner.offsets) == self.ledger.offsets
@@ -114,22 +114,22 @@ class Machine(RuleBasedStateMachine):
 
     @rule(most=few)
     def the_owner_applies_a_batch(self, most: int) -> None:
-        piece = piece_of(self.log, self.owner_().offsets, most)
-        if self.written(lambda: fold(self.store, self.owner_(), piece, self.judges)):
-            self.ledger.offsets = dict(piece.offsets)
+        batch = piece_of(self.log, self.owner_().offsets, most)
+        if self.written(lambda: fold(self.store, self.owner_(), batch, self.judges)):
+            self.ledger.offsets = dict(batch.offsets)
 
     @rule(most=few, goes_on=st.booleans())
     def the_answer_comes_late(self, most: int, goes_on: bool) -> None:
         """The same call is made again; or the owner gives up without having heard."""
-        batch, piece = self.batch(most)
-        first = self.committed(batch)
+        commit, batch = self.commit(most)
+        first = self.committed(commit)
         if first[0] != "ok":
             return self.expect(first[0])
         self.ledger.version += 1
-        self.ledger.offsets = dict(piece.offsets)
-        assert self.committed(batch) == ("done", first[1])
+        self.ledger.offsets = dict(batch.offsets)
+        assert self.committed(commit) == ("done", first[1])
         if goes_on:
-            self.owner_().state, self.owner_().offsets = first[1], piece.offsets
+            self.owner_().state, self.owner_().offsets = first[1], batch.offsets
         else:
             self.owner = None
         return None
@@ -138,11 +138,11 @@ class Machine(RuleBasedStateMachine):
     def a_script_fails_half_way(self, most: int, where: str, data: st.DataObject) -> None:
         if self.refusal(self.owner_()) or self.outdated():
             self.another_takes_the_shard()
-        batch, piece = self.batch(most)
+        commit, batch = self.commit(most)
         keys: list[Any] = {
-            "row": [self.keys.user(row.user) for row in batch.rows],
-            "audience": [self.keys.audience(0, change.after or "") for change in batch.changes],
-            "feed": [self.keys.feed(0)] if batch.changes else [],
+            "row": [self.keys.user(row.user) for row in commit.rows],
+            "audience": [self.keys.audience(0, change.after or "") for change in commit.changes],
+            "feed": [self.keys.feed(0)] if commit.changes else [],
         }[where]
         if not keys:
             return
@@ -150,12 +150,12 @@ class Machine(RuleBasedStateMachine):
         kept = self.client.dump(key)
         self.client.set(key, "of another type")
         with pytest.raises(Unreachable, match="WRONGTYPE"):
-            self.committed(batch)
+            self.committed(commit)
         self.client.delete(key)
         if kept:
             self.client.restore(key, 0, kept)
         self.ledger.dirty, self.ledger.complete_feed, self.owner = True, False, None
-        self.ledger.ahead = {topic: max(end, self.ledger.ahead[topic]) for topic, end in piece.offsets.items()}
+        self.ledger.ahead = {topic: max(end, self.ledger.ahead[topic]) for topic, end in batch.offsets.items()}
 
     @precondition(lambda self: self.owner and needs_sweep(self.owner, self.judges))
     @rule()
@@ -170,8 +170,8 @@ class Machine(RuleBasedStateMachine):
         state = self.owner_().state
         gone = {row.segment: -tally([row])}
         left = {slug: part for slug, total in state.census.items() if (part := total + gone.get(slug, NOTHING))}
-        batch = Batch([], [Change(user, row.segment, None, "recount")], state._replace(census=left), removed=[user])
-        answer, after = self.committed(batch)
+        commit = Commit([], [Change(user, row.segment, None, "recount")], state._replace(census=left), removed=[user])
+        answer, after = self.committed(commit)
         if answer != "ok":
             return self.expect(answer)
         self.ledger.version += 1
@@ -181,18 +181,18 @@ class Machine(RuleBasedStateMachine):
 
     @rule(at_end=st.booleans())
     def the_owner_beats(self, at_end: bool) -> None:
-        answer = beat(self.client, self.settings, {0: (self.owner_().state, at_end)}, 0)[0]
+        answer = heartbeat(self.client, self.settings, {0: (self.owner_().state, at_end)}, 0)[0]
         if answer != "ok":
             self.expect(answer)
         else:
             assert self.refusal(self.owner_()) is None
 
-    @rule(most=few, user=st.sampled_from(USERS), lost=st.sampled_from(["batch", "removal", "sweep"]))
+    @rule(most=few, user=st.sampled_from(USERS), lost=st.sampled_from(["commit", "removal", "sweep"]))
     def the_last_write_is_lost(self, most: int, user: bytes, lost: str) -> None:
         """The owner saw it confirmed, and knows better than to go on."""
         self.owner_()
         self.a_copy_is_made()
-        if lost == "batch":
+        if lost == "commit":
             self.the_owner_applies_a_batch(most)
         elif lost == "removal":
             self.a_row_is_removed(user)
@@ -303,7 +303,7 @@ class Machine(RuleBasedStateMachine):
         return read_shards(self.client, self.settings).get(0)
 
     def rows(self) -> dict[bytes, Row]:
-        return {row.user: row for batch in scan_rows(self.client, self.settings) for row in batch}
+        return {row.user: row for commit in scan_rows(self.client, self.settings) for row in commit}
 
     def refusal(self, owner: OwnedShard) -> str | None:
         return self.ledger.refusal(owner.state.token, owner.state.version)
@@ -311,15 +311,15 @@ class Machine(RuleBasedStateMachine):
     def outdated(self) -> bool:
         return (self.judges and digest(self.judges)) != (self.ledger.generation and digest(self.ledger.generation))
 
-    def batch(self, most: int) -> tuple[Batch, Any]:
+    def commit(self, most: int) -> tuple[Commit, Any]:
         """What the owner would make of the next few events."""
-        piece = piece_of(self.log, self.owner_().offsets, most)
-        found = dict(zip(piece.users, read_rows(self.client, self.settings, list(piece.users)), strict=True))
-        return judge.apply(piece, found, self.owner_().state, self.judges), piece
+        batch = piece_of(self.log, self.owner_().offsets, most)
+        found = dict(zip(batch.users, read_rows(self.client, self.settings, list(batch.users)), strict=True))
+        return judge.apply(batch, found, self.owner_().state, self.judges), batch
 
-    def committed(self, batch: Batch) -> tuple[str, ShardState]:
+    def committed(self, commit: Commit) -> tuple[str, ShardState]:
         judged_by = digest(self.judges) if self.judges else ""
-        return commit(self.client, self.settings, 0, self.owner_().state, batch, judged_by)
+        return commit_shard(self.client, self.settings, 0, self.owner_().state, commit, judged_by)
 
     def written(self, write: Any) -> bool:
         """Whether the owner's write was confirmed; if not, it must have been refused for the right reason."""
@@ -329,7 +329,7 @@ class Machine(RuleBasedStateMachine):
         except Superseded:
             self.expect("superseded")
         except Fenced as refused:
-            self.expect({Stolen: "stolen", RolledBack: "rolled back"}[type(refused)])
+            self.expect({OwnershipLost: "not owner", RolledBack: "rolled back"}[type(refused)])
         else:
             assert may
             self.ledger.version += 1

@@ -13,12 +13,12 @@ from segmenter.warehouse import Warehouse
 @pytest.fixture
 def empty(warehouse_url: str) -> Iterator[Warehouse]:
     """A warehouse without a schema."""
-    with warehouse.connect(warehouse_url) as house:
-        yield house
+    with warehouse.connect(warehouse_url) as database:
+        yield database
 
 
 @pytest.fixture
-def house(empty: Warehouse) -> Warehouse:
+def database(empty: Warehouse) -> Warehouse:
     """A warehouse with the schema, and nothing in it."""
     warehouse.migrate(empty, now_ms=1)
     return empty

@@ -39,9 +39,9 @@ def test_a_file_that_stopped_half_way_is_finished(empty: Warehouse, stop_after: 
     assert set(inspect(empty).get_table_names()) == {"migrations", *_tables()}
 
 
-def test_the_tables_have_the_columns_that_are_written(house: Warehouse) -> None:
+def test_the_tables_have_the_columns_that_are_written(database: Warehouse) -> None:
     def columns(table: str) -> set[str]:
-        return {column["name"] for column in inspect(house).get_columns(table)}
+        return {column["name"] for column in inspect(database).get_columns(table)}
 
     assert all(columns(f"raw_{topic}") == set(RAW_COLUMNS) for topic in TOPICS)
     assert set(Event.__struct_fields__) <= set(RAW_COLUMNS)

@@ -23,15 +23,15 @@ def rows(count: int, start: int = 0, part: int = 0) -> list[RawRow]:
     ]
 
 
-def count(house: Warehouse, table: str = "raw_views") -> int:
-    with reading(house) as connection:
+def count(database: Warehouse, table: str = "raw_views") -> int:
+    with reading(database) as connection:
         return int(connection.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one())
 
 
 @pytest.fixture
-def begun(house: Warehouse) -> Warehouse:
-    warehouse.begin(house, {("views", 0): Loaded("t1", 0), ("views", 1): Loaded("t1", 40)})
-    return house
+def begun(database: Warehouse) -> Warehouse:
+    warehouse.begin(database, {("views", 0): Loaded("t1", 0), ("views", 1): Loaded("t1", 40)})
+    return database
 
 
 def test_rows_and_offsets_move_together(begun: Warehouse) -> None:
@@ -118,23 +118,23 @@ def test_what_was_loaded_comes_back_byte_for_byte(begun: Warehouse) -> None:
         assert tuple(connection.execute(text(query)).one()) == odd
 
 
-def test_the_first_rules_are_kept_and_others_refused(house: Warehouse) -> None:
-    warehouse.hold_rules(house, RULES)
-    warehouse.hold_rules(house, RULES)
+def test_the_first_rules_are_kept_and_others_refused(database: Warehouse) -> None:
+    warehouse.claim_rules(database, RULES)
+    warehouse.claim_rules(database, RULES)
     with pytest.raises(
         RulesDiffer, match=r"duplicate_window is 100 there and 7 here, partitions is 4 there and 6 here"
     ):
-        warehouse.hold_rules(house, {"partitions": 6, "duplicate_window": 7})
-    warehouse.hold_rules(house, RULES)
+        warehouse.claim_rules(database, {"partitions": 6, "duplicate_window": 7})
+    warehouse.claim_rules(database, RULES)
 
 
-def test_writers_that_read_first_do_not_refuse_each_other(house: Warehouse) -> None:
+def test_writers_that_read_first_do_not_refuse_each_other(database: Warehouse) -> None:
     start = threading.Barrier(4)
 
     def write(writer: int) -> None:
         start.wait()
         for turn in range(10):
-            with writing(house) as connection:
+            with writing(database) as connection:
                 connection.execute(text("SELECT COUNT(*) FROM meta")).scalar_one()
                 insert(connection, "meta", ("name", "value"), [(f"{writer}:{turn}", "")])
 
@@ -143,13 +143,13 @@ def test_writers_that_read_first_do_not_refuse_each_other(house: Warehouse) -> N
         thread.start()
     for thread in threads:
         thread.join()
-    assert count(house, "meta") == 40
+    assert count(database, "meta") == 40
 
 
 def test_an_unreachable_server_is_one_line_without_the_password() -> None:
     with (
-        warehouse.connect("mysql+pymysql://seg:s3cret@127.0.0.1:1/seg") as house,
+        warehouse.connect("mysql+pymysql://seg:s3cret@127.0.0.1:1/seg") as database,
         pytest.raises(Unreachable, match=r"seg:\*\*\*@127.0.0.1:1/seg") as caught,
     ):
-        warehouse.applied(house)
+        warehouse.applied(database)
     assert "\n" not in str(caught.value) and "s3cret" not in str(caught.value)

@@ -34,7 +34,7 @@ def publish(settings: Settings, events: int = 60) -> None:
 def held(settings: Settings) -> dict[str, int]:
     """How many rows each raw table holds, and that no two are of one event."""
     counts = {}
-    with warehouse.connect(settings.warehouse_url) as house, reading(house) as connection:
+    with warehouse.connect(settings.warehouse_url) as database, reading(database) as connection:
         for topic in TOPICS:
             query = f"SELECT COUNT(*), COUNT(DISTINCT event_id) FROM raw_{topic}"
             rows, events = connection.execute(text(query)).one()
@@ -44,7 +44,7 @@ def held(settings: Settings) -> dict[str, int]:
 
 
 def change(settings: Settings, statement: str) -> None:
-    with warehouse.connect(settings.warehouse_url) as house, writing(house) as connection:
+    with warehouse.connect(settings.warehouse_url) as database, writing(database) as connection:
         connection.execute(text(statement))
 
 
@@ -52,9 +52,9 @@ def test_it_loads_events_counts_refusals_and_passes_over_them(settings: Settings
     publish(settings)
     result = sink.run(settings, once=True)
     assert result.loaded == held(settings) == dict.fromkeys(TOPICS, 60)
-    assert result.refused == {"malformed": 9, "invalid": 3}
-    with warehouse.connect(settings.warehouse_url) as house:
-        moved = {at: position.next_pos for at, position in warehouse.loaded(house).items()}
+    assert result.invalid == {"malformed": 9, "invalid": 3}
+    with warehouse.connect(settings.warehouse_url) as database:
+        moved = {at: position.next_pos for at, position in warehouse.loaded(database).items()}
     ends = topics.ends(settings, topics.event_topics(settings))
     assert moved == {(topic.removeprefix(settings.topic_prefix), part): end for (topic, part), end in ends.items()}
     assert sum(moved.values()) == 3 * (60 + len(BROKEN))
@@ -64,10 +64,10 @@ def test_loading_again_loads_what_is_new(settings: Settings) -> None:
     publish(settings)
     sink.run(settings, once=True)
     again = sink.run(settings, once=True)
-    assert (again.loaded, again.refused) == ({}, {})
+    assert (again.loaded, again.invalid) == ({}, {})
     topics_before = held(settings)
     publish(settings, events=0)
-    assert sum(sink.run(settings, once=True).refused.values()) == 3 * len(BROKEN)
+    assert sum(sink.run(settings, once=True).invalid.values()) == 3 * len(BROKEN)
     assert held(settings) == topics_before
 
 
@@ -96,7 +96,7 @@ def test_two_sinks_at_once_load_each_event_once(settings: Settings, monkeypatch:
     def load() -> None:
         result = sink.run(settings, once=True)
         loaded.update(result.loaded)
-        refused.update(result.refused)
+        refused.update(result.invalid)
 
     threads = [threading.Thread(target=load) for _ in range(2)]
     for thread in threads:

@@ -98,10 +98,10 @@ def summed(log: Log, cut_of: Callable[[bytes, str, int], int], window: int = WIN
     return {user: tuple(profile[name] for name in FIELDS) for user, profile in profiles.items()}
 
 
-def load(house: Warehouse, log: Log, up_to: Cuts | None = None) -> None:
+def load(database: Warehouse, log: Log, up_to: Cuts | None = None) -> None:
     """Load the log as a sink would, up to the given cuts."""
     reach = up_to or ends(log)
-    warehouse.begin(house, {partition: Loaded("t1", 0) for partition in log})
+    warehouse.begin(database, {partition: Loaded("t1", 0) for partition in log})
     rows = {
         topic: [
             raw_row(Record(name, part, pos), "t1", event)
@@ -111,7 +111,7 @@ def load(house: Warehouse, log: Log, up_to: Cuts | None = None) -> None:
         ]
         for topic in TOPICS
     }
-    warehouse.load(house, rows, {partition: Move(0, end) for partition, end in reach.items()})
+    warehouse.load(database, rows, {partition: Move(0, end) for partition, end in reach.items()})
 
 
 def user_row(user: bytes, profile: Profile, cuts: Sequence[int]) -> UserRow:
@@ -120,7 +120,7 @@ def user_row(user: bytes, profile: Profile, cuts: Sequence[int]) -> UserRow:
     return (user, shard_of(user, PARTITIONS), *profile, *numbers, "low_engagement", 1, *cuts)
 
 
-def snapshot(house: Warehouse, shard_cuts: Cuts, rows: Sequence[UserRow]) -> Snapshot:
+def snapshot(database: Warehouse, shard_cuts: Cuts, rows: Sequence[UserRow]) -> Snapshot:
     """Write a snapshot of these rows."""
     cuts = {partition: Cut("t1", pos) for partition, pos in shard_cuts.items()}
-    return warehouse.write_snapshot(house, 1_000, cuts, [rows], 1, '{"number": 1}', {})
+    return warehouse.write_snapshot(database, 1_000, cuts, [rows], 1, '{"number": 1}', {})

@@ -1,38 +1,76 @@
-"""Reading dead letters back from the log, each one once, and the whole values of those that keep only a beginning."""
+"""Exporting dead letters to a file, for people to correct."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-
-import structlog
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 from segmenter import topics
+from segmenter.errors import UsageError
+from segmenter.events import Record
 from segmenter.events.dead_letters import DeadLetter
-from segmenter.operations.dead_letters.lines import Line, line_of
+from segmenter.operations.dead_letters.lines import Line, encode, line_of
+from segmenter.operations.progress import Progress, silent
 from segmenter.settings import Settings
 
-log = structlog.get_logger()
+
+class Exported(NamedTuple):
+    """How many dead letters were exported, and how many of these only with the beginning of their value."""
+
+    exported: int
+    cut: int
 
 
-def lines(settings: Settings, letters: Iterable[DeadLetter]) -> Iterator[Line]:
-    """The lines of an export, in the order of the letters.
+def export(settings: Settings, file: Path, progress: Progress = silent) -> Exported:
+    """Write every dead letter to a file, one line a record, the oldest first; see `lines.Line`.
 
-    The value of a letter that keeps only its beginning is taken from where the record was, one at a time. Where the
-    log no longer holds that very value, the line says that it is cut.
+    The file has its name only once it is complete. Raises `UsageError` when it cannot be written.
     """
-    letters = list(letters)
+    with _complete_or_absent(file) as opened:
+        return export_to(settings, opened, progress)
+
+
+def export_to(settings: Settings, opened: BinaryIO, progress: Progress = silent) -> Exported:
+    """`export` to an open file."""
+    letters = topics.read_dead_letters(settings)
+    cut = 0
+    with progress("exporting", len(letters)) as advance:
+        for line in lines(settings, letters):
+            opened.write(encode(line) + b"\n")
+            cut += line.cut
+            advance(1)
+    return Exported(len(letters), cut)
+
+
+def lines(settings: Settings, letters: list[DeadLetter]) -> Iterator[Line]:
+    """The lines of the letters, in their order.
+
+    Where a letter keeps only the beginning of a value, the whole is read from the topic of the invalid record. If the
+    log no longer holds it, the line says that it is cut.
+    """
     large = [letter for letter in letters if letter.sha256 is not None]
-    found = topics.records_at(settings, [_place(letter) for letter in large])
+    found = topics.records_at(settings, [(letter.topic, letter.partition, letter.offset) for letter in large])
     for letter in letters:
-        yield line_of(letter, None if letter.sha256 is None else _same(letter, next(found)))
+        yield line_of(letter, None if letter.sha256 is None else _value_of(letter, next(found)))
 
 
-def _same(letter: DeadLetter, record: topics.Record | None) -> bytes | None:
-    """The record's value if it is the letter's: a topic that was made anew holds another at the same offset."""
+def _value_of(letter: DeadLetter, record: Record | None) -> bytes | None:
+    """The value of the record if it is the letter's; in a topic that was recreated, another has the same offset."""
     value = record.value if record is not None else None
     return value if value is not None and hashlib.sha256(value).hexdigest() == letter.sha256 else None
 
 
-def _place(letter: DeadLetter) -> tuple[str, int, int]:
-    return letter.topic, letter.partition, letter.offset
+@contextmanager
+def _complete_or_absent(file: Path) -> Iterator[BinaryIO]:
+    part = file.with_name(f"{file.name}.part")
+    try:
+        with part.open("wb") as opened:
+            yield opened
+        part.rename(file)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}. Name a file in a folder of yours.") from None
+    finally:
+        part.unlink(missing_ok=True)

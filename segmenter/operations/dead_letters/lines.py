@@ -1,4 +1,4 @@
-"""The lines of an export of dead letters: written for people to mend, and read again."""
+"""The lines of an exported file of dead letters: written for people to correct, and read again."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ Counted = Annotated[int, Meta(ge=0)]
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One dead letter of an export; who mends it changes the value, and nothing else."""
+    """One dead letter of the file. To correct it, change the value and nothing else."""
 
     topic: str
-    """The refused record's topic."""
+    """The topic of the invalid record."""
     partition: Counted
     """Its partition."""
     offset: Counted
     """Its offset."""
     reason: str
-    """Why it was refused, in one word."""
+    """Why it is invalid, in one word."""
     detail: str
     """The same, for people."""
     timestamp_ms: int
-    """The refused record's timestamp, in milliseconds since 1970-01-01 UTC."""
+    """The timestamp of the invalid record, in milliseconds since 1970-01-01 UTC."""
     key: str | None = None
-    """The record's key, undecodable bytes escaped. A mended one is published under its `user_id`, whatever this is."""
+    """Its key, undecodable bytes escaped. A corrected event is published under its `user_id`, whatever this is."""
     value: msgspec.Raw | UnsetType = UNSET
-    """The value: its text, or null. When mended, the event itself may stand here instead, as an object."""
+    """Its value: the text, or null. Instead of a text, a corrected event may be an object here."""
     value_base64: str | None = None
-    """The value in base64, when it is not text."""
+    """Its value in base64, when it is not text."""
     cut: bool = False
-    """Only the beginning of the value is here: put the whole one in its place, and take this out."""
+    """Only the beginning of the value is here: replace it by the whole value, and remove this field."""
 
 
 def line_of(letter: DeadLetter, whole: bytes | None) -> Line:
-    """The line of a dead letter; ``whole`` is the value of a letter that keeps only its beginning, if it was found.
+    """The line of a dead letter. ``whole`` is the value of a letter that keeps only its beginning, None if it is gone.
 
     >>> value_of(line_of(DeadLetter("views", 0, 7, "malformed", "a list", 0, 2, "u42", "[]"), None))
     b'[]'
@@ -65,7 +65,7 @@ def line_of(letter: DeadLetter, whole: bytes | None) -> Line:
 
 
 def encode(line: Line) -> bytes:
-    """A line as JSON, without the line's end."""
+    """A line as JSON, without the newline."""
     return msgspec.json.encode(line)
 
 
@@ -80,16 +80,16 @@ def decode(text: bytes) -> Line:
 
 
 def value_of(line: Line) -> bytes | None:
-    """The bytes of the value. Raises ValueError when there is none, or one of another kind."""
+    """The bytes of the value. Raises ValueError when there is none, or one of a wrong type."""
     if isinstance(line.value, UnsetType):
         if line.value_base64 is None:
-            raise ValueError("neither value nor value_base64 is there; one is needed")
+            raise ValueError("there is neither value nor value_base64; one is needed")
         try:
             return base64.b64decode(line.value_base64, validate=True)
         except ValueError as error:
             raise ValueError(f"value_base64 is not base64: {error}") from None
     if line.value_base64 is not None:
-        raise ValueError("both value and value_base64 are there; one is allowed")
+        raise ValueError("there are both value and value_base64; one is allowed")
     written = bytes(line.value)
     if written == b"null":
         return None
@@ -99,5 +99,5 @@ def value_of(line: Line) -> bytes | None:
 
 
 def key_of(line: Line) -> bytes:
-    """The refused record's position, as `segmenter.events.dead_letters.letter_key` gives it."""
+    """The position of the invalid record, as `segmenter.events.dead_letters.letter_key` gives it."""
     return f"{line.topic}:{line.partition}:{line.offset}".encode()

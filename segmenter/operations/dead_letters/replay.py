@@ -1,8 +1,8 @@
-"""Dead letters that come back: mended ones become new records of their topics, each once.
+"""Replaying dead letters: corrected ones become new records of their topics, each once.
 
-Each record carries the header ``dead-letter``: the position of the record that was refused. What the log holds under
-that header is not published again, so a second run, or one after a crash at any point, adds only what is missing.
-Two runs at the same time see nothing of each other, and what the log has dropped since is forgotten.
+Each new record carries the header ``dead-letter``: the position of the invalid record. What the log already holds under
+that header is not published again, so a second replay, or one after a crash at any point, adds only what is missing.
+Two replays at the same time do not see each other, and what the log has dropped since is forgotten.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ from typing import NamedTuple
 import msgspec
 
 from producers.messages import Message
+from producers.publish import publish
 from segmenter.errors import UsageError
-from segmenter.events import Refusal, Rules, decode, key_of
+from segmenter.events import InvalidRecord, Rules, decode, key_of
 from segmenter.events.sharding import shard_of
 from segmenter.operations.dead_letters import lines
+from segmenter.operations.progress import Progress, silent
 from segmenter.settings import Settings
 from segmenter.topics import beginnings, ends, ensure_topics, event_topics, read_to
 
 HEADER = "dead-letter"
 
 
-class Unmended(NamedTuple):
-    """A line that is still no event, and why. Line 1 is the first of the file."""
+class StillInvalid(NamedTuple):
+    """A line whose value is still no event, and why. Line 1 is the first of the file."""
 
     line: int
     position: str
@@ -33,78 +35,80 @@ class Unmended(NamedTuple):
     detail: str
 
 
-class Found(NamedTuple):
-    """What a file holds: messages to be published, how many were before, and what is still no event."""
+class Replayed(NamedTuple):
+    """How many events were published now and by earlier replays, and the lines that are still invalid."""
 
-    missing: list[Message]
-    before: int
-    unmended: list[Unmended]
+    published: int
+    published_before: int
+    still_invalid: list[StillInvalid]
 
 
-def find(
-    settings: Settings, file: Path, now_ms: int, looked_at: Callable[[int], object] = lambda records: None
-) -> Found:
-    """What is to be published of an export's lines; ``now_ms`` is when that will be. Missing topics are created.
+def replay(settings: Settings, file: Path, now_ms: int, progress: Progress = silent) -> Replayed:
+    """Publish the corrected lines of an exported file, each once, at ``now_ms``. Missing topics are created.
 
-    To find what was published before, every record that the log holds of the topics of mended lines is read:
-    ``looked_at`` is told of their number batch by batch. The mended lines are held in memory. Raises `UsageError`
-    for a line that is none.
+    To find out what was published before, this reads all that the log holds of the topics of the corrected lines. The
+    corrected lines are held in memory. Raises `UsageError`, with nothing published, for a line that is not as
+    `segmenter.operations.dead_letters.export` writes them.
     """
-    mended, unmended = sort(file, settings, now_ms)
+    corrected, still_invalid = read_corrected(file, settings, now_ms)
     ensure_topics(settings)
-    before = published_before(settings, mended, looked_at)
-    return Found([message for position, message in mended.items() if position not in before], len(before), unmended)
+    with progress("looking for what was published before", None) as advance:
+        before = published_before(settings, corrected, advance)
+    missing = [message for position, message in corrected.items() if position not in before]
+    with progress("publishing", len(missing)) as advance:
+        published = publish(settings, missing, advance).published
+    return Replayed(published, len(before), still_invalid)
 
 
-def sort(file: Path, settings: Settings, now_ms: int) -> tuple[dict[bytes, Message], list[Unmended]]:
-    """The messages of the mended lines by position, in their order, and the lines that are still no events."""
-    mended: dict[bytes, Message] = {}
-    unmended: list[Unmended] = []
+def read_corrected(file: Path, settings: Settings, now_ms: int) -> tuple[dict[bytes, Message], list[StillInvalid]]:
+    """The messages of the corrected lines by position, in their order, and the lines that are still invalid."""
+    corrected: dict[bytes, Message] = {}
+    still_invalid: list[StillInvalid] = []
     numbers: dict[bytes, int] = {}
     for number, line in _lines(file, settings):
         position = lines.key_of(line)
         if position in numbers:
-            raise _no_line(file, number, f"it is of the same record as line {numbers[position]}; one line is allowed")
+            raise _no_line(file, number, f"it has the same position as line {numbers[position]}; one line is allowed")
         numbers[position] = number
         verdict = judge(line, settings.topic_prefix, Rules.of(settings), now_ms)
-        if isinstance(verdict, Refusal):
-            unmended.append(Unmended(number, position.decode(), *verdict))
+        if isinstance(verdict, InvalidRecord):
+            still_invalid.append(StillInvalid(number, position.decode(), *verdict))
         else:
-            mended[position] = verdict
-    return mended, unmended
+            corrected[position] = verdict
+    return corrected, still_invalid
 
 
-def judge(line: lines.Line, topic_prefix: str, rules: Rules, now_ms: int) -> Message | Refusal:
-    """The message of a line whose value is an event, by the verdict of `segmenter.events.decode`, else why it is none.
+def judge(line: lines.Line, topic_prefix: str, rules: Rules, now_ms: int) -> Message | InvalidRecord:
+    """The message of a line whose value is an event, as `segmenter.events.decode` says; else why it is invalid.
 
     >>> line = lines.Line("views", 0, 7, "invalid", "", 0, value=msgspec.Raw(b'{"user_id":"u42","time_ms":1}'))
     >>> judge(line, "", Rules(partitions=4), 0)
     Message(topic='views', key=b'u42', value=b'{"user_id":"u42","time_ms":1}', headers=(('dead-letter', b'views:0:7'),))
     """
     if line.cut:
-        return Refusal("cut", "only the beginning of the value is here: put in the whole one and take out cut")
+        return InvalidRecord("cut", "only the beginning of the value is here: put in the whole value and remove cut")
     value = lines.value_of(line)
     key = _key(value)
     verdict = decode(value, key, shard_of(key, rules.partitions), now_ms, rules)
-    if isinstance(verdict, Refusal):
+    if isinstance(verdict, InvalidRecord):
         return verdict
     return Message(line.topic.removeprefix(topic_prefix), key, value, ((HEADER, lines.key_of(line)),))
 
 
 def published_before(
-    settings: Settings, mended: dict[bytes, Message], looked_at: Callable[[int], object]
+    settings: Settings, corrected: dict[bytes, Message], on_progress: Callable[[int], object]
 ) -> set[bytes]:
-    """Which of the positions stand in headers on the log; reads all that it holds of the messages' topics."""
-    names = {settings.topic_prefix + message.topic for message in mended.values()}
+    """The positions that are in headers of the log already; reads all that it holds of the topics of the messages."""
+    names = {settings.topic_prefix + message.topic for message in corrected.values()}
     found: set[bytes] = set()
     for records in read_to(settings, beginnings(settings, names), ends(settings, names)):
         found |= {value for record in records for name, value in record.headers if name == HEADER}
-        looked_at(len(records))
-    return found & mended.keys()
+        on_progress(len(records))
+    return found & corrected.keys()
 
 
 def _lines(file: Path, settings: Settings) -> Iterator[tuple[int, lines.Line]]:
-    """Each line by its number; blank ones are passed over."""
+    """Each line by its number; blank ones are skipped."""
     known = event_topics(settings)
     try:
         with file.open("rb") as opened:
@@ -127,13 +131,13 @@ def _line(file: Path, number: int, text: bytes, known: Iterable[str]) -> lines.L
 
 def _no_line(file: Path, number: int, problem: str) -> UsageError:
     return UsageError(
-        f"line {number} of {file} is not as `dead-letters export` writes them: {problem}. Mend the line or take it "
-        "out; nothing was published."
+        f"line {number} of {file} is not as `dead-letters export` writes them: {problem}. Correct the line or "
+        "remove it; nothing was published."
     )
 
 
 def _key(value: bytes | None) -> bytes:
-    """The key under which an event is published; empty for what is none."""
+    """The key of the event in a value; empty if there is none."""
     try:
         return key_of(msgspec.json.decode(value or b"", type=_Owned).user_id)
     except (msgspec.DecodeError, UnicodeError, RecursionError):

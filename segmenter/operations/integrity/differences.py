@@ -1,4 +1,4 @@
-"""What may differ between a shard's rows and what is kept beside them."""
+"""Differences between what a shard stores and what its rows say."""
 
 from __future__ import annotations
 
@@ -11,52 +11,58 @@ from segmenter.model.features import FEATURES
 
 NOBODY = Tally(0, *((0,) * len(FEATURES) for _ in range(3)))
 NUMBERS = ("users", *(f"{sum_} {feature.name}" for sum_ in ("present", "sum", "squares") for feature in FEATURES))
-"""What is in a tally, in its order."""
+"""The numbers of a tally, in their order."""
 
 
 class Difference(NamedTuple):
-    """One thing that is not as the rows of its shard say."""
+    """One stored value that is not what the rows say."""
 
     shard: int
     where: str
     """``shard``, ``census``, ``audience``, ``row`` or ``counts``."""
     name: str
-    """The segment, or the user whose row it is."""
+    """The slug of the segment, or the user of the row."""
     field: str
-    """The number in a census, the user in an audience, the field of a row or of the counts."""
+    """The number of the census, the user of the audience, or the field of the row or of the counts."""
     stored: str | int | None
-    right: str | int | None
-    """None: it should not be there; or, in a row that cannot be read, nobody knows."""
+    expected: str | int | None
+    """None: it should not be there, or is unknown, since the row cannot be read."""
 
     def __str__(self) -> str:
         name = self.name and shown(self.name.encode())
         field = shown(self.field.encode()) if self.where == "audience" else self.field
         place = " ".join(filter(None, (f"shard {self.shard}:", self.where, name, field)))
-        return f"{place} is {_said(self.stored)}, should be {_said(self.right)}"
+        return f"{place} is {_said(self.stored)}, should be {_said(self.expected)}"
 
 
-def census_differences(shard: int, stored: Census, right: Census) -> list[Difference]:
-    """Each number of a census that is not what the rows add up to."""
+def census_differences(shard: int, stored: Census, expected: Census) -> list[Difference]:
+    """Each number of a census that is not the sum over the rows."""
     found = []
-    for slug in sorted(stored.keys() | right.keys()):
-        pairs = zip(NUMBERS, _numbers(stored.get(slug, NOBODY)), _numbers(right.get(slug, NOBODY)), strict=True)
-        found += [Difference(shard, "census", slug, name, left, right) for name, left, right in pairs if left != right]
+    for slug in sorted(stored.keys() | expected.keys()):
+        pairs = zip(NUMBERS, _numbers(stored.get(slug, NOBODY)), _numbers(expected.get(slug, NOBODY)), strict=True)
+        found += [
+            Difference(shard, "census", slug, name, left, expected)
+            for name, left, expected in pairs
+            if left != expected
+        ]
     return found
 
 
-def audience_differences(shard: int, stored: Mapping[str, set[bytes]], right: Mapping[bytes, str]) -> list[Difference]:
-    """Each user who is in an audience of another segment than their row's, or not in the one of theirs."""
+def audience_differences(
+    shard: int, stored: Mapping[str, set[bytes]], expected: Mapping[bytes, str]
+) -> list[Difference]:
+    """Each user who is in the audience of another segment than their row says, or not in the audience of their own."""
     found = []
     for slug, members in sorted(stored.items()):
-        found += _all(shard, slug, (user for user in members if right.get(user) != slug), "in it", "not in it")
-    for slug in sorted(set(right.values())):
-        absent = (user for user, own in right.items() if own == slug and user not in stored.get(slug, ()))
+        found += _all(shard, slug, (user for user in members if expected.get(user) != slug), "in it", "not in it")
+    for slug in sorted(set(expected.values())):
+        absent = (user for user, own in expected.items() if own == slug and user not in stored.get(slug, ()))
         found += _all(shard, slug, absent, "not in it", "in it")
     return found
 
 
-def _all(shard: int, slug: str, users: Iterable[bytes], stored: str, right: str) -> list[Difference]:
-    return [Difference(shard, "audience", slug, text_of(user), stored, right) for user in sorted(users)]
+def _all(shard: int, slug: str, users: Iterable[bytes], stored: str, expected: str) -> list[Difference]:
+    return [Difference(shard, "audience", slug, text_of(user), stored, expected) for user in sorted(users)]
 
 
 def _numbers(tally: Tally) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
-"""One word for all that the store holds, so that two stores, or a store and a file, can be compared at a glance.
+"""Digests of all that a store holds, to compare two stores, or a store with a file.
 
-Each digest is a SHA-256 in hexadecimal. Offsets are in none: where a record stood is no part of what it says.
+Each is a SHA-256 in hexadecimal. Offsets are in none of them: they do not depend on where the records were.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import NamedTuple
 from segmenter.model import census, profiles, vectors
 from segmenter.settings import Settings
 from segmenter.store.connection import Redis
+from segmenter.store.meta import open_store
 from segmenter.store.rows import scan_rows
 from segmenter.store.shards import read_shards
 
@@ -19,7 +20,7 @@ _AGGREGATES = 1 + len(profiles.FIELDS)
 
 
 class Digests(NamedTuple):
-    """What a store amounts to."""
+    """The digests of a store."""
 
     users: int
     aggregates: str
@@ -31,7 +32,7 @@ class Digests(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What a row says of its user, without the offsets."""
+    """A row without user and offsets."""
 
     profile: profiles.Profile
     segment: str
@@ -61,8 +62,13 @@ def _line(user: bytes, row: Judged) -> bytes:
     ).encode()
 
 
-def digest_of(client: Redis, settings: Settings) -> Digests:
-    """What the store amounts to; exact while nobody writes."""
+def digest_store(settings: Settings) -> Digests:
+    """The digests of the store; exact while nobody writes to it."""
+    with open_store(settings) as store:
+        return _digest(*store)
+
+
+def _digest(client: Redis, settings: Settings) -> Digests:
     rows = (
         (row.user, Judged(row.profile, row.segment, row.generation, row.vector))
         for batch in scan_rows(client, settings)

@@ -1,4 +1,4 @@
-"""Putting shards right: what follows from the rows, and rows that are known to be wrong."""
+"""Repair: census, audiences and rows of shards are made what they must be, while nobody else writes to the shards."""
 
 from __future__ import annotations
 
@@ -9,111 +9,130 @@ from segmenter.errors import Fenced
 from segmenter.events import shard_of
 from segmenter.model.generation import Generation
 from segmenter.model.profiles import Profile
-from segmenter.operations.integrity.verify import Findings, examine
-from segmenter.operations.owners import Taken, taken, write
+from segmenter.operations.integrity.verify import Findings, Verification, examine, find_differences, summarize
+from segmenter.operations.owners import ExclusiveShard, exclusive, write
+from segmenter.settings import Settings
 from segmenter.shards import judge
 from segmenter.shards.row import Row
-from segmenter.shards.state import Batch
+from segmenter.shards.state import Commit
 from segmenter.store.connection import Store
+from segmenter.store.meta import open_store
 from segmenter.store.models import read_model
-from segmenter.store.rows import Essence, read_found
+from segmenter.store.rows import Basis, read_stored_rows
 
 TRIES = 3
-"""How often a shard is mended to which somebody writes meanwhile."""
+"""How often the repair of a shard is tried again when another process writes to it meanwhile."""
 
-Right = Mapping[bytes, Essence | None]
-"""What users should have; None: nothing."""
+Corrections = Mapping[bytes, Basis | None]
+"""The basis that the row of each user must have; None: the user must have no row."""
 
 
-def mend(store: Store, numbers: Collection[int], right_of: Callable[[Taken], Right] = lambda shard: {}) -> None:
-    """Put right some shards, to which nobody else writes meanwhile: what follows from rows, and the rows of some users.
+class Correction(NamedTuple):
+    """What a user must have when all events below the cut are in the row, and none from there on."""
 
-    ``right_of`` tells these once the shard stands still. Raises `Fenced` when a shard does not.
+    profile: Profile | None
+    """None: no row, since there is no such event."""
+    cut: Mapping[str, int]
+    """The next offset, by topic."""
+
+
+def verify_and_repair(settings: Settings) -> tuple[Verification, Verification]:
+    """Verify the store, repair the shards that differ, and verify again; returns what was found before and after."""
+    with open_store(settings, writing=True) as store:
+        found = find_differences(store)
+        before = summarize(found)
+        if not before.differences:
+            return before, before
+        repair_shards(store, [number for number, each in found.items() if each.differences])
+        return before, summarize(find_differences(store))
+
+
+def repair_shards(
+    store: Store,
+    numbers: Collection[int],
+    corrections_of: Callable[[ExclusiveShard], Corrections] = lambda shard: {},
+) -> None:
+    """Make census and audiences what the rows say, and rows what their profiles say; correct the rows of some users.
+
+    ``corrections_of`` gives these once nobody else writes to the shard. Raises `Fenced` when others write to a shard
+    again and again.
     """
-    left = set(numbers)
+    remaining = set(numbers)
     for attempt in range(TRIES):
         try:
-            with taken(store, left) as shards:
-                found = examine(store, left)
+            with exclusive(store, remaining) as shards:
+                found = examine(store, remaining)
                 generation = read_model(store.client, store.settings)
                 for number, shard in shards.items():
-                    write(store, shard, _batches(store, shard, found[number], right_of(shard), generation), generation)
-                    left.discard(number)
+                    commits = _commits(store, shard, found[number], corrections_of(shard), generation)
+                    write(store, shard, commits, generation)
+                    remaining.discard(number)
             return
         except Fenced:
             if attempt + 1 == TRIES:
                 raise
 
 
-def _batches(
-    store: Store, shard: Taken, found: Findings, known: Right, generation: Generation | None
-) -> Iterator[Batch]:
-    """First census and audiences as the rows are, then the rows as they should be. Each batch leaves what fits."""
+def repair_users(store: Store, corrections: Mapping[bytes, Correction]) -> set[bytes]:
+    """Correct the rows of users, and repair their shards; returns the users whose rows have moved on.
+
+    A row is corrected only if it is at the cut of the correction: it holds no event from there on, and its shard has
+    applied all events before. The others need a new comparison.
+    """
+    moved_on: set[bytes] = set()
+    by_shard: dict[int, list[bytes]] = {}
+    for user in corrections:
+        by_shard.setdefault(shard_of(user, store.settings.partitions), []).append(user)
+
+    def corrections_of(shard: ExclusiveShard) -> Corrections:
+        users = by_shard[shard.number]
+        stored = read_stored_rows(store.client, store.settings, users)
+        correct: dict[bytes, Basis | None] = {}
+        moved_on.difference_update(users)
+        for user in users:
+            basis = stored[user].basis if user in stored else None
+            profile, cut = corrections[user]
+            if not _is_at(basis, shard.state.offsets or {}, cut):
+                moved_on.add(user)
+            elif profile is None:
+                correct[user] = None
+            else:
+                correct[user] = Basis(profile, basis.offsets if basis else _last_before(cut))
+        return correct
+
+    repair_shards(store, by_shard, corrections_of)
+    return moved_on
+
+
+def _commits(
+    store: Store, shard: ExclusiveShard, found: Findings, corrections: Corrections, generation: Generation | None
+) -> Iterator[Commit]:
+    """First census and audiences by the rows as they are, then the correct rows; each commit leaves them consistent."""
     size = store.settings.commit_rows
     changes = found.changes
     after = shard.state
     for first in range(0, max(1, len(changes)), size):
         dirty = shard.state.dirty and first + size < len(changes)
-        after = after._replace(census=found.counted.census, dirty=dirty)
-        yield Batch([], changes[first : first + size], after)
-    right = {**found.counted.wrong, **known}
-    rows = _rows(store, list(known)) | found.counted.wrong_rows
-    users = list(right)
+        after = after._replace(census=found.check.census, dirty=dirty)
+        yield Commit([], changes[first : first + size], after)
+    correct = {**found.check.wrong, **corrections}
+    rows = _rows(store, list(corrections)) | found.check.wrong_rows
+    users = list(correct)
     for first in range(0, len(users), size):
-        some = {user: right[user] for user in users[first : first + size]}
-        there = {user: essence for user, essence in some.items() if essence is not None}
-        batch = judge.put_right(there, [user for user in some if user not in there], rows, after, generation)
-        after = batch.after
-        yield batch
+        some = {user: correct[user] for user in users[first : first + size]}
+        kept = {user: basis for user, basis in some.items() if basis is not None}
+        commit = judge.replace(kept, [user for user in some if user not in kept], rows, after, generation)
+        after = commit.after
+        yield commit
 
 
 def _rows(store: Store, users: list[bytes]) -> dict[bytes, Row | None]:
-    there = read_found(store.client, store.settings, users)
-    return {user: there[user].row if user in there else None for user in users}
+    stored = read_stored_rows(store.client, store.settings, users)
+    return {user: stored[user].row if user in stored else None for user in users}
 
 
-class Wanted(NamedTuple):
-    """What a user should have once all events below the cut are in, and none from there on."""
-
-    profile: Profile | None
-    """None: nothing, since there is no such event."""
-    cut: Mapping[str, int]
-    """By topic."""
-
-
-def put_right(store: Store, wanted: Mapping[bytes, Wanted]) -> set[bytes]:
-    """Put users right, and what follows from the rows of their shards, too; return those who had moved on.
-
-    A row is replaced while nobody else writes to its shard, and only if it stands at the cut: no event from there on
-    is in it, and the shard has applied all before. Else it is for another look to tell what would be right.
-    """
-    moved_on: set[bytes] = set()
-    by_shard: dict[int, list[bytes]] = {}
-    for user in wanted:
-        by_shard.setdefault(shard_of(user, store.settings.partitions), []).append(user)
-
-    def right_of(shard: Taken) -> Right:
-        users = by_shard[shard.number]
-        found = read_found(store.client, store.settings, users)
-        right: dict[bytes, Essence | None] = {}
-        moved_on.difference_update(users)
-        for user in users:
-            essence = found[user].essence if user in found else None
-            profile, cut = wanted[user]
-            if not _stands(essence, shard.state.offsets or {}, cut):
-                moved_on.add(user)
-            elif profile is None:
-                right[user] = None
-            else:
-                right[user] = Essence(profile, essence.offsets if essence else _last_before(cut))
-        return right
-
-    mend(store, by_shard, right_of)
-    return moved_on
-
-
-def _stands(essence: Essence | None, next_offsets: Mapping[str, int], cut: Mapping[str, int]) -> bool:
-    last = essence.offsets if essence else {}
+def _is_at(basis: Basis | None, next_offsets: Mapping[str, int], cut: Mapping[str, int]) -> bool:
+    last = basis.offsets if basis else {}
     return all(last.get(topic, -1) < end <= next_offsets.get(topic, 0) for topic, end in cut.items())
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from segmenter.model.census import tally
-from segmenter.model.generation import UNASSIGNED, Change, Generation, Segment
+from segmenter.model.generation import UNASSIGNED, Generation, Lineage, Segment
 from segmenter.model.kmeans import judge
 from segmenter.model.segments import NAMES, engagement, initial, match, refitted
 
@@ -102,7 +102,7 @@ def test_a_birth_takes_an_unused_name_and_a_new_id() -> None:
     born = Segment(2, "moderate_engagement", "Moderate engagement")
     assert found.segments == (*before.segments, born)
     assert found.centres == ((0.0, 0.0), (9.0, 9.0), (5.0, 5.0))
-    assert found.changes == (Change("birth", 2),)
+    assert found.changes == (Lineage("birth", 2),)
 
 
 def test_two_old_segments_under_one_new_centre_are_a_merge() -> None:
@@ -113,7 +113,7 @@ def test_two_old_segments_under_one_new_centre_are_a_merge() -> None:
     assert [segment.id for segment in found.segments] == [1, 2]
     assert found.centres == ((0.9, 0.9), (9.0, 9.0))
     assert found.retired == (before.segments[0],)
-    assert found.changes == (Change("merge", 0, into=1),)
+    assert found.changes == (Lineage("merge", 0, into=1),)
 
 
 def test_a_segment_whose_place_another_takes_retires() -> None:
@@ -123,7 +123,7 @@ def test_a_segment_whose_place_another_takes_retires() -> None:
     found = match(before, [(2.5, 0.0), (0.0, 0.0)], SCALE)
 
     assert [segment.id for segment in found.segments] == [1, 2]
-    assert found.changes == (Change("retirement", 0, into=1),)
+    assert found.changes == (Lineage("retirement", 0, into=1),)
 
 
 def test_ids_and_slugs_of_the_retired_never_come_back() -> None:
@@ -205,7 +205,7 @@ def test_another_number_of_names_is_followed() -> None:
     four = refit(users, three, (*THREE, "fans"))
     assert four is not None
     assert [segment.slug for segment in four.segments] == [*THREE, "fans"]
-    assert four.changes == (Change("birth", 3),)
+    assert four.changes == (Lineage("birth", 3),)
 
     two = refit(users, four, THREE[:2])
     assert two is not None

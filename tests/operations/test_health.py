@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import msgspec
 import pytest
 
 from segmenter.operations.health import problems
+from segmenter.operations.status import Away, ShardStatus, Status, Window
 from segmenter.settings import Settings
 
 SETTINGS = Settings(partitions=1, stale_after_ms=5_000)
 
 
-def found(**shard: int | None) -> dict[str, Any]:
-    return {"unreachable": {}, "shards": [{"shard": 0, **shard}] if shard else []}
+NOTHING = Status({}, {}, None, None, None, None, None, None, None, None, None, Window(0, None), [])
+SHARD = ShardStatus(0, 0, None, None, None, None, None, 0, 0, 0, 0)
+
+
+def found(**ages: int | None) -> Status:
+    shards = [msgspec.structs.replace(SHARD, **ages)] if ages else []
+    return msgspec.structs.replace(NOTHING, shards=shards)
 
 
 @pytest.mark.parametrize(
@@ -28,8 +33,8 @@ def test_a_shard_that_is_at_the_end_or_gets_on_is_well(beat: int, at_end: int | 
 @pytest.mark.parametrize(
     ("shard", "words"),
     [
-        ({}, "no worker has opened it"),
-        ({"beat_age_ms": None, "age_ms": None, "commit_age_ms": 5}, "no worker has opened it"),
+        ({}, "no worker has acquired it"),
+        ({"beat_age_ms": None, "age_ms": None, "commit_age_ms": 5}, "no worker has acquired it"),
         ({"beat_age_ms": 5_001, "age_ms": 1, "commit_age_ms": 7_000}, "its worker has been silent for 5 s"),
         ({"beat_age_ms": 0, "age_ms": 60_001, "commit_age_ms": 99_000}, "or been at the end of the log for 60 s"),
         ({"beat_age_ms": 0, "age_ms": None, "commit_age_ms": None}, "or been at the end of the log ever"),
@@ -41,5 +46,5 @@ def test_a_stuck_shard_is_named(shard: dict[str, int | None], words: str) -> Non
 
 
 def test_without_redis_nothing_is_said_of_shards() -> None:
-    away = {"unreachable": {"redis": {"reason": "Redis does not answer", "since_ms": None}}, "shards": []}
+    away = msgspec.structs.replace(NOTHING, unreachable={"redis": Away("Redis does not answer", None)})
     assert list(problems(away, SETTINGS)) == ["Redis does not answer"]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.partitioner import murmur2 as kafkas_murmur2
 
-from segmenter.events import Event, Refusal, Rules, decode, encode, key_of
+from segmenter.events import Event, InvalidRecord, Rules, decode, encode, key_of
 from segmenter.events.rules import MAX_NESTING
 from segmenter.events.sharding import murmur2, shard_of
 
@@ -26,7 +26,7 @@ def verdict(value: bytes | None, frames: int = 0) -> str:
     if frames:
         return verdict(value, frames - 1)
     found = decode(value, b"u", 0, 0, RULES)
-    return found.reason if isinstance(found, Refusal) else "event"
+    return found.reason if isinstance(found, InvalidRecord) else "event"
 
 
 @pytest.mark.parametrize("frames", [0, 300])
@@ -49,7 +49,7 @@ def test_no_part_of_an_event_may_be_other_than_utf_8(part: bytes) -> None:
 
 @given(st.binary(max_size=200))
 def test_no_record_raises(value: bytes) -> None:
-    assert isinstance(decode(value, b"u", 0, 0, RULES), Event | Refusal)
+    assert isinstance(decode(value, b"u", 0, 0, RULES), Event | InvalidRecord)
 
 
 @given(st.text(min_size=1, max_size=128))
@@ -67,7 +67,7 @@ def test_a_time_is_measured_against_the_record(monkeypatch: pytest.MonkeyPatch) 
     value = encode(Event("u", RULES.max_ahead_ms + 10))
     assert isinstance(decode(value, b"u", 0, 10, RULES), Event)
     found = decode(value, b"u", 0, 9, RULES)
-    assert isinstance(found, Refusal) and found.reason == "time_ahead"
+    assert isinstance(found, InvalidRecord) and found.reason == "time_ahead"
 
 
 def test_shards_are_kafkas() -> None:

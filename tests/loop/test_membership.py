@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 from consumers import worker
-from consumers.worker.membership import Holding
+from consumers.worker.membership import Membership
 from segmenter.events import Event
 from segmenter.settings import Settings
 from segmenter.store.connection import Store, connect
@@ -24,26 +24,26 @@ def test_a_rebalance_does_not_cut_the_look_back_short(
     worker.run(settings, once=True, may_refit=False)
     client = connect(settings)
     with closing(TopicGuard(settings)) as guard:
-        holding = Holding(Store(client, settings), guard)
+        membership = Membership(Store(client, settings), guard)
 
         def opened() -> bool:
-            holding.follow()
-            holding.open(None)
-            holding.poll(0, 1)
-            return holding.complete()
+            membership.follow()
+            membership.acquire(None)
+            membership.poll(0, 1)
+            return membership.holds_all_assigned()
 
         until(opened)
-        assert holding._consumer is not None
-        holding._consumer._listener.assignments += 1
-        holding.follow()
+        assert membership._consumer is not None
+        membership._consumer._listener.assignments += 1
+        membership.follow()
         seen: list[int] = []
 
         def read_back() -> bool:
-            for _, records in holding.poll(100, 100):
+            for _, records in membership.poll(100, 100):
                 seen.extend(record.offset for record in records)
             return seen[-1:] == [EVENTS - 1]
 
         until(read_back)
-        holding.leave()
+        membership.leave()
     client.close()
     assert seen[0] == 0

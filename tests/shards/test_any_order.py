@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segmenter.events import TOPICS, Event, Rules, encode
-from segmenter.shards.batches import cut
-from segmenter.shards.duplicates import Seen
+from segmenter.shards.batches import batches_of
+from segmenter.shards.duplicates import DuplicateWindow
 from segmenter.shards.judge import apply
 from segmenter.shards.row import Row
 from segmenter.shards.state import Counts, ShardState
@@ -53,13 +53,13 @@ def taken_in(events: Sequence[Published], data: st.DataObject) -> dict[bytes, Ro
     """The rows after these events, in this order, by commits of as few users and polls of as few records as drawn."""
     rows: dict[bytes, Row] = {}
     state = ShardState("", 0, False, dict.fromkeys(TOPICS, 0), {}, {}, Counts(), 0, 0, 0, 0)
-    seen = Seen(100, dict.fromkeys(TOPICS, 0))
+    seen = DuplicateWindow(100, dict.fromkeys(TOPICS, 0))
     records = list(as_records(events))
     while records:
         size, most_users = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 4))
         polled, records = records[:size], records[size:]
-        for piece in cut(polled, state.offsets or {}, "", seen, RULES, most_users):
-            batch = apply(piece, {user: rows.get(user) for user in piece.users}, state, None)
+        for batch in batches_of(polled, state.offsets or {}, "", seen, RULES, most_users):
+            batch = apply(batch, {user: rows.get(user) for user in batch.users}, state, None)
             rows |= {row.user: row for row in batch.rows}
             state = batch.after
     return rows

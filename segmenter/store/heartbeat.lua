@@ -6,7 +6,7 @@ if owner[1] ~= ARGV[1] or owner[2] ~= ARGV[2] then
   if not owner[1] then return 'rolled back' end
   redis.call('HINCRBY', KEYS[1], 'fenced', '1')
   local older = tonumber(owner[2]) < tonumber(ARGV[2])
-  return (owner[1] == ARGV[1] or older) and 'rolled back' or 'stolen'
+  return (owner[1] == ARGV[1] or older) and 'rolled back' or 'not owner'
 end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)

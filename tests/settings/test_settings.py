@@ -12,6 +12,7 @@ from segmenter import settings
 from segmenter.errors import SettingsError
 from segmenter.events import Rules
 from segmenter.settings import Settings
+from segmenter.settings.urls import masked
 
 
 def _load(folder: Path, environ: dict[str, str] | None = None, toml: str = "", **arguments: Any) -> Settings:
@@ -154,7 +155,7 @@ def test_a_secret_from_a_file(tmp_path: Path) -> None:
     ],
 )
 def test_a_password_is_never_shown(tmp_path: Path, url: str) -> None:
-    shown = settings.masked(url)
+    shown = masked(url)
     assert "s3cret" not in shown and "cache" in shown
     if "s3cr/" not in url:
         found = _load(tmp_path, redis_url=url)

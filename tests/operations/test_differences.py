@@ -19,14 +19,14 @@ def test_each_number_of_a_census_is_compared() -> None:
     assert [each.field for each in census_differences(3, {}, {"low": LOW})] == [
         each.field for each in census_differences(3, {"low": LOW}, {})
     ]
-    assert {(each.stored, each.right) for each in census_differences(3, {}, {"low": LOW})} >= {(0, 2), (0, 49)}
+    assert {(each.stored, each.expected) for each in census_differences(3, {}, {"low": LOW})} >= {(0, 2), (0, 49)}
 
 
 def test_audiences_are_compared_with_the_segments_of_the_rows() -> None:
     """Too many, too few, in the wrong one, and of a segment without an audience."""
     stored = {"low": {b"a", b"b"}, "old": {b"c"}}
     right = {b"a": "low", b"b": "high", b"c": "low"}
-    assert [(each.name, each.field, each.right) for each in audience_differences(0, stored, right)] == [
+    assert [(each.name, each.field, each.expected) for each in audience_differences(0, stored, right)] == [
         ("low", "b", "not in it"),
         ("old", "c", "not in it"),
         ("high", "b", "in it"),

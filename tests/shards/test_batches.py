@@ -1,4 +1,4 @@
-"""Cutting records into pieces: duplicates by position, whatever is read again and however polls fall."""
+"""Cutting records into batches: duplicates by position, whatever is read again and however polls fall."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.backoff import LONGEST_SECONDS, pause_seconds
+from consumers.backoff import LONGEST_SECONDS, backoff_seconds
 from segmenter.events import Event, Rules, encode
-from segmenter.shards.batches import cut
-from segmenter.shards.duplicates import ENTRY_BYTES, Seen
+from segmenter.shards.batches import batches_of
+from segmenter.shards.duplicates import ENTRY_BYTES, DuplicateWindow
 
 RULES = Rules(partitions=1)
 
@@ -50,15 +50,15 @@ numbers = st.lists(st.integers(0, 5), min_size=15, max_size=60)
 def test_any_polls_count_the_same(ids: list[int], window: int, start: int, data: st.DataObject) -> None:
     """Opened at any offset, read from a window before it, in polls of any size, some of it again and again."""
     records = log_of(ids)
-    seen = Seen(window, {"views": start})
+    seen = DuplicateWindow(window, {"views": start})
     offsets = {"views": start}
     at, found = max(0, start - window), []
     while at < len(records):
         size = data.draw(st.integers(1, 9))
-        for piece in cut(records[at : at + size], offsets, "", seen, RULES, most_users=2):
-            assert len(piece.users) <= 2
-            found += [event.offset for event in piece.events]
-            offsets = piece.offsets
+        for batch in batches_of(records[at : at + size], offsets, "", seen, RULES, most_users=2):
+            assert len(batch.users) <= 2
+            found += [event.offset for event in batch.events]
+            offsets = batch.offsets
         at = max(0, at + size - data.draw(st.sampled_from([0, 0, 3])))
         if size <= 3:
             at = max(at, seen.next["views"])
@@ -66,34 +66,34 @@ def test_any_polls_count_the_same(ids: list[int], window: int, start: int, data:
     assert offsets == {"views": len(ids)}
 
 
-def held_bytes(seen: Seen) -> int:
+def held_bytes(seen: DuplicateWindow) -> int:
     return sum(len(entries) for buckets in seen._buckets.values() for entries in buckets)
 
 
 def test_memory_is_bounded_by_the_window() -> None:
     """After twenty windows of ids, each seen once, not even two of them are kept."""
     window = 1_000
-    seen = Seen(window, {"views": 0})
+    seen = DuplicateWindow(window, {"views": 0})
     for offset in range(20 * window):
-        assert not seen.again("views", b"u1", f"e{offset}", offset)
-        seen.forget({"views": offset + 1})
+        assert not seen.is_duplicate("views", b"u1", f"e{offset}", offset)
+        seen.expire({"views": offset + 1})
     assert held_bytes(seen) <= 2 * window * ENTRY_BYTES
 
 
 def test_one_id_over_and_over_is_kept_once() -> None:
-    seen = Seen(1_000, {"views": 0})
-    assert not seen.again("views", b"u1", "e1", 0)
-    assert all(seen.again("views", b"u1", "e1", offset) for offset in range(1, 500))
+    seen = DuplicateWindow(1_000, {"views": 0})
+    assert not seen.is_duplicate("views", b"u1", "e1", 0)
+    assert all(seen.is_duplicate("views", b"u1", "e1", offset) for offset in range(1, 500))
     assert held_bytes(seen) == ENTRY_BYTES
 
 
 def test_user_and_id_stay_apart() -> None:
     """Where the one ends and the other begins is part of what is compared."""
-    seen = Seen(10, {"views": 0})
+    seen = DuplicateWindow(10, {"views": 0})
     pairs = [("ab", "c"), ("a", "bc"), ("a\0b", "c"), ("a", "b\0c"), ("", "abc"), ("ÿ", "ÿÿ"), ("ÿÿ", "ÿ")]
-    assert not any(seen.again("views", user.encode(), event_id, 0) for user, event_id in pairs)
+    assert not any(seen.is_duplicate("views", user.encode(), event_id, 0) for user, event_id in pairs)
 
 
 def test_a_pause_stays_bounded() -> None:
     """However often something failed."""
-    assert all(0 <= pause_seconds(failures) <= LONGEST_SECONDS for failures in (1, 10, 100_000))
+    assert all(0 <= backoff_seconds(failures) <= LONGEST_SECONDS for failures in (1, 10, 100_000))
