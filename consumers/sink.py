@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from typing import NamedTuple
 
-import msgspec
 import structlog
 
 from consumers.backoff import backoff_seconds
@@ -69,7 +68,7 @@ def run(
     totals = _Totals(Counter(), Counter())
     with warehouse.connect(settings.warehouse_url) as database:
         warehouse.migrate(database, now_ms=time.time_ns() // 1_000_000)
-        warehouse.claim_rules(database, msgspec.structs.asdict(Rules.of(settings)))
+        warehouse.claim_rules(database, Rules.of(settings))
         ids = topics.ensure_topics(settings)
         goal = topics.ends(settings, ids) if once else None
         failures = 0

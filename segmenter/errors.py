@@ -85,8 +85,14 @@ class RulesDiffer(UsageError):
     """The rules for events that are stored beside the data are others than ours."""
 
     def __init__(self, where: str, stored: dict[str, object], ours: dict[str, object]) -> None:
-        names = sorted(name for name in stored.keys() | ours.keys() if stored.get(name) != ours.get(name))
-        differing = ", ".join(f"{name} is {stored.get(name)} there and {ours.get(name)} here" for name in names)
+        if unknown := sorted(stored.keys() - ours.keys()):
+            super().__init__(
+                f"{where} is of a newer version: it has rules that this one does not know ({', '.join(unknown)}). "
+                "Use that version, or start with empty parts."
+            )
+            return
+        names = sorted(name for name in ours if stored.get(name) != ours[name])
+        differing = ", ".join(f"{name} is {stored.get(name)} there and {ours[name]} here" for name in names)
         super().__init__(f"the rules in {where} differ: {differing}. Use the same settings, or start with empty parts.")
 
 

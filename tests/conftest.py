@@ -2,7 +2,7 @@
 
 With ``SEGMENTER_TEST_REAL=1`` every test that uses `settings` runs a second time, on Apache Kafka, Redis and a database
 server, named by ``SEGMENTER_TEST_KAFKA``, ``SEGMENTER_TEST_REDIS_URL`` and ``SEGMENTER_TEST_WAREHOUSE_URL``; a skip is
-then a failure. The summary tells how many tests ran on which parts.
+then a failure. The summary tells how many tests ran on which parts, and which recorded files were not there.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import sqlalchemy
 from segmenter.embedded import private_stack
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
+from tests.producers import recorded_files
 
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
@@ -149,6 +150,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"{ran[parts]:5} tests on {name()}")
     if not REAL:
         terminalreporter.write_line("    0 tests on real parts: `make test-real` runs those too")
+    if absent := recorded_files.missing():
+        terminalreporter.write_line(f"    0 tests on {', '.join(absent)}: not in ../shared/data, and not shipped")
 
 
 def _embedded() -> str:

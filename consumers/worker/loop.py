@@ -180,8 +180,8 @@ class Worker:
         """Follow the model after the store has said that another generation is current."""
         if not self._follow_model():
             raise SegmenterError(
-                "the model in Redis was written by another version of segmenter: run the same version everywhere, or "
-                "set SEGMENTER_KEY_PREFIX to an unused one."
+                "the model in Redis does not fit its digest: something else has changed it. Stop the workers and run "
+                "`segmenter restore --replace`, or set SEGMENTER_KEY_PREFIX to an unused one."
             )
 
     def _heartbeat(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from segmenter.events.dead_letters import DEAD_LETTERS
 from segmenter.events.event import MAX_DURATION_MS, MAX_TIME_MS, TOPICS, Event, encode
-from segmenter.events.rules import REASONS, InvalidRecord, Record, Rules, decode
+from segmenter.events.rules import REASONS, InvalidRecord, Record, Rules, completed, decode
 from segmenter.events.sharding import shard_of
 from segmenter.events.user_ids import key_of, shown, text_of
 
@@ -18,6 +18,7 @@ __all__ = [
     "InvalidRecord",
     "Record",
     "Rules",
+    "completed",
     "decode",
     "encode",
     "key_of",

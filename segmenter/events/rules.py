@@ -7,10 +7,12 @@ the same one. What is no event is a value, `InvalidRecord`, never an exception.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
+from segmenter.errors import RulesDiffer
 from segmenter.events.event import Event
 from segmenter.events.sharding import shard_of
 
@@ -37,7 +39,10 @@ class Record(Protocol):
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """All that a verdict depends on besides the record. Stored beside the data: a part with others refuses to start."""
+    """All that a verdict depends on besides the record. Stored beside the data: a part with others refuses to start.
+
+    The default of a rule that a version adds is what the versions before it did.
+    """
 
     partitions: int
     duplicate_window: int = 100_000
@@ -68,6 +73,19 @@ REASONS = {
     "time_ahead": "the event's time is further ahead of the record's timestamp than the rules allow",
 }
 """Every reason of a `InvalidRecord`, and what it means."""
+
+
+def completed(where: str, stored: Mapping[str, object], ours: Rules) -> dict[str, object]:
+    """The rules that are stored ``where``; those that the version which stored them did not know have their defaults.
+
+    Raises `RulesDiffer` unless these are ``ours``.
+    """
+    defaults = {field.name: field.default for field in msgspec.structs.fields(Rules) if not field.required}
+    complete, own = defaults | dict(stored), msgspec.structs.asdict(ours)
+    if complete != own:
+        raise RulesDiffer(where, complete, own)
+    return complete
+
 
 _decoder = msgspec.json.Decoder(Event)
 

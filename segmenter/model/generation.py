@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -38,8 +39,12 @@ class Lineage(msgspec.Struct, frozen=True):
     into: int | None = None
 
 
-class Generation(msgspec.Struct, frozen=True, kw_only=True):
-    """A model: a vector belongs to the segment whose centre is nearest, each feature divided by its scale."""
+class Generation(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """A model: a vector belongs to the segment whose centre is nearest, each feature divided by its scale.
+
+    A generation that was stored keeps its bytes, and so its digest: encoded again by a version with other fields, the
+    bytes would differ.
+    """
 
     number: int
     """Counts up from 1."""
@@ -69,13 +74,19 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
         return tuple([segment.slug for segment in self.segments])
 
     def encode(self) -> bytes:
-        """As JSON, the same bytes for the same generation."""
+        """As JSON: the very bytes that it was decoded from, if it was."""
+        return self._encoded
+
+    @cached_property
+    def _encoded(self) -> bytes:
         return msgspec.json.encode(self)
 
     @classmethod
     def decode(cls, stored: bytes) -> Generation:
-        """The generation of `encode`'s bytes."""
-        return msgspec.json.decode(stored, type=cls)
+        """The generation of `encode`'s bytes, which it keeps."""
+        generation = msgspec.json.decode(stored, type=cls)
+        vars(generation)["_encoded"] = stored
+        return generation
 
 
 def digest(generation: Generation) -> str:

@@ -6,8 +6,6 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-import msgspec
-
 from segmenter import warehouse
 from segmenter.errors import WarehouseBehind
 from segmenter.events import TOPICS, Rules, shard_of
@@ -74,7 +72,7 @@ def _both_sides(
     with warehouse.connect(settings.warehouse_url) as database:
         warehouse.require_schema(database)
         taken = warehouse.find_snapshot(database, snapshot_id)
-        warehouse.claim_rules(database, msgspec.structs.asdict(Rules.of(settings)))
+        warehouse.require_rules(database, Rules.of(settings))
         _await_sink(database, taken, wait_s)
         stream = warehouse.stream_rows(database, taken.snapshot_id)
         summary = warehouse.batch_rows(database, taken.snapshot_id, settings.duplicate_window)

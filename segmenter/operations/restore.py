@@ -70,7 +70,7 @@ def prepare(settings: Settings, snapshot_id: int | None = None, replace: bool = 
             )
     with warehouse.connect(settings.warehouse_url) as database:
         warehouse.require_schema(database)
-        warehouse.claim_rules(database, msgspec.structs.asdict(Rules.of(settings)))
+        warehouse.require_rules(database, Rules.of(settings))
         snapshot = warehouse.find_snapshot(database, snapshot_id)
         cuts = warehouse.kept_cuts(database, snapshot.snapshot_id)
         generation = warehouse.kept_generation(database, snapshot.snapshot_id)

@@ -44,7 +44,7 @@ def take(settings: Settings, now_ms: int) -> Snapshot:
     with closing(connect(settings)) as client, warehouse.connect(settings.warehouse_url) as database:
         check(client, settings)
         warehouse.migrate(database, now_ms)
-        warehouse.claim_rules(database, msgspec.structs.asdict(Rules.of(settings)))
+        warehouse.claim_rules(database, Rules.of(settings))
         for _ in range(TRIES):
             with suppress(Fenced):
                 return _copy(client, settings, database, now_ms)

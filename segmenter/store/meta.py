@@ -9,8 +9,8 @@ from typing import cast
 import msgspec
 import redis
 
-from segmenter.errors import RulesDiffer, SegmenterError, UsageError
-from segmenter.events import Rules
+from segmenter.errors import SegmenterError, UsageError
+from segmenter.events import Rules, completed
 from segmenter.settings import Settings
 from segmenter.settings.urls import masked
 from segmenter.store.connection import Store, connect, reaching
@@ -64,7 +64,10 @@ def claim(client: redis.Redis, settings: Settings, rules: Rules) -> None:
 
 
 def claim_rules(client: redis.Redis, settings: Settings, rules: Rules) -> None:
-    """Make sure that the store never evicts and has the same layout and rules; an empty store gets these."""
+    """Make sure that the store never evicts and has the same layout and rules.
+
+    An empty store gets them, and a store of an earlier version the rules that it lacks.
+    """
     check(client, settings)
     with reaching(client):
         policy = client.info("memory")["maxmemory_policy"]
@@ -76,16 +79,17 @@ def claim_rules(client: redis.Redis, settings: Settings, rules: Rules) -> None:
         meta = Keys(settings.key_prefix).meta()
         client.hsetnx(meta, "layout", LAYOUT)
         client.hsetnx(meta, "rules", msgspec.json.encode(rules))
-    require_rules(client, settings, rules)
+    if not require_rules(client, settings, rules):
+        with reaching(client):
+            client.hset(meta, "rules", msgspec.json.encode(rules))
 
 
-def require_rules(client: redis.Redis, settings: Settings, rules: Rules) -> None:
-    """Raise `RulesDiffer` if the store has other rules; it may have none yet."""
+def require_rules(client: redis.Redis, settings: Settings, rules: Rules) -> bool:
+    """Raise `RulesDiffer` if the store has other rules; it may have none yet. Tells whether it has them all."""
     with reaching(client):
         found = cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), "rules"))
-    stored, ours = found and msgspec.json.decode(found, type=dict[str, object]), msgspec.to_builtins(rules)
-    if stored and stored != ours:
-        raise RulesDiffer(f"Redis under {settings.key_prefix!r}", stored, ours)
+    stored = msgspec.json.decode(found, type=dict[str, object]) if found else {}
+    return bool(stored) and completed(f"Redis under {settings.key_prefix!r}", stored, rules) == stored
 
 
 def require_whole(client: redis.Redis, settings: Settings) -> None:

@@ -19,6 +19,7 @@ from segmenter.warehouse.raw_events import (
     load,
     loaded,
     raw_rows,
+    require_rules,
 )
 from segmenter.warehouse.snapshot_contents import (
     KeptUser,
@@ -62,6 +63,7 @@ __all__ = [
     "migrate",
     "pending",
     "raw_rows",
+    "require_rules",
     "require_schema",
     "stream_rows",
     "write_snapshot",

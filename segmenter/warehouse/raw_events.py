@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from segmenter import crash_points
-from segmenter.errors import Fenced, RulesDiffer
-from segmenter.events import TOPICS
+from segmenter.errors import Fenced
+from segmenter.events import TOPICS, Rules, completed
 from segmenter.warehouse.engine import Warehouse, insert, reading, writing
 
 RAW_COLUMNS = (
@@ -53,23 +53,30 @@ class Move(NamedTuple):
     end: int
 
 
-def claim_rules(warehouse: Warehouse, rules: Mapping[str, object]) -> None:
-    """Store the rules by which events are judged, or compare them with the stored ones.
+def claim_rules(warehouse: Warehouse, rules: Rules) -> None:
+    """Make sure that the warehouse has these rules. An empty one gets them, an older one the rules that it lacks.
 
     Raises `RulesDiffer` with each rule that is not the same.
     """
-    ours = dict(rules)
-    query = text("SELECT value FROM meta WHERE name = 'rules'")
+    if require_rules(warehouse, rules):
+        return
+    body = msgspec.json.encode(rules).decode()
+    with writing(warehouse) as connection:
+        insert(connection, "meta", ("name", "value"), [("rules", body)], unless_there=True)
+        completed("the warehouse", _stored_rules(connection), rules)
+        connection.execute(text("UPDATE meta SET value = :body WHERE name = 'rules'"), {"body": body})
+
+
+def require_rules(warehouse: Warehouse, rules: Rules) -> bool:
+    """Raise `RulesDiffer` if the warehouse has other rules; it may have none yet. Tells whether it has them all."""
     with reading(warehouse) as connection:
-        kept = connection.execute(query).scalar_one_or_none()
-    if kept is None:
-        with writing(warehouse) as connection:
-            body = msgspec.json.encode(ours).decode()
-            insert(connection, "meta", ("name", "value"), [("rules", body)], unless_there=True)
-            kept = connection.execute(query).scalar_one()
-    stored = msgspec.json.decode(kept)
-    if stored != ours:
-        raise RulesDiffer("the warehouse", stored, ours)
+        stored = _stored_rules(connection)
+    return bool(stored) and completed("the warehouse", stored, rules) == stored
+
+
+def _stored_rules(connection: Connection) -> dict[str, object]:
+    found = connection.execute(text("SELECT value FROM meta WHERE name = 'rules'")).scalar_one_or_none()
+    return msgspec.json.decode(found, type=dict[str, object]) if found else {}
 
 
 def loaded(warehouse: Warehouse) -> dict[Partition, Loaded]:

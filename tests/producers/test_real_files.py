@@ -1,4 +1,4 @@
-"""Real recorded files give the aggregates that plain pandas computes from them. The files are not shipped."""
+"""Recorded files give the aggregates that plain pandas computes from them: small ones, and real ones that are there."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from producers.messages import Message, Refused
 from producers.recorded import replay
 from producers.recorded.replay import ReplayOptions
 from segmenter.events import TOPICS, Event, Rules
+from tests.producers.recorded_files import file, sizes
 
-CHECKOUT = Path(__file__).parents[2]
-DATA = CHECKOUT.parent / "shared" / "data"
+MAPPINGS = Path(__file__).parents[2] / "examples" / "mappings"
 NOW_MS = 1_800_000_000_000
 CAP_MS = 1_800_000
 
@@ -24,17 +24,21 @@ SEARCHES = ["search for destination", "search for item", "search for poi"]
 VIEWS = [f"interaction item {part}" for part in ("info", "rating", "deals", "image")]
 
 
-def recorded(name: str) -> Path:
-    path = DATA / name
-    if not path.exists():
-        pytest.skip(f"{path} is not here: it is somebody else's data and not shipped")
-    return path
+Replayed = tuple[Path, pd.DataFrame, Counter[str]]
 
 
-def replayed(name: str) -> tuple[pd.DataFrame, Counter[str]]:
-    """One row for each event as it would be published, and the refused rows by reason."""
-    mapping = CHECKOUT / "examples" / "mappings" / f"{name.split('.')[0]}.toml"
-    found = list(replay.messages(recorded(name), mapping, Rules(partitions=4), NOW_MS, ReplayOptions()))
+def on(name: str) -> pytest.MarkDecorator:
+    """Run a test on the files of this name that are there."""
+    return pytest.mark.parametrize("replayed", [(name, size) for size in sizes(name)], ids=sizes(name), indirect=True)
+
+
+@pytest.fixture
+def replayed(request: pytest.FixtureRequest, tmp_path: Path) -> Replayed:
+    """A file, one row for each event as it would be published, and the refused rows by reason."""
+    name, size = request.param
+    path = file(name, size, tmp_path)
+    mapping = MAPPINGS / f"{name.split('.')[0]}.toml"
+    found = list(replay.messages(path, mapping, Rules(partitions=4), NOW_MS, ReplayOptions()))
     refused = Counter(each.reason for each in found if isinstance(each, Refused))
     events = [
         (TOPICS[each.topic], msgspec.json.decode(cast(bytes, each.value), type=Event))
@@ -43,7 +47,7 @@ def replayed(name: str) -> tuple[pd.DataFrame, Counter[str]]:
     ]
     columns = ["user", "kind", "time_ms", "duration_ms"]
     rows = [(event.user_id, kind, event.time_ms, event.duration_ms) for kind, event in events]
-    return pd.DataFrame(rows, columns=columns), refused
+    return path, pd.DataFrame(rows, columns=columns), refused
 
 
 def profiles(events: pd.DataFrame) -> pd.DataFrame:
@@ -63,12 +67,14 @@ def with_durations(events: pd.DataFrame) -> pd.DataFrame:
     ordered = events.sort_values(["user", "session", "time_ms"], kind="stable")
     following = ordered.groupby(["user", "session"])["time_ms"].shift(-1)
     lasting = (following - ordered["time_ms"]).clip(upper=CAP_MS).where(ordered["kind"] != "search")
+    assert {0, CAP_MS} < set(lasting.dropna())
     return events.assign(duration_ms=lasting)
 
 
-def test_trivago() -> None:
-    events, refused = replayed("trivago-half.parquet")
-    raw = pd.read_parquet(DATA / "trivago-half.parquet")
+@on("trivago-half.parquet")
+def test_trivago(replayed: Replayed) -> None:
+    path, events, refused = replayed
+    raw = pd.read_parquet(path)
     kind = pd.Series("click", raw.index).mask(raw["action_type"].isin(SEARCHES), "search")
     plain = pd.DataFrame(
         {
@@ -78,13 +84,14 @@ def test_trivago() -> None:
             "time_ms": raw["timestamp"] * 1_000,
         }
     ).reset_index(drop=True)
-    assert (len(events), refused) == (47_675, Counter())
+    assert (len(events), refused) == (len(raw), Counter())
     pd.testing.assert_frame_equal(profiles(events), profiles(with_durations(plain)))
 
 
-def test_deskdrop() -> None:
-    events, refused = replayed("deskdrop.csv.gz")
-    raw = pd.read_csv(DATA / "deskdrop.csv.gz", dtype=str, keep_default_na=False)
+@on("deskdrop.csv.gz")
+def test_deskdrop(replayed: Replayed) -> None:
+    path, events, refused = replayed
+    raw = pd.read_csv(path, dtype=str, keep_default_na=False)
     plain = pd.DataFrame(
         {
             "user": raw["personId"],
@@ -93,13 +100,31 @@ def test_deskdrop() -> None:
             "time_ms": raw["timestamp"].astype("int64") * 1_000,
         }
     )
-    assert (len(events), refused) == (72_312, Counter())
+    assert (len(events), refused) == (len(raw), Counter())
     pd.testing.assert_frame_equal(profiles(events), profiles(with_durations(plain)))
 
 
-def test_online_retail() -> None:
-    events, refused = replayed("uci-online-retail.csv.gz")
-    raw = pd.read_csv(DATA / "uci-online-retail.csv.gz", dtype=str, keep_default_na=False)
+@on("eshop-clothing-2008.csv.gz")
+def test_eshop(replayed: Replayed) -> None:
+    path, events, refused = replayed
+    raw = pd.read_csv(path, sep=";", dtype=str, keep_default_na=False)
+    day = pd.to_datetime(raw[["year", "month", "day"]], utc=True).dt.as_unit("ms").astype("int64")
+    plain = pd.DataFrame(
+        {
+            "user": raw["session ID"],
+            "kind": "click",
+            "time_ms": day + raw["order"].astype("int64") * 60_000,
+            "duration_ms": pd.Series(pd.NA, raw.index, dtype="Int64"),
+        }
+    )
+    assert (len(events), refused) == (len(raw), Counter())
+    pd.testing.assert_frame_equal(profiles(events), profiles(plain))
+
+
+@on("uci-online-retail.csv.gz")
+def test_online_retail(replayed: Replayed) -> None:
+    path, events, refused = replayed
+    raw = pd.read_csv(path, dtype=str, keep_default_na=False)
     invoices = raw[raw["CustomerID"] != ""].drop_duplicates("InvoiceNo")
     plain = pd.DataFrame(
         {
@@ -112,5 +137,5 @@ def test_online_retail() -> None:
     without = int((raw["CustomerID"] == "").sum())
     again = len(raw) - without - len(invoices)
     assert refused == Counter({"no user": without, "another row of the same InvoiceNo": again})
-    assert len(events) + refused.total() == 541_909
+    assert without and again and len(events) + refused.total() == len(raw)
     pd.testing.assert_frame_equal(profiles(events), profiles(plain))

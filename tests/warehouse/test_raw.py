@@ -9,10 +9,11 @@ from sqlalchemy import text
 
 from segmenter import warehouse
 from segmenter.errors import Fenced, RulesDiffer, Unreachable
+from segmenter.events import Rules
 from segmenter.warehouse import Loaded, Move, RawRow, Warehouse
 from segmenter.warehouse.engine import insert, reading, writing
 
-RULES = {"partitions": 4, "duplicate_window": 100}
+RULES = Rules(partitions=4, duplicate_window=100)
 
 
 def rows(count: int, start: int = 0, part: int = 0) -> list[RawRow]:
@@ -124,7 +125,7 @@ def test_the_first_rules_are_kept_and_others_refused(database: Warehouse) -> Non
     with pytest.raises(
         RulesDiffer, match=r"duplicate_window is 100 there and 7 here, partitions is 4 there and 6 here"
     ):
-        warehouse.claim_rules(database, {"partitions": 6, "duplicate_window": 7})
+        warehouse.claim_rules(database, Rules(partitions=6, duplicate_window=7))
     warehouse.claim_rules(database, RULES)
 
 

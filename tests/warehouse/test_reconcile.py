@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from segmenter import warehouse
 from segmenter.errors import RulesDiffer, SegmenterError, TopicRecreated, UsageError, WarehouseBehind
-from segmenter.events import TOPICS, Event
+from segmenter.events import TOPICS, Event, Rules
 from segmenter.events.sharding import shard_of
 from segmenter.operations.comparison import Reconciliation
 from segmenter.operations.reconcile import reconcile
@@ -199,7 +199,7 @@ def test_without_a_snapshot_it_says_what_to_run(
 
 
 def test_other_rules_are_refused(database: Warehouse, settings: Settings) -> None:
-    warehouse.claim_rules(database, {"partitions": 99})
+    warehouse.claim_rules(database, Rules(partitions=99))
     log = random_log(6)
     load(database, log)
     snapshot(database, ends(log), [])

@@ -1,0 +1,112 @@
+"""Rules and layout of another version: what lacks a rule is completed, what is of a newer version is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from sqlalchemy import text
+
+from consumers import sink, worker
+from segmenter import warehouse
+from segmenter.client import SegmentClient
+from segmenter.errors import RulesDiffer, UsageError
+from segmenter.events import Rules
+from segmenter.operations import snapshot
+from segmenter.operations.reconcile import reconcile
+from segmenter.settings import Settings
+from segmenter.store.connection import Store
+from segmenter.store.keys import Keys
+from segmenter.store.meta import LAYOUT, require_rules
+from segmenter.warehouse.engine import writing
+
+Stored = dict[str, Any]
+
+
+class Place(NamedTuple):
+    """Where rules are stored, who writes there and who only reads there."""
+
+    stored: Callable[[], Stored]
+    store: Callable[[Stored], object]
+    write: Callable[[Settings], object]
+    read: Callable[[Settings], object]
+
+
+@pytest.fixture(params=["redis", "warehouse"])
+def place(request: pytest.FixtureRequest, settings: Settings, store: Store) -> Place:
+    meta = Keys(settings.key_prefix).meta()
+    if request.param == "redis":
+        return Place(
+            lambda: json.loads(store.client.hget(meta, "rules") or b""),
+            lambda rules: store.client.hset(meta, "rules", json.dumps(rules)),
+            lambda changed: worker.run(changed, once=True, may_refit=False),
+            lambda changed: require_rules(store.client, changed, Rules.of(changed)),
+        )
+    return Place(
+        lambda: rules_in_warehouse(settings),
+        lambda rules: rules_in_warehouse(settings, rules),
+        lambda changed: sink.run(changed, once=True),
+        lambda changed: reconcile(changed, 1),
+    )
+
+
+def rules_in_warehouse(settings: Settings, put: Stored | None = None) -> Stored:
+    """The stored rules, after they have been replaced if others are given."""
+    with warehouse.connect(settings.warehouse_url) as database, writing(database) as connection:
+        if put is not None:
+            replace = text("UPDATE meta SET value = :rules WHERE name = 'rules'")
+            connection.execute(replace, {"rules": json.dumps(put)})
+        return json.loads(connection.execute(text("SELECT value FROM meta WHERE name = 'rules'")).scalar_one())
+
+
+def without(rules: Stored, *names: str) -> Stored:
+    return {name: value for name, value in rules.items() if name not in names}
+
+
+def test_a_rule_that_came_later_means_its_default(place: Place, settings: Settings) -> None:
+    """By which the earlier version judged. Who writes adds it to what is stored; who reads leaves that as it is."""
+    ours = msgspec.structs.asdict(Rules.of(settings))
+    older = without(ours, "isolation", "max_ahead_ms")
+    place.store(older)
+    place.read(settings)
+    assert place.stored() == older
+    place.write(settings)
+    assert place.stored() == ours
+
+
+def test_a_rule_that_came_later_and_is_set_is_refused(place: Place, settings: Settings) -> None:
+    older = without(msgspec.structs.asdict(Rules.of(settings)), "max_ahead_ms")
+    place.store(older)
+    strict = dataclasses.replace(settings, max_ahead_ms=7)
+    for use in (place.read, place.write):
+        with pytest.raises(RulesDiffer, match=r"differ: max_ahead_ms is 86400000 there and 7 here. Use the same"):
+            use(strict)
+    assert place.stored() == older
+
+
+def test_a_rule_of_a_newer_version_is_refused(place: Place, settings: Settings) -> None:
+    newer = msgspec.structs.asdict(Rules.of(settings)) | {"bots": "dropped"}
+    place.store(newer)
+    for use in (place.read, place.write):
+        with pytest.raises(RulesDiffer, match=r"is of a newer version: it has rules .* not know \(bots\)\. Use that"):
+            use(settings)
+    assert place.stored() == newer
+
+
+@pytest.mark.parametrize("layout", [LAYOUT - 1, LAYOUT + 1])
+def test_another_layout_is_refused(layout: int, settings: Settings, store: Store) -> None:
+    """By all who come, with what to do."""
+    store.client.hset(Keys(settings.key_prefix).meta(), "layout", layout)
+    named = {name: getattr(settings, name) for name in ("redis_url", "key_prefix", "partitions")}
+    with SegmentClient(**named) as client:
+        for use in (
+            lambda: worker.run(settings, once=True),
+            lambda: snapshot.take(settings, 1),
+            lambda: client.lookup("u1"),
+        ):
+            with pytest.raises(UsageError, match=rf"holds layout {layout} .* reads layout 1. Use the matching version"):
+                use()

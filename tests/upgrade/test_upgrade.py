@@ -1,0 +1,121 @@
+"""What an earlier version left behind is opened by this one, which goes on where that one stopped."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from consumers import sink, worker
+from producers.messages import Message
+from producers.publish import publish
+from producers.synthetic.generator import START_MS, generate
+from producers.synthetic.invalid import broken
+from segmenter import warehouse
+from segmenter.client import SegmentClient
+from segmenter.operations import restore, snapshot
+from segmenter.operations.integrity.verify import find_differences
+from segmenter.operations.reconcile import reconcile
+from segmenter.settings import Settings
+from segmenter.store.connection import Store
+from segmenter.store.shards import read_shards
+from segmenter.topics.dead_letters import read_dead_letters
+from segmenter.warehouse import migrations
+from tests.loop.helpers import profiles
+from tests.loop.plainly import profiles_of
+from tests.upgrade.left import Left
+
+BAD = 7
+
+
+def more(left: Left) -> list[Message]:
+    """Events of old users and new ones, repeats of old events, and records that are none."""
+    return [*generate(300, 90, seed=9), *left.events[-20:], *broken(BAD, ["searches"], "u1", START_MS)]
+
+
+def events_of(messages: list[Message]) -> list[Message]:
+    return [message for message in messages if b'"event_id"' in (message.value or b"")]
+
+
+def counts(store: Store) -> Counter[str]:
+    """How many records ended as what, over all shards."""
+    summed: Counter[str] = Counter()
+    for state in read_shards(*store).values():
+        summed.update(folded=state.counts.folded, duplicates=state.counts.duplicates)
+        summed.update(dead=sum(state.counts.dead_letters.values()))
+    return summed
+
+
+def plain_counts(messages: list[Message]) -> Counter[str]:
+    """The same, counted in the records."""
+    events = events_of(messages)
+    ids = {(message.topic, message.key, message.value) for message in events}
+    return Counter(folded=len(ids), duplicates=len(events) - len(ids), dead=len(messages) - len(events))
+
+
+def differences(store: Store) -> list[object]:
+    return [difference for each in find_differences(store).values() for difference in each.differences]
+
+
+def test_lookups_answer_as_before(left: Left, settings: Settings) -> None:
+    """Of every user: a number that is new may be told besides."""
+    named = {name: getattr(settings, name) for name in ("redis_url", "key_prefix", "partitions")}
+    with SegmentClient(**named) as client:
+        found = {answer.user: answer for answer in client.lookup_many(user for user, *_ in left.made["answers"])}
+    for user, segment, name, generation, features, aggregates in left.made["answers"]:
+        answer = found[user]
+        assert (answer.segment, answer.name, answer.generation) == (segment, name, generation)
+        for told, names, numbers in (
+            (answer.features, left.made["features"], features),
+            (answer.aggregates, left.made["aggregates"], aggregates),
+        ):
+            assert {each: told[each] for each in names if each in told} == dict(zip(names, numbers, strict=False))
+
+
+def test_a_worker_goes_on(left: Left, settings: Settings, store: Store) -> None:
+    """It takes in what was not yet read, and more, and looks for better segments; each event counts once."""
+    assert differences(store) == []
+    worker.run(settings, once=True)
+    assert profiles(settings) == profiles_of(left.events)
+    messages = [*left.messages, *more(left)]
+    publish(settings, more(left))
+    worker.run(settings, once=True)
+    assert profiles(settings) == profiles_of(events_of(messages))
+    assert counts(store) == plain_counts(messages)
+    assert differences(store) == []
+
+
+def test_dead_letters_are_read_on(left: Left, settings: Settings) -> None:
+    told = len(read_dead_letters(settings))
+    assert told == len(left.letters) > 0
+    worker.run(settings, once=True, may_refit=False)
+    assert len(read_dead_letters(settings)) == plain_counts(left.messages)["dead"] > told
+
+
+def test_the_sink_goes_on(left: Left, settings: Settings) -> None:
+    """The tables are brought up to this version, and each event is loaded once; then stream and batch are equal."""
+    with warehouse.connect(settings.warehouse_url) as database:
+        before = warehouse.raw_rows(database)
+        warehouse.migrate(database, START_MS)
+        assert warehouse.pending(database) == [] and warehouse.applied(database) == migrations.names()
+        assert warehouse.raw_rows(database) == before
+        publish(settings, more(left))
+        sink.run(settings, once=True)
+        loaded = Counter(message.topic for message in events_of([*left.messages, *more(left)]))
+        assert warehouse.raw_rows(database) == dict(loaded)
+    worker.run(settings, once=True)
+    assert snapshot.take(settings, START_MS + 1).snapshot_id == 2
+    taken, found = reconcile(settings)
+    assert found.equal and found.compared == taken.users == len(profiles(settings))
+
+
+def test_an_old_snapshot_is_compared_and_restored(left: Left, settings: Settings, store: Store) -> None:
+    """A worker then reads on from it to where it would have been without."""
+    with warehouse.connect(settings.warehouse_url) as database:
+        warehouse.migrate(database, START_MS)
+    taken, found = reconcile(settings, 1)
+    assert found.equal and found.compared == taken.users > 0
+    restore.write(settings, restore.prepare(settings, 1, replace=True))
+    assert differences(store) == []
+    assert len(profiles(settings)) == taken.users < len(profiles_of(left.events))
+    worker.run(settings, once=True)
+    assert profiles(settings) == profiles_of(left.events)
+    assert counts(store) == plain_counts(left.messages)
