@@ -50,7 +50,7 @@ def _execute(
 
 
 def _write(store: Store, shard: OwnedShard, command: Write, generation: Generation | None) -> bool:
-    """Whether all was written: nothing is if the shard has changed since, or another generation is current."""
+    """Make the commits of a command; tells whether all were made."""
     if (command.token, command.version) != (shard.state.token, shard.state.version):
         return False
     if command.digest != (digest(generation) if generation else ""):

@@ -75,7 +75,7 @@ def acquire(
     shard = OwnedShard(number, state, offsets, DuplicateWindow(store.settings.duplicate_window, offsets))
     if state.dirty:
         log.warning("a commit failed half-way: recounting the shard from its rows", shard=number)
-        counted, changes = recount(store.client, store.settings, number, state)
+        counted, changes = recount(store.client, store.settings, number)
         size = store.settings.commit_rows
         for first in range(0, max(1, len(changes)), size):
             last = first + size >= len(changes)

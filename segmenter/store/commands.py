@@ -32,7 +32,11 @@ class Pause(msgspec.Struct, frozen=True, tag="pause"):
 
 
 class Write(msgspec.Struct, frozen=True, tag="write"):
-    """Make these commits, one after the other, on the shard as this owner left it at this version, or none of them."""
+    """Make these commits, one after the other, on the shard as this owner left it at this version.
+
+    None is made if the shard has changed since. If a newer generation is published meanwhile, the commits made before
+    stay, and the others are not made; each leaves the shard consistent.
+    """
 
     token: str
     version: int
@@ -50,6 +54,7 @@ class Reply(msgspec.Struct, frozen=True):
     """What became of a command."""
 
     done: bool
+    """Whether all of it was done."""
     version: int
     """Of the shard, afterwards."""
 

@@ -9,13 +9,13 @@ import numpy as np
 from segmenter.events.sharding import shard_of
 from segmenter.model.census import Census, moved
 from segmenter.settings import Settings
-from segmenter.shards.state import Change, ShardState
+from segmenter.shards.state import Change
 from segmenter.store.connection import Redis
 from segmenter.store.rows import scan_rows
-from segmenter.store.shards import members
+from segmenter.store.shards import audiences, members
 
 
-def recount(client: Redis, settings: Settings, shard: int, state: ShardState) -> tuple[Census, list[Change]]:
+def recount(client: Redis, settings: Settings, shard: int) -> tuple[Census, list[Change]]:
     """The census of a shard's rows, and the changes that make its audiences fit them."""
     census: Census = {}
     right: dict[bytes, str] = {}
@@ -25,8 +25,8 @@ def recount(client: Redis, settings: Settings, shard: int, state: ShardState) ->
             vectors = np.array([row.vector for row in own], dtype=np.int64)
             census = moved(census, vectors[:0], [], vectors, [row.segment for row in own])
             right |= {row.user: row.segment for row in own}
-    slugs = sorted({*right.values(), *state.census})
-    return census, audience_changes({slug: set(members(client, settings, shard, slug)) for slug in slugs}, right)
+    found = {slug: set(members(client, settings, shard, slug)) for slug in audiences(client, settings, [shard])[shard]}
+    return census, audience_changes(found, right)
 
 
 def audience_changes(found: Mapping[str, set[bytes]], right: Mapping[bytes, str]) -> list[Change]:

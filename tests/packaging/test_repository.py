@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import tomllib
@@ -81,3 +82,20 @@ def test_the_version_is_the_same_everywhere() -> None:
     newest = re.search(r"^## \[(\d[^]]*)]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
     assert newest
     assert segmenter.__version__ == newest[1]
+
+
+FOLDERS = sorted({path.parent for path in MODULES})
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_folder_says_in_one_sentence_what_is_inside(folder: Path) -> None:
+    """The first paragraph of its ``__init__.py`` is one sentence on one line."""
+    docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8"))) or ""
+    sentence, *_ = docstring.split("\n\n")
+    assert re.fullmatch(r"[A-Z`][^\n]{20,}\.", sentence), sentence
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_folder_holds_more_than_fourteen_modules(folder: Path) -> None:
+    """But for the command, which has one file a verb."""
+    assert len(list(folder.glob("[!_]*.py"))) <= 14 or folder.name == "cli"
