@@ -1,4 +1,4 @@
-"""The plain data that goes from a source of events to the log."""
+"""Plain data between a source of events and the log: messages to publish, and refused rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ FIRST_ROWS = 5
 
 
 class Message(NamedTuple):
-    """One record to be published; ``topic`` is without prefix."""
+    """A record to publish; ``topic`` is without prefix."""
 
     topic: str
     key: bytes
@@ -28,7 +28,7 @@ class Refused(NamedTuple):
 
 
 class RefusedRows(NamedTuple):
-    """The rows refused for one reason: how many, the first of them, and what was wrong with the very first."""
+    """The rows refused for one reason: how many, the numbers of the first few, and the detail of the first."""
 
     rows: int
     first: tuple[int, ...]

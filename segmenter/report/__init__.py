@@ -1,1 +1,1 @@
-"""The report of a snapshot: its charts."""
+"""The report of a snapshot: its charts, as PNG files."""

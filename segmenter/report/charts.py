@@ -1,4 +1,4 @@
-"""The plots of a snapshot: one function each, from plain data to a figure of Matplotlib.
+"""The charts of a snapshot: one function each, from plain data to a figure of Matplotlib.
 
 Matplotlib comes with the extra ``report`` and is imported when something is drawn; it needs no display.
 """
@@ -78,8 +78,8 @@ def draw(portrait: Portrait, folder: Path) -> list[Path]:
 def clicks_and_time(portrait: Portrait) -> Figure:
     """Total clicks against mean time on articles, a mark a user, coloured by segment; both axes are in log1p.
 
-    Marks are spread by up to a third of a click, so that users alike are seen. Who has no timed view stands where the
-    model puts them, at the mean of those who have one, taken in log1p: hollow, and spread about that line.
+    Marks are spread by up to a third of a click, so that equal users are seen. Users without a timed view are where the
+    model puts them, at the mean of the others, taken in log1p: hollow, and spread about that line.
     """
     figure, axes = _figure(portrait, "clicks and time on articles", max(6.2, 1.2 + 0.5 * len(portrait.names)))
     users = portrait.users.sample(frac=1, random_state=0)  # shuffled, so that no segment lies on top of the others

@@ -1,4 +1,4 @@
-"""What a setting may be: in words for people, and as a function that takes good values only."""
+"""What a setting may be: in words, and as a function that accepts only such values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EMBEDDED = "embedded"
 
 
 class Allowed(NamedTuple):
-    """What a setting may be, in words, and ``read``: any value to a good one, else ValueError or TypeError."""
+    """What a setting may be, in words. ``read`` converts a value; it raises ValueError or TypeError for others."""
 
     words: str
     read: Callable[[Any], Any]
@@ -41,7 +41,7 @@ def text(pattern: str, words: str, also: Callable[[str], bool] = lambda _: True)
 
 
 def name(low: int, high: int) -> Allowed:
-    """A name of ``low`` to ``high`` characters that Kafka and Redis take alike."""
+    """A name of ``low`` to ``high`` characters that both Kafka and Redis accept."""
     return text(f"[A-Za-z0-9._-]{{{low},{high}}}", f"{low} to {high} of A-Z a-z 0-9 . _ -")
 
 

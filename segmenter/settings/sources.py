@@ -1,7 +1,7 @@
 """Where the value of a setting comes from.
 
 It is taken from the first of: an argument, a ``SEGMENTER_*`` variable, ``segmenter.toml`` in the current directory, the
-default. Nothing misspelt is passed over: an unknown name is an error that names the nearest one.
+default. An unknown name is an error that names the nearest one.
 """
 
 from __future__ import annotations

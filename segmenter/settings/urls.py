@@ -1,4 +1,4 @@
-"""Addresses and passwords as text: how they are shown, and whom a connection is to trust."""
+"""URLs and passwords as text: how they are shown, and the authorities that a connection trusts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 
 def masked(url: str) -> str:
-    """``url`` without its password, wherever in it the password stands.
+    """``url`` without its password, wherever the password is in it.
 
     >>> masked("mysql+pymysql://app:p@ss@db/clicks?charset=utf8mb4")
     'mysql+pymysql://app:***@db/clicks?charset=utf8mb4'
@@ -20,7 +20,7 @@ def masked(url: str) -> str:
 
 
 def hidden(password: str) -> str:
-    """What is shown in the place of a password; nothing if there is none."""
+    """What is shown instead of a password; nothing if there is none."""
     return "***" if password else ""
 
 

@@ -1,4 +1,4 @@
-"""The raw events and how far they have been loaded, always changed together."""
+"""Raw events, and the offsets up to which they have been loaded; both change in one transaction."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ RawRow = tuple[Any, ...]
 
 
 class Loaded(NamedTuple):
-    """Up to where a partition has been loaded, and of which topic."""
+    """The next offset to load of a partition, and the id of its topic."""
 
     topic_id: str
     next_pos: int
 
 
 class Move(NamedTuple):
-    """From where to where a load moves a partition's offset."""
+    """The offsets of a partition before and after a load."""
 
     start: int
     end: int
@@ -93,7 +93,7 @@ def raw_rows(warehouse: Warehouse) -> dict[str, int]:
 
 
 def begin(warehouse: Warehouse, starts: Mapping[Partition, Loaded]) -> None:
-    """Store from where partitions will be loaded, unless it is stored already."""
+    """Store the offsets at which loading begins, for partitions that have none yet."""
     rows = [(topic, part, start.topic_id, start.next_pos) for (topic, part), start in starts.items()]
     with writing(warehouse) as connection:
         insert(connection, "sink_offsets", ("topic", "part", "topic_id", "next_pos"), rows, unless_there=True)
@@ -102,8 +102,8 @@ def begin(warehouse: Warehouse, starts: Mapping[Partition, Loaded]) -> None:
 def load(warehouse: Warehouse, rows: Mapping[str, Sequence[RawRow]], moves: Mapping[Partition, Move]) -> None:
     """Add raw rows by topic and move the offsets past them, all or nothing.
 
-    Raises `Fenced`, with nothing changed, when a partition no longer stands where its move starts:
-    someone else has loaded it meanwhile.
+    Raises `Fenced`, with nothing changed, when a partition is no longer at the start of its move:
+    another sink has loaded it meanwhile.
     """
     move = text("UPDATE sink_offsets SET next_pos = :end WHERE topic = :topic AND part = :part AND next_pos = :start")
     with writing(warehouse) as connection:

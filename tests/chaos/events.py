@@ -17,7 +17,7 @@ import pandas as pd
 
 from producers.messages import Message
 from producers.synthetic.generator import START_MS, generate
-from producers.synthetic.invalid import broken
+from producers.synthetic.invalid import invalid_records
 from segmenter.events import TOPICS
 
 REACH = 500
@@ -120,7 +120,7 @@ def aggregates(events: pd.DataFrame) -> pd.DataFrame:
 
 def _bad(records: int) -> Iterator[Message]:
     giants = 0
-    for message in broken(records, list(TOPICS), "u0", START_MS):
+    for message in invalid_records(records, list(TOPICS), "u0", START_MS):
         giant = message.value is not None and len(message.value) > 100_000
         giants += giant
         if not giant or giants <= GIANTS:

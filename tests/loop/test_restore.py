@@ -119,7 +119,7 @@ def change(settings: Settings, statement: str) -> None:
 
 def test_a_restored_store_is_as_it_was(settings: Settings, client: Redis) -> None:
     """Rows, segments, names, census, audiences and counts; a worker has nothing to do."""
-    snapshot_of(settings, messages(1), list(generate(100, USERS, seed=2, broken_records=12)))
+    snapshot_of(settings, messages(1), list(generate(100, USERS, seed=2, invalid=12)))
     before, model, states = content(settings), read_model(client, settings), read_shards(client, settings)
     counted = counts(settings, client)
     empty(settings, client)

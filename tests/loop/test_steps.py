@@ -63,7 +63,7 @@ def test_the_steps_as_programs_see_them(settings: Settings, environment: dict[st
         assert done.returncode == 0, f"{command}: {done.stderr}"
         return json.loads(done.stdout)
 
-    assert said("generate --events 2000 --users 100 --broken 12")["published"] == 2_012
+    assert said("generate --events 2000 --users 100 --invalid 12")["published"] == 2_012
     assert said("worker --once")["records"] == 2_012
     assert sum(said("sink --once")["loaded"].values()) == 2_000
     assert said("snapshot")["users"] == 100

@@ -47,7 +47,7 @@ def truth(field: str) -> dict[str, str]:
 def test_the_same_seed_gives_the_same_bytes_in_every_process() -> None:
     program = (
         "import hashlib; from producers.synthetic.generator import generate;"
-        "print(hashlib.sha256(repr(list(generate(2000, 100, 7, broken_records=20))).encode()).hexdigest())"
+        "print(hashlib.sha256(repr(list(generate(2000, 100, 7, invalid=20))).encode()).hexdigest())"
     )
     digests = {
         subprocess.run(
@@ -59,7 +59,7 @@ def test_the_same_seed_gives_the_same_bytes_in_every_process() -> None:
         ).stdout.strip()
         for hash_seed in ("0", "1", "4242")
     }
-    here = hashlib.sha256(repr(list(generate(2000, 100, 7, broken_records=20))).encode()).hexdigest()
+    here = hashlib.sha256(repr(list(generate(2000, 100, 7, invalid=20))).encode()).hexdigest()
     assert digests == {here}
 
 
@@ -71,23 +71,21 @@ def test_another_seed_gives_other_events() -> None:
     ("events", "users", "broken"), [(0, 5, 0), (0, 5, 3), (3, 50, 0), (500, 1, 40), (999, 100, 26)]
 )
 def test_exactly_as_many_as_asked(events: int, users: int, broken: int) -> None:
-    verdicts = [verdict(message) for message in generate(events, users, 1, broken_records=broken)]
+    verdicts = [verdict(message) for message in generate(events, users, 1, invalid=broken)]
     good = [each for each in verdicts if isinstance(each, Event)]
     assert (len(good), len(verdicts) - len(good)) == (events, broken)
     assert len({each.event_id for each in good}) == events
     assert len({each.user_id for each in good}) == min(events, users)
 
 
-def test_broken_records_are_of_every_sort() -> None:
-    refused = [
-        each for each in map(verdict, generate(100, 10, 1, broken_records=24)) if isinstance(each, InvalidRecord)
-    ]
+def test_invalid_are_of_every_sort() -> None:
+    refused = [each for each in map(verdict, generate(100, 10, 1, invalid=24)) if isinstance(each, InvalidRecord)]
     assert {each.reason for each in refused} == REASONS.keys() - {"wrong_partition"}
     assert len({each.detail for each in refused}) == 12
 
 
-def test_broken_records_do_not_change_the_good_ones() -> None:
-    mixed = [message for message in generate(300, 10, 1, broken_records=30) if isinstance(verdict(message), Event)]
+def test_invalid_do_not_change_the_good_ones() -> None:
+    mixed = [message for message in generate(300, 10, 1, invalid=30) if isinstance(verdict(message), Event)]
     assert mixed == list(generate(300, 10, 1))
 
 

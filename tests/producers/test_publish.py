@@ -21,7 +21,7 @@ EVENTS, BROKEN = 3_000, 24
 
 
 def test_every_message_is_on_the_log_once_and_in_order(settings: Settings, on_the_log: OnTheLog) -> None:
-    sent = list(generate(EVENTS, 100, 1, broken_records=BROKEN))
+    sent = list(generate(EVENTS, 100, 1, invalid=BROKEN))
     told: list[int] = []
     published = publish(settings, iter(sent), told.append)
 

@@ -45,9 +45,9 @@ def addresses(settings: Settings) -> dict[str, str]:
 
 
 def test_generate_publishes_what_it_says(settings: Settings, on_the_log: OnTheLog, tmp_path: Path) -> None:
-    arguments = ["--events", "200", "--users", "20", "--broken", "5", "--json"]
+    arguments = ["--events", "200", "--users", "20", "--invalid", "5", "--json"]
     report = told(segmenter(tmp_path, "generate", *arguments, **addresses(settings)))
-    assert (report["published"], report["events"], report["broken"]) == (205, 200, 5)
+    assert (report["published"], report["events"], report["invalid"]) == (205, 200, 5)
     assert sum(report["personas"].values()) == 20
     assert len(on_the_log()) == 205
 

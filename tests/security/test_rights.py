@@ -31,7 +31,7 @@ def refused(done: subprocess.CompletedProcess[str], code: int) -> str:
 def test_the_whole_loop_with_the_least_rights(guarded: Guarded) -> None:
     """Each command as the user that the page names for it."""
     for words, users in (
-        (["generate", "--events", "3000", "--users", "300", "--broken", "5"], {"kafka": "producer"}),
+        (["generate", "--events", "3000", "--users", "300", "--invalid", "5"], {"kafka": "producer"}),
         (["worker", "--once"], {"kafka": "worker", "redis": "worker"}),
         (["refit"], {"redis": "worker"}),
         (["sink", "--once"], {"kafka": "sink", "warehouse": "sink"}),
@@ -51,7 +51,7 @@ def test_what_goes_wrong_is_put_right_with_the_rights_for_it(guarded: Guarded, t
     """A snapshot put back into Redis, what is kept beside the rows verified, and a dead letter mended and published."""
     assert guarded.run("snapshot", warehouse="snapshot").returncode == 0
     until(lambda: guarded.run("restore", "--replace", redis="admin", STALE_AFTER_MS="1000").returncode == 0)
-    assert guarded.run("generate", "--events", "0", "--broken", "1", kafka="producer").returncode == 0
+    assert guarded.run("generate", "--events", "0", "--invalid", "1", kafka="producer").returncode == 0
     assert guarded.run("worker", "--once", kafka="worker", redis="worker").returncode == 0
     assert guarded.run("verify", "--repair", redis="admin").returncode == 0
     letters = tmp_path / "letters"

@@ -32,7 +32,7 @@ from consumers import sink, worker
 from producers.messages import Message
 from producers.publish import publish
 from producers.synthetic.generator import START_MS, generate
-from producers.synthetic.invalid import broken
+from producers.synthetic.invalid import invalid_records
 from segmenter import topics, warehouse
 from segmenter.client import SegmentClient
 from segmenter.embedded import private_stack
@@ -80,7 +80,9 @@ def live(houses: list[Settings]) -> list[Message]:
     """
     settings = houses[0]
     messages = [small(message) for message in events()]
-    bad = [each for each in broken(24, ["views", "searches"], "u1", START_MS) if len(each.value or b"") < SMALL]
+    bad = [
+        each for each in invalid_records(24, ["views", "searches"], "u1", START_MS) if len(each.value or b"") < SMALL
+    ]
     first = [*messages[:55], *bad[:8]]
     publish(settings, first)
     worker.run(settings, once=True)

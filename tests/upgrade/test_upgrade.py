@@ -8,7 +8,7 @@ from consumers import sink, worker
 from producers.messages import Message
 from producers.publish import publish
 from producers.synthetic.generator import START_MS, generate
-from producers.synthetic.invalid import broken
+from producers.synthetic.invalid import invalid_records
 from segmenter import warehouse
 from segmenter.client import SegmentClient
 from segmenter.operations import restore, snapshot
@@ -28,7 +28,7 @@ BAD = 7
 
 def more(left: Left) -> list[Message]:
     """Events of old users and new ones, repeats of old events, and records that are none."""
-    return [*generate(300, 90, seed=9), *left.events[-20:], *broken(BAD, ["searches"], "u1", START_MS)]
+    return [*generate(300, 90, seed=9), *left.events[-20:], *invalid_records(BAD, ["searches"], "u1", START_MS)]
 
 
 def events_of(messages: list[Message]) -> list[Message]:

@@ -52,7 +52,7 @@ def stream_of(log: Log, shard_cuts: Cuts, ahead: int = 0) -> list[UserRow]:
     ]
 
 
-def broken(database: Warehouse, statement: str, **values: object) -> None:
+def invalid_records(database: Warehouse, statement: str, **values: object) -> None:
     """Change something behind everyone's back."""
     with writing(database) as connection:
         assert connection.execute(text(statement), values).rowcount == 1
@@ -94,7 +94,7 @@ def test_a_deleted_raw_row_is_found_and_its_user_named(database: Warehouse, sett
     snapshot(database, ends(log), stream_of(log, ends(log)))
     assert reconcile(settings)[1].equal
     last = len(log["views", shard_of(b"u7", PARTITIONS)]) // 2
-    broken(database, "DELETE FROM raw_views WHERE user_id = :user AND pos < :last", user=b"u7", last=last)
+    invalid_records(database, "DELETE FROM raw_views WHERE user_id = :user AND pos < :last", user=b"u7", last=last)
     result = reconcile(settings)[1]
     assert (result.compared, result.differing, result.missing, result.extra) == (20, 1, 0, 0)
     assert result.examples[0].user == b"u7"
@@ -126,7 +126,7 @@ def test_two_users_merged_into_one_are_found(database: Warehouse, settings: Sett
     log = log_of([("searches", Event(user, 5)) for user in USERS])
     load(database, log)
     snapshot(database, ends(log), stream_of(log, ends(log)))
-    broken(database, "UPDATE raw_searches SET user_id = :into WHERE user_id = :user", into=b"bob", user=b"Bob")
+    invalid_records(database, "UPDATE raw_searches SET user_id = :into WHERE user_id = :user", into=b"bob", user=b"Bob")
     result = reconcile(settings)[1]
     assert (result.compared, result.differing, result.missing, result.extra) == (10, 1, 0, 1)
     assert [example.user for example in result.examples] == [b"Bob", b"bob"]
@@ -156,7 +156,9 @@ def test_a_wrong_feature_beside_right_aggregates_is_found(database: Warehouse, s
     log = random_log(5)
     load(database, log)
     snapshot(database, ends(log), stream_of(log, ends(log)))
-    broken(database, "UPDATE snapshot_users SET mean_view_ms = mean_view_ms + 1 WHERE user_id = :user", user=b"u2")
+    invalid_records(
+        database, "UPDATE snapshot_users SET mean_view_ms = mean_view_ms + 1 WHERE user_id = :user", user=b"u2"
+    )
     assert list(reconcile(settings)[1].examples[0].fields) == ["mean_view_ms"]
 
 
