@@ -123,10 +123,10 @@ def _read_on(
                 told = time.monotonic()
             try:
                 records = reader.poll(500, MAX_RECORDS)
+                reached = reader.positions()
             except LogTruncated:
                 guard.check(known)
                 raise
-            reached = reader.positions()
             moves = {
                 (_plain(settings, topic), part): Move(at[topic, part], offset)
                 for (topic, part), offset in reached.items()

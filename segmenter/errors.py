@@ -51,7 +51,7 @@ class TopicRecreated(PromiseBroken):
 
 
 class LogTruncated(PromiseBroken):
-    """The log begins after, or ends before, an offset that must be read next."""
+    """The log begins after, or ends before, an offset that must be read next, or has lost what was read before it."""
 
     def __init__(self, topic: str, part: int, needed: int, but: str, restore: str) -> None:
         super().__init__(

@@ -7,18 +7,24 @@ import time
 import structlog
 
 from consumers.worker.membership import Membership
+from consumers.worker.owned_shard import advance_offsets
 from segmenter.errors import OwnershipLost, RolledBack, Unreachable
+from segmenter.model.generation import Generation
 from segmenter.store.connection import Store
 from segmenter.store.shards import heartbeat
 
 log = structlog.get_logger()
 
 
-def send_heartbeats(store: Store, membership: Membership, need_end: bool) -> None:
+def send_heartbeats(store: Store, membership: Membership, generation: Generation | None, need_end: bool) -> None:
     """Confirm that each owned shard is as it was left, and whether its log has been read to the end.
 
-    Raises `OwnershipLost` and `RolledBack`; and `Unreachable`, if ``need_end`` and Kafka cannot tell the log's end.
+    All that was polled must have been committed. Raises `OwnershipLost`, `RolledBack` and `Superseded`; and
+    `Unreachable`, if ``need_end`` and Kafka cannot tell the log's end.
     """
+    for number, positions in membership.positions().items():
+        if membership.shards[number].paused_until is None:
+            advance_offsets(store, membership.shards[number], positions, generation)
     asked = time.monotonic()
     at_end = _at_end(membership, need_end)
     asked_ms = None if at_end is None else int((time.monotonic() - asked) * 1000)

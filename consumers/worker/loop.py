@@ -42,13 +42,12 @@ from segmenter.store.meta import claim
 from segmenter.topics import Position, Record, TopicGuard, drop_producer, ends, ensure_topics, open_producer
 from segmenter.topics.dead_letters import ACKNOWLEDGE_SECONDS, publish_dead_letters
 
-POLL_RECORDS = 20_000
-HEARTBEAT_SECONDS = 1.0
+POLL_RECORDS, HEARTBEAT_SECONDS = 20_000, 1.0
 GIVE_UP_AFTER = 8
 """How often in a row shards may fail before a run that is to end (``once``) gives up."""
 
 MOST_STEPS = 100
-"""The most steps that a run with ``once`` takes; each saves a share of the inertia, so few are needed."""
+"""The most steps that a run with ``once`` takes; few are needed."""
 
 log = structlog.get_logger()
 
@@ -121,8 +120,7 @@ class Worker:
         elif any(shard.paused_until is not None for shard in self._shards()):
             execute_commands(self._store, self._membership, self._trainer.generation)
         self._membership.acquire(self._trainer.generation)
-        unswept = [shard for shard in self._shards() if needs_sweep(shard, self._trainer.generation)]
-        unswept = [shard for shard in unswept if shard.paused_until is None]
+        unswept = [each for each in self._shards() if each.paused_until is None and self._needs_sweep(each)]
         for shard, records in self._membership.poll(0 if unswept else 100, POLL_RECORDS):
             self._apply(shard, records)
         for shard in unswept:
@@ -137,13 +135,14 @@ class Worker:
 
     def _apply(self, shard: OwnedShard, records: list[Record]) -> None:
         """Steps 2 to 5 for the records of one poll."""
-        if not self._records:
-            self._began = time.monotonic()
+        began = time.monotonic()
         crash_points.reached("poll")
         prefix, rules = self._settings.topic_prefix, Rules.of(self._settings)
         batches = batches_of(records, shard.offsets, prefix, shard.seen, rules, self._settings.commit_rows)
         for batch in takewhile(lambda _: not self._stopping(), batches):
             crash_points.reached("decode")
+            if not self._records:
+                self._began = began
             if batch.invalid:
                 publish_dead_letters(self._producer, self._settings, batch.invalid)
                 crash_points.reached("dead_letters")
@@ -163,9 +162,11 @@ class Worker:
             except Superseded:
                 self._catch_up_with_model()
 
+    def _needs_sweep(self, shard: OwnedShard) -> bool:
+        return needs_sweep(shard, self._trainer.generation)
+
     def _sweep(self, shard: OwnedShard) -> None:
-        generation = self._trainer.generation
-        if generation is not None and needs_sweep(shard, generation):
+        if (generation := self._trainer.generation) is not None and self._needs_sweep(shard):
             sweep(self._store, shard, generation)
 
     def _follow_model(self) -> bool:
@@ -190,7 +191,7 @@ class Worker:
         self._follow_model()
         self._membership.check_group()
         if self._membership.shards:
-            send_heartbeats(self._store, self._membership, need_end=self._gives_up)
+            send_heartbeats(self._store, self._membership, self._trainer.generation, need_end=self._gives_up)
             self._membership.commit_lag_offsets()
             crash_points.reached("lag_offsets")
             execute_commands(self._store, self._membership, self._trainer.generation)
@@ -198,11 +199,13 @@ class Worker:
             self._trainer.advance()
 
     def _reached(self, goal: Mapping[Position, int]) -> bool:
-        if not self._membership.holds_all_assigned():
-            return False
-        prefix = self._settings.topic_prefix
+        """Whether all owned shards have been read up to a goal."""
+        if self._membership.is_assigned_none():
+            log.info("nothing to do: other workers own all shards")
+            return True
         positions = self._membership.positions()
-        return all(
+        prefix = self._settings.topic_prefix
+        return self._membership.holds_all_assigned() and all(
             positions[part][topic.removeprefix(prefix)] >= end
             for (topic, part), end in goal.items()
             if part in positions
@@ -218,11 +221,11 @@ class Worker:
             self._sweep_all()
             if not (self._may_refit and alone and self._trainer.step_now()):
                 break
-        send_heartbeats(self._store, self._membership, need_end=True)
+        send_heartbeats(self._store, self._membership, self._trainer.generation, need_end=self._gives_up)
 
     def _sweep_all(self) -> None:
         for shard in self._shards():
-            while needs_sweep(shard, self._trainer.generation):
+            while self._needs_sweep(shard):
                 try:
                     self._sweep(shard)
                 except Superseded:
@@ -237,11 +240,10 @@ def run(
     stopping: Callable[[], bool] = lambda: False,
     from_log_start: bool = False,
 ) -> WorkerResult:
-    """Run a worker until ``stopping``; with ``once``, until its shards are read to the log's present end, and settled.
+    """Run a worker until ``stopping``; with ``once``, until its shards, if any, are read to the log's end, and settled.
 
-    ``may_refit`` lets it run the trainer. ``on_progress`` is called with the number of records of each commit. Raises
-    `LogTruncated` for a shard that Redis does not know and whose first events the log no longer holds, unless
-    ``from_log_start`` leaves those out.
+    ``may_refit`` runs the trainer. ``on_progress`` is called with the number of records of each commit. Raises
+    `LogTruncated` for a shard that Redis does not know and whose log has lost its beginning, unless ``from_log_start``.
     """
     worker = Worker(settings, may_refit, from_log_start, on_progress)
     goal = ends(settings, [settings.topic_prefix + topic for topic in TOPICS]) if once else None

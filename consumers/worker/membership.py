@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -26,6 +28,7 @@ class Membership:
         self._guard = guard
         self._from_log_start = from_log_start
         self._stuck_in = ""
+        """The group that was left during an endless rebalance, until a group assigns shards again."""
         self._consumer: ShardConsumer | None = None
         self._seen_assignments = 0
         self._not_before = 0.0
@@ -41,16 +44,17 @@ class Membership:
                 return
             self._consumer = ShardConsumer(self._store.settings, group_in_use(self._store.client, self._store.settings))
             self._seen_assignments = 0
-        if self._consumer.stuck():
-            self._leave_stuck_group(self._consumer.group)
         while self._seen_assignments != self._consumer.assignments:
             self._seen_assignments = self._consumer.assignments
+            self._stuck_in = ""
             assigned = self._assigned(self._consumer)
             log.info("shards assigned", shards=sorted(assigned))
             self.shards = {number: shard for number, shard in self.shards.items() if number in assigned}
             for number, shard in self.shards.items():
                 if shard.paused_until is None:
                     self._consumer.start(number, shard.offsets, shard.seen.next)
+        if self._consumer.stuck():
+            self._leave_stuck_group(self._consumer.group)
 
     def _leave_stuck_group(self, group: str) -> None:
         """Join again or, if that has been tried, have all workers move to a new group: the broker lost this one.
@@ -133,15 +137,21 @@ class Membership:
         if self._consumer is None:
             time.sleep(timeout_ms / 1000)
             return []
-        try:
+        with self._of_known_topics():
             polled = self._consumer.poll(timeout_ms, max_records)
-        except LogTruncated:
-            self._check_topics()
-            raise
         found = [(self.shards[number], records) for number, records in polled.items() if number in self.shards]
         if found:
             self._check_topics()
         return found
+
+    @contextmanager
+    def _of_known_topics(self) -> Iterator[None]:
+        """A log that does not hold what it should may be that of a recreated topic: then raise `TopicRecreated`."""
+        try:
+            yield
+        except LogTruncated:
+            self._check_topics()
+            raise
 
     def _check_topics(self) -> None:
         """Raise `TopicRecreated` unless the topics are still those on which this member has acquired shards."""
@@ -155,17 +165,35 @@ class Membership:
             self._check_topics()
             raise
 
+    def _is_steady(self, consumer: ShardConsumer) -> bool:
+        """Whether the group has assigned nothing that `follow` has not seen.
+
+        While it does, the client may take positions from Kafka's own offsets, which prove nothing.
+        """
+        return not consumer.rebalancing and consumer.assignments == self._seen_assignments
+
     def holds_all_assigned(self) -> bool:
         """Whether this member has been assigned shards, and has acquired them all."""
-        return bool(self.shards) and self._consumer is not None and self.shards.keys() == self._consumer.shards()
+        if self._consumer is None or not self._is_steady(self._consumer):
+            return False
+        return bool(self.shards) and self.shards.keys() == self._consumer.shards()
+
+    def is_assigned_none(self) -> bool:
+        """Whether the group has assigned its shards, and none to this member."""
+        return self._consumer is not None and self._is_steady(self._consumer) and not self._consumer.shards()
 
     def positions(self) -> dict[int, dict[str, int]]:
-        """The next offset to poll of each topic, by acquired shard."""
-        return {number: self._consumer.positions(number) for number in self.shards} if self._consumer else {}
+        """The next offset to poll of each topic, by acquired shard; empty during a rebalance."""
+        if self._consumer is None:
+            return {}
+        with self._of_known_topics():
+            found = {number: self._consumer.positions(number) for number in self.shards}
+        return found if self._is_steady(self._consumer) else {}
 
     def at_end(self) -> set[int]:
-        """The acquired shards that have been polled to the end of the log, as it is now. Raises `TopicRecreated`."""
-        found = self._consumer.at_end(self.shards) if self._consumer else set()
+        """The acquired shards that have been polled as far as the log may be read now. Raises `TopicRecreated`."""
+        with self._of_known_topics():
+            found = self._consumer.at_end(self.shards) if self._consumer else set()
         self._check_topics()
         return found
 

@@ -108,6 +108,16 @@ def fold(store: Store, shard: OwnedShard, batch: Batch, generation: Generation |
     return commit.rows
 
 
+def advance_offsets(
+    store: Store, shard: OwnedShard, positions: Mapping[str, int], generation: Generation | None
+) -> None:
+    """Move the offsets to the positions of the consumer: between them are control records, and aborted ones."""
+    offsets = {topic: max(offset, positions[topic]) for topic, offset in shard.offsets.items()}
+    if offsets != shard.offsets:
+        write(store, shard, Commit([], [], shard.state._replace(offsets=offsets)), generation)
+        shard.offsets = offsets
+
+
 def needs_sweep(shard: OwnedShard, generation: Generation | None) -> bool:
     """Whether rows of the shard may still be judged by an older generation."""
     return generation is not None and shard.state.generation != generation.number

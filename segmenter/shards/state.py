@@ -47,7 +47,7 @@ class ShardState(NamedTuple):
     beat_ms: int
     """When the owner last sent a heartbeat, by Redis' clock."""
     caught_up_ms: int
-    """When the owner last was at the end of the log, by Redis' clock."""
+    """When the owner last had read all that the log lets be read, by Redis' clock."""
     log_seen_ms: int = 0
     """When Kafka last told the owner where the log ends, by Redis' clock."""
     committed_ms: int = 0

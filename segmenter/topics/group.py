@@ -18,7 +18,7 @@ from segmenter.settings import Settings
 from segmenter.topics.admin import check_partitions, event_topics
 from segmenter.topics.client import reaching
 from segmenter.topics.lag_offsets import noted
-from segmenter.topics.reader import check_held, open_consumer, poll_held
+from segmenter.topics.reader import check_held, held, open_consumer, poll_held
 
 log = structlog.get_logger()
 
@@ -72,6 +72,11 @@ class ShardConsumer:
     def assignments(self) -> int:
         """How often shards have been handed out to this member."""
         return self._listener.assignments
+
+    @property
+    def rebalancing(self) -> bool:
+        """Whether the group is assigning shards again."""
+        return self._listener.rebalancing_since is not None
 
     def stuck(self) -> bool:
         """Whether a rebalance has been going on for so long that it will not end.
@@ -138,18 +143,27 @@ class ShardConsumer:
         return {self._plain(tp): offset for tp, offset in first.items()}
 
     def at_end(self, shards: Iterable[int]) -> set[int]:
-        """Which started shards have been delivered whole, as the broker says now."""
+        """The started shards that have been delivered as far as they may be read now, as the broker says.
+
+        Records of an open transaction, and those after them, may not be read yet.
+        """
         partitions = [tp for shard in shards for tp in self._of(shard)]
         if not partitions:
             return set()
         with self._held():
             told = self._consumer.end_offsets(partitions, timeout_ms=ENDS_MS)
-            behind = {tp.partition for tp in partitions if self._consumer.position(tp) < self._end(tp, told[tp])}
+            behind = {tp.partition for tp in partitions if self._is_behind(tp, told[tp])}
         return {tp.partition for tp in partitions} - behind
 
-    def _end(self, tp: TopicPartition, told: int) -> int:
-        """See `segmenter.topics.reader.ends` for brokers that tell too little; the last fetch knows better."""
-        return max(told, self._consumer.highwater(tp) or 0)
+    def _is_behind(self, tp: TopicPartition, told: int) -> bool:
+        """Whether there is more to deliver, where the broker ``told`` this end.
+
+        A position beyond that shows that it tells too little, see `segmenter.topics.reader.ends`. Then the last fetch
+        knows better.
+        """
+        position: int = self._consumer.position(tp) or 0  # none yet in the moment of an assignment
+        fetched: int = self._consumer.highwater(tp) or 0
+        return position < told or told < position < fetched
 
     def commit_lag_offsets(self, offsets: Mapping[int, Mapping[str, int]], now_ms: int) -> None:
         """Commit offsets to Kafka, with the note that the store was reached at ``now_ms``."""
@@ -175,7 +189,7 @@ class ShardConsumer:
     def _held(self) -> Iterator[None]:
         """`reaching`, where a partition that was assigned to another member meanwhile is `OwnershipLost`."""
         try:
-            with reaching(self._settings):
+            with reaching(self._settings), held(self._consumer):
                 try:
                     yield
                 except IllegalStateError as error:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import OffsetOutOfRangeError
+from kafka.errors import LogTruncationError, OffsetOutOfRangeError
 
 from segmenter.errors import LogTruncated
 from segmenter.events import Record
@@ -64,7 +65,7 @@ class Reader:
 
     def positions(self) -> dict[Position, int]:
         """The next offset to be read of each partition; beyond the last record where a transaction's marker was."""
-        with reaching(self._settings):
+        with reaching(self._settings), held(self._consumer, self._restore):
             return {(tp.topic, tp.partition): self._consumer.position(tp) for tp in self._consumer.assignment()}
 
     def commit_lag_offsets(self, offsets: Mapping[Position, int], now_ms: int) -> None:
@@ -94,8 +95,9 @@ def beginnings(settings: Settings, topics: Iterable[str]) -> dict[Position, int]
 
 
 def ends(settings: Settings, topics: Iterable[str]) -> dict[Position, int]:
-    """The offset after the last record of each partition of ``topics``.
+    """The offset after the last record of each partition of ``topics`` that may be read now.
 
+    That is where the first open transaction begins; Kafka's control records, which end transactions, count as records.
     The last record is read to be sure: some brokers (Tansu 0.6) tell where the last batch begins, not where it ends.
     """
     consumer = open_consumer(settings)
@@ -159,12 +161,23 @@ def poll_held(
     consumer: KafkaConsumer, timeout_ms: int, max_records: int, restore: str = RESTORE
 ) -> Mapping[TopicPartition, list[Record]]:
     """Poll; an offset that the log does not hold, or no longer, is `LogTruncated`."""
-    try:
+    with held(consumer, restore):
         polled: Mapping[TopicPartition, list[Record]] = consumer.poll(timeout_ms, max_records)
+    return polled
+
+
+@contextmanager
+def held(consumer: KafkaConsumer, restore: str = RESTORE) -> Iterator[None]:
+    """Raise `LogTruncated` if the client finds that the log does not hold its position, or has lost what is before."""
+    try:
+        yield
     except OffsetOutOfRangeError as error:
         ((tp, needed),) = error.args[0].items()
         raise LogTruncated(tp.topic, tp.partition, needed, "does not hold it", restore) from error
-    return polled
+    except LogTruncationError as error:
+        tp, held_to = next(iter(error.divergent_offsets.items()))
+        but = f"was cut back to {held_to.offset}" if held_to else "has lost what was read before it"
+        raise LogTruncated(tp.topic, tp.partition, consumer.position(tp, timeout_ms=0), but, restore) from error
 
 
 def _partitions(settings: Settings, topics: Iterable[str]) -> list[TopicPartition]:

@@ -1,19 +1,44 @@
-"""Shards that stay with a member through a rebalance."""
+"""What a member holds, and how it lives through rebalances."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
+
+import pytest
 
 from consumers import worker
 from consumers.worker.membership import Membership
+from segmenter.errors import OwnershipLost
 from segmenter.events import Event
 from segmenter.settings import Settings
 from segmenter.store.connection import Store, connect
+from segmenter.store.meta import group_in_use
 from segmenter.topics import TopicGuard
 from tests.loop.helpers import START_MS, publish
 
 EVENTS = 30
+
+Until = Callable[[Callable[[], object]], None]
+
+
+@pytest.fixture
+def holding(settings: Settings) -> Iterator[Membership]:
+    """A member that has not joined yet; topics are there."""
+    publish(settings, "views", [Event("u1", START_MS)])
+    with closing(connect(settings)) as client, closing(TopicGuard(settings)) as guard:
+        holding = Membership(Store(client, settings), guard)
+        yield holding
+        holding.leave()
+
+
+def opened(holding: Membership) -> bool:
+    """Do what a worker does in a turn; whether the shards are open then."""
+    holding.follow()
+    holding.acquire(None)
+    holding.poll(100, 1)
+    return holding.holds_all_assigned()
 
 
 def test_a_rebalance_does_not_cut_the_look_back_short(
@@ -24,26 +49,59 @@ def test_a_rebalance_does_not_cut_the_look_back_short(
     worker.run(settings, once=True, may_refit=False)
     client = connect(settings)
     with closing(TopicGuard(settings)) as guard:
-        membership = Membership(Store(client, settings), guard)
+        holding = Membership(Store(client, settings), guard)
 
         def opened() -> bool:
-            membership.follow()
-            membership.acquire(None)
-            membership.poll(0, 1)
-            return membership.holds_all_assigned()
+            holding.follow()
+            holding.acquire(None)
+            holding.poll(0, 1)
+            return holding.holds_all_assigned()
 
         until(opened)
-        assert membership._consumer is not None
-        membership._consumer._listener.assignments += 1
-        membership.follow()
+        assert holding._consumer is not None
+        holding._consumer._listener.assignments += 1
+        holding.follow()
         seen: list[int] = []
 
         def read_back() -> bool:
-            for _, records in membership.poll(100, 100):
+            for _, records in holding.poll(100, 100):
                 seen.extend(record.offset for record in records)
             return seen[-1:] == [EVENTS - 1]
 
         until(read_back)
-        membership.leave()
+        holding.leave()
     client.close()
     assert seen[0] == 0
+
+
+def test_a_second_slow_rebalance_leaves_the_group_as_it_is(
+    settings: Settings, holding: Membership, until: Until
+) -> None:
+    """Only two in a row, with no shards handed out between, have the workers meet in another group."""
+
+    def group_after_a_stuck_rebalance() -> str:
+        holding.follow()
+        assert holding._consumer is not None
+        holding._consumer._listener.rebalancing_since = time.monotonic() - 60
+        with pytest.raises(OwnershipLost, match="rebalancing without end") as reason:
+            holding.follow()
+        holding.rejoin(reason.value)
+        with closing(connect(settings)) as client:
+            return group_in_use(client, settings)
+
+    for _ in range(2):
+        until(lambda: opened(holding))
+        assert group_after_a_stuck_rebalance() == settings.group
+    assert group_after_a_stuck_rebalance() == f"{settings.group}.1"
+    until(lambda: opened(holding))
+    assert group_after_a_stuck_rebalance() == f"{settings.group}.1"
+
+
+def test_positions_prove_nothing_while_shards_are_handed_out(holding: Membership, until: Until) -> None:
+    """The client may have taken them from Kafka's own offsets, so there are none until the member has looked again."""
+    until(lambda: opened(holding))
+    assert holding._consumer is not None and holding.positions().keys() == {0, 1}
+    holding._consumer._listener.assignments += 1
+    assert holding.positions() == {} and not holding.holds_all_assigned()
+    holding.follow()
+    assert holding.positions().keys() == {0, 1} and holding.holds_all_assigned()

@@ -244,7 +244,7 @@ def test_a_worker_in_between_is_noticed(settings: Settings, client: Redis, monke
         (
             "UPDATE snapshot_cuts SET topic_id = 'another'",
             TopicRecreated,
-            r"was recreated.* nothing can be restored: begin anew with an unused SEGMENTER_KEY_PREFIX",
+            r"was recreated.* nothing can be restored: start afresh with an unused SEGMENTER_KEY_PREFIX",
         ),
         (
             "UPDATE snapshot_cuts SET next_pos = 1000000 WHERE topic = 'views'",
@@ -281,5 +281,7 @@ def test_a_topic_made_anew_cannot_be_restored(settings: Settings, client: Redis)
         lambda: sink.run(settings, once=True),
         lambda: restore.prepare(settings, replace=True),
     ):
-        with pytest.raises(TopicRecreated, match="nothing can be restored: begin anew with an unused SEGMENTER_KEY_PR"):
+        with pytest.raises(
+            TopicRecreated, match="nothing can be restored: start afresh with an unused SEGMENTER_KEY_PR"
+        ):
             ended()

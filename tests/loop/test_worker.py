@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
+from kafka import KafkaConsumer
+from kafka.coordinator.assignors.range import RangePartitionAssignor
 
 from consumers import worker
 from producers.publish import publish
@@ -22,6 +24,8 @@ from segmenter.store.models import publish as publish_model
 from segmenter.store.models import read_model
 from segmenter.store.recount import recount
 from segmenter.store.shards import acquire_shard, read_shards
+from segmenter.topics import event_topics
+from segmenter.topics.client import client_options
 from tests.loop.helpers import rows
 
 USERS = 400
@@ -171,3 +175,49 @@ def test_a_killed_worker_leaves_nothing_undone_and_nothing_twice(
     result = worker.run(settings, once=True)
     assert at_the_kill + result.records == folded(settings) == 20_000
     assert sum(sum(row.profile[index] for index in (0, 3, 4)) for row in rows(settings).values()) == 20_000
+
+
+@contextmanager
+def first_in_the_group(settings: Settings, until: Until) -> Iterator[None]:
+    """Two members of the group that are given the two shards before any worker: their ids sort before a worker's."""
+    options = client_options(settings) | {
+        "client_id": "first",
+        "group_id": settings.group,
+        "partition_assignment_strategy": [RangePartitionAssignor],
+        "heartbeat_interval_ms": 500,
+        "session_timeout_ms": 6_000,
+        "enable_auto_commit": False,
+    }
+    stop = threading.Event()
+
+    def take_part(member: KafkaConsumer) -> None:
+        member.subscribe(list(event_topics(settings)))
+        while not stop.is_set():
+            member.poll(200)
+        member.close()
+
+    with ThreadPoolExecutor() as pool, ExitStack() as at_end:
+        at_end.callback(stop.set)
+        members = [KafkaConsumer(**options) for _ in range(2)]
+        for member in members:
+            pool.submit(take_part, member)
+        until(lambda: all(len({at.partition for at in member.assignment()}) == 1 for member in members))
+        yield
+
+
+def test_a_run_that_is_given_no_shard_ends(settings: Settings, environment: dict[str, str], until: Until) -> None:
+    """Others hold all shards: one that is to end has nothing to take in, says so, and ends well."""
+    publish(settings, generate(1_000, USERS, seed=1))
+    command = [sys.executable, "-m", "segmenter", "worker", "--once"]
+    with first_in_the_group(settings, until):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert "took in 0 records" in done.stdout
+    assert "other workers own all shards" in done.stderr
+
+
+def test_a_run_with_nothing_to_take_in_took_no_time(settings: Settings) -> None:
+    """What it only reads back, to remember event ids, is not taken in."""
+    publish(settings, generate(1_000, USERS, seed=1))
+    assert worker.run(settings, once=True, may_refit=False).seconds > 0
+    assert worker.run(settings, once=True, may_refit=False) == (0, 0, 0, 0.0)
