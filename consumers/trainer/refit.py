@@ -1,21 +1,25 @@
-"""New generations: a step from the census, or a refit on a sample of the users."""
+"""New generations: a step from the census, a refit on a sample of the users, or a name set by hand."""
 
 from __future__ import annotations
 
 import hashlib
 import heapq
+import signal
+import time
 from collections.abc import Mapping
 
 import numpy as np
 import structlog
 
+from segmenter import logs
+from segmenter.errors import SegmenterError, UsageError
 from segmenter.model.census import merged
-from segmenter.model.generation import Generation
-from segmenter.model.kmeans import successor
-from segmenter.model.segments import refitted
+from segmenter.model.generation import PROVISIONAL_USERS, Generation
+from segmenter.model.ranks import renamed
+from segmenter.model.segments import refitted, successor, unfit
 from segmenter.settings import Settings
 from segmenter.shards.state import ShardState
-from segmenter.store.connection import Store
+from segmenter.store.connection import Store, connect
 from segmenter.store.meta import open_store
 from segmenter.store.models import publish, read_model
 from segmenter.store.rows import scan_rows
@@ -24,8 +28,8 @@ from segmenter.store.shards import read_shards
 SAMPLE = 20_000
 """The most users that a fit looks at."""
 
-BOOTSTRAP_USERS = 300
-"""How many users a worker waits for before it looks for the first segments."""
+FIRST_USERS_A_SEGMENT = 4
+"""How many users for each segment a worker waits for before it looks for the first segments."""
 
 STEP_MARGIN = 0.001
 """The share of the inertia that a step must save to be worth judging everyone anew; a step moves few users."""
@@ -33,25 +37,50 @@ STEP_MARGIN = 0.001
 REFIT_MARGIN = 0.02
 """The same for a refit, which may move many."""
 
+PROVISIONAL_MARGIN = 0.001
+"""The same for a refit of a provisional model, which has few to move."""
+
 log = structlog.get_logger()
 
 
 def step(store: Store, shards: Mapping[int, ShardState], generation: Generation, now_ms: int) -> bool:
-    """Publish the next Lloyd step if every shard is judged by ``generation`` and it is worth it."""
-    settled = len(shards) == store.settings.partitions
-    if not settled or any(state.generation != generation.number for state in shards.values()):
+    """Publish the next Lloyd step if every shard is judged by ``generation`` and it is worth it.
+
+    A provisional model takes no steps: it is soon fitted anew.
+    """
+    if generation.provisional or not _settled(store.settings, shards, generation):
         return False
-    following = successor(merged(state.census for state in shards.values()), generation, STEP_MARGIN, now_ms)
+    census = merged(state.census for state in shards.values())
+    following = successor(census, generation, store.settings.segments, STEP_MARGIN, now_ms)
     return following is not None and _publish(store, following, generation)
 
 
-def refit_is_due(shards: Mapping[int, ShardState], generation: Generation | None, last_tried: int) -> bool:
-    """Whether the users have outgrown the last fit: there is none yet, or they have doubled since.
+def refit_is_due(
+    settings: Settings, shards: Mapping[int, ShardState], generation: Generation | None, last_tried: int
+) -> bool:
+    """Whether there are many more users than at the last fit, or the model is unfit for them.
 
     ``last_tried`` is the number of users at the last fit that was tried, adopted or not.
     """
-    users = population_of(shards)
-    return users >= (BOOTSTRAP_USERS if generation is None else 2 * max(last_tried, generation.fitted_population))
+    users, asked = population_of(shards), len(settings.segments)
+    if generation is None:
+        return users >= next_fit(0, asked)
+    if users >= next_fit(max(last_tried, generation.fitted_population), asked):
+        return True
+    if users < 1.5 * last_tried or not _settled(settings, shards, generation):
+        return False
+    return unfit(merged(state.census for state in shards.values()), generation, settings.segments)
+
+
+def next_fit(users: int, asked: int) -> int:
+    """The number of users at which the fit after one to ``users`` is due: half as many more, from 300 on twice as many.
+
+    >>> [next_fit(users, asked=3) for users in (0, 12, 100, 270, 300, 1_000)]
+    [12, 18, 150, 300, 600, 2000]
+    """
+    if users >= PROVISIONAL_USERS:
+        return 2 * users
+    return min(PROVISIONAL_USERS, max(FIRST_USERS_A_SEGMENT * asked, users + users // 2))
 
 
 def population_of(shards: Mapping[int, ShardState]) -> int:
@@ -76,8 +105,20 @@ def refit(store: Store, now_ms: int) -> bool:
     if not len(vectors):
         return False
     census = merged(state.census for state in shards.values())
-    following = refitted(vectors, census, before, store.settings.segments, number, now_ms, REFIT_MARGIN)
+    margin = PROVISIONAL_MARGIN if before and before.provisional else REFIT_MARGIN
+    following = refitted(vectors, census, before, store.settings.segments, number, now_ms, margin)
     return following is not None and _publish(store, following, before)
+
+
+def refit_process(settings: Settings) -> None:
+    """`refit`, as the target of a child process. Its exit code is not 0 if the refit failed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which ends this process
+    logs.setup(settings.log_level)
+    try:
+        refit(Store(connect(settings), settings), time.time_ns() // 1_000_000)
+    except SegmenterError as error:
+        log.warning("a refit failed", reason=str(error))
+        raise SystemExit(error.exit_code) from None
 
 
 def sample(store: Store, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
@@ -90,6 +131,29 @@ def sample(store: Store, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.i
             keep = heapq.heappush if len(lowest) < SAMPLE else heapq.heappushpop
             keep(lowest, (hashed, row.user, row.vector))
     return np.array([vector for _, _, vector in sorted(lowest, reverse=True)], dtype=np.int64)
+
+
+def rename(settings: Settings, slug: str, name: str, now_ms: int) -> Generation:
+    """Publish the current generation with another name for the segment with this slug, and return it.
+
+    Raises `UsageError` if there is no such segment, for a name that is not allowed, and if another generation is
+    published meanwhile.
+    """
+    with open_store(settings, writing=True) as store:
+        before = read_model(store.client, settings)
+        if before is None:
+            raise UsageError("there are no segments yet.")
+        following = renamed(before, slug, name, settings.segments, now_ms)
+        if not _publish(store, following, before):
+            raise UsageError("another generation was published at the same moment: try again.")
+    return following
+
+
+def _settled(settings: Settings, shards: Mapping[int, ShardState], generation: Generation) -> bool:
+    """Whether every user has been judged by ``generation``."""
+    return len(shards) == settings.partitions and all(
+        state.generation == generation.number for state in shards.values()
+    )
 
 
 def _publish(store: Store, following: Generation, before: Generation | None) -> bool:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
-import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.context import SpawnProcess
 
 import numpy as np
 import structlog
 
-from consumers.trainer.refit import population_of, refit, refit_is_due, step
-from segmenter import logs
-from segmenter.errors import SegmenterError
+from consumers.trainer.refit import population_of, refit, refit_is_due, refit_process, step
 from segmenter.model.drift import Drift
 from segmenter.model.generation import Generation, digest
 from segmenter.model.kmeans import inertia
-from segmenter.settings import Settings
 from segmenter.shards.row import Row
-from segmenter.store.connection import Store, connect
+from segmenter.shards.state import ShardState
+from segmenter.store.connection import Store
 from segmenter.store.models import read_model
 from segmenter.store.shards import read_shards
+
+PAUSE_SECONDS = 60.0
+"""How long to wait after a refit that failed and, for drift, after a refit for drift."""
 
 log = structlog.get_logger()
 
@@ -29,13 +30,21 @@ log = structlog.get_logger()
 class Trainer:
     """The current generation, and at most one child process that looks for another by a refit."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
+        self._clock = clock
         self._child: SpawnProcess | None = None
+        self._fitting = 0
         self._tried = 0
+        self._not_before = self._no_drift_before = -math.inf
         self._drift = Drift()
         self._drifted = False
         self.generation: Generation | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether no refit is going on."""
+        return self._child is None or not self._child.is_alive()
 
     def refresh(self) -> bool:
         """Read the current generation; tells whether it differs from the one before."""
@@ -45,7 +54,7 @@ class Trainer:
 
     def watch(self, rows: Sequence[Row]) -> None:
         """Watch how well the present centres fit users who have just been active."""
-        if self.generation is not None and rows:
+        if self.generation is not None and not self.generation.provisional and rows:
             found = self.generation
             vectors = np.array([row.vector for row in rows], dtype=np.int64)
             distance = inertia(vectors, found.centres, found.scale, found.fill) / len(rows)
@@ -53,18 +62,36 @@ class Trainer:
 
     def advance(self) -> None:
         """Look for the next generation: start a refit if one is due, else take a step if it is worth it."""
-        if self._child and self._child.is_alive():
+        if not self.idle:
             return
+        self._check_child()
         shards = read_shards(self._store.client, self._store.settings)
-        if self._drifted or refit_is_due(shards, self.generation, self._tried):
-            self._tried = population_of(shards)
-            self._drift, self._drifted = Drift(), False
+        if self._clock() >= self._not_before and self._refit_is_due(shards):
+            self._fitting = population_of(shards)
             self._child = multiprocessing.get_context("spawn").Process(
-                target=_refit, args=(self._store.settings,), daemon=True
+                target=refit_process, args=(self._store.settings,), daemon=True
             )
             self._child.start()
         elif self.generation:
             step(self._store, shards, self.generation, now_ms())
+
+    def _check_child(self) -> None:
+        """See how a refit has ended, if one has; one that failed is tried again after a pause."""
+        if self._child is None:
+            return
+        code, self._child = self._child.exitcode, None
+        after_pause = self._clock() + PAUSE_SECONDS
+        if code:
+            log.warning("a refit failed", exit_code=code, retry_seconds=PAUSE_SECONDS)
+            self._not_before = after_pause
+            return
+        self._tried = self._fitting
+        if self._drifted:
+            self._drift, self._drifted, self._no_drift_before = Drift(), False, after_pause
+
+    def _refit_is_due(self, shards: Mapping[int, ShardState]) -> bool:
+        drifted = self._drifted and self._clock() >= self._no_drift_before
+        return drifted or refit_is_due(self._store.settings, shards, self.generation, self._tried)
 
     def refit_now(self) -> None:
         """Refit in this process, instead of a refit that is going on."""
@@ -87,12 +114,3 @@ class Trainer:
 def now_ms() -> int:
     """Milliseconds since 1970."""
     return time.time_ns() // 1_000_000
-
-
-def _refit(settings: Settings) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which ends this process
-    logs.setup(settings.log_level)
-    try:
-        refit(Store(connect(settings), settings), now_ms())
-    except SegmenterError as error:
-        log.warning("a refit failed", reason=str(error))

@@ -45,7 +45,7 @@ SHARD = {
     + " (by reason).",
 }
 MODEL = {
-    "cause": "bootstrap (the first), step (an exact Lloyd step) or refit (afresh).",
+    "cause": "bootstrap (the first), step (an exact Lloyd step), refit (afresh) or rename (a name set by hand).",
     "features": "The names of the features, in the order of a vector.",
     "centres": "One point a segment, in a vector's units.",
     "scale": "By what each feature is divided before distances are taken.",

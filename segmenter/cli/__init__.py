@@ -20,7 +20,7 @@ VERBS = {
     "Try it": ("demo",),
     "Parts": ("up", "down", "status", "migrate", "config"),
     "Events": ("generate", "replay", "dead-letters"),
-    "Live": ("worker", "refit", "lookup", "segments", "restore"),
+    "Live": ("worker", "refit", "lookup", "segments", "rename", "restore"),
     "Proof": ("sink", "snapshot", "reconcile", "verify", "plot"),
 }
 """Every verb, by the heading it stands under in the help."""

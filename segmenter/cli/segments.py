@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from segmenter.cli import common
@@ -13,7 +14,8 @@ def segments(*, json: common.Json = False) -> None:
     """Show each segment's size, share and typical features, live from the census in Redis.
 
     The typical value of a feature is exp(m) - 1, where m is the mean of log(1 + x) over the users who have it: the
-    middle of the scale on which users are judged. One very busy user hardly moves it.
+    middle of the scale on which users are judged. One very busy user hardly moves it. The least engaged segment comes
+    first, by its clicks and searches. A model of few users is provisional: it is refitted as more users come.
     """
     from segmenter.operations.segments import read_segments
 
@@ -28,10 +30,11 @@ def show(report: dict[str, Any]) -> None:
         common.console.print("no users yet")
         return
     users = sum(row["users"] for row in rows)
-    table = Table("segment", title=f"{users:,} users, generation {report['generation']}, typical values")
+    generation = f"generation {report['generation']}{' (provisional)' if report['provisional'] else ''}"
+    table = Table("segment", title=f"{users:,} users, {generation}, typical values")
     for title in ("users", "share", *rows[0]["typical"]):
         table.add_column(title, justify="right")
     for row in rows:
         typical = ["missing" if value is None else f"{value:,.1f}" for value in row["typical"].values()]
-        table.add_row(row["name"], f"{row['users']:,}", f"{row['share']:.1%}", *typical)
+        table.add_row(escape(row["name"]), f"{row['users']:,}", f"{row['share']:.1%}", *typical)
     common.console.print(table)

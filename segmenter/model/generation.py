@@ -15,16 +15,21 @@ import msgspec
 UNASSIGNED = "unassigned"
 """The slug of users whom no generation has judged yet."""
 
+PROVISIONAL_USERS = 300
+"""A model that was fitted to fewer users than these is provisional."""
+
 Point = tuple[float, ...]
 """One number a feature, in a vector's fixed-point units."""
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """A group of users. It outlives generations: its id, slug and name stay while its centre moves."""
+    """A group of users. It outlives generations: its id stays while its centre moves."""
 
     id: int
     slug: str
+    """Its rank among the others, as of this generation."""
     name: str
+    """That of the slug, or one set by hand, which stays with the id."""
 
 
 class Lineage(msgspec.Struct, frozen=True):
@@ -48,11 +53,11 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     number: int
     """Counts up from 1."""
-    cause: Literal["bootstrap", "step", "refit"]
+    cause: Literal["bootstrap", "step", "refit", "rename"]
     features: tuple[str, ...]
     centres: tuple[Point, ...]
     segments: tuple[Segment, ...]
-    """One for each centre, in the same order."""
+    """One for each centre, in the same order, from the least to the most engaged."""
     scale: Point
     fill: Point
     """Where a missing feature stands."""
@@ -64,7 +69,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Users at the last bootstrap or refit."""
     created_ms: int
     retired: tuple[Segment, ...] = ()
-    """All segments that once were and are no more."""
+    """All segments that once were and are no more, with their last slugs, which others may have now."""
     changes: tuple[Lineage, ...] = ()
     """How the segments differ from the generation before."""
 
@@ -72,6 +77,11 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def slugs(self) -> tuple[str, ...]:
         """The slug of each centre's segment."""
         return tuple([segment.slug for segment in self.segments])
+
+    @property
+    def provisional(self) -> bool:
+        """Whether it was fitted to too few users to last."""
+        return self.fitted_population < PROVISIONAL_USERS
 
     def encode(self) -> bytes:
         """As JSON: the very bytes that it was decoded from, if it was."""

@@ -1,7 +1,8 @@
 """The arithmetic of K-Means: judging by frozen centres, Lloyd's step from a census, a fit from nothing.
 
 Judging is element-wise float arithmetic in one fixed order, so that every machine and every batch split gives the same
-segments. A Lloyd step needs no points: a census tells the mean of each segment and what moving there gains.
+segments. A Lloyd step needs no points: a census tells the mean of each segment and what moving there gains. A few
+extreme users neither own a segment nor pull one along.
 """
 
 from __future__ import annotations
@@ -10,13 +11,18 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from segmenter.model.census import Census, Tally, population, tally
 from segmenter.model.generation import UNASSIGNED, Generation, Point, slugs_of
 from segmenter.model.vectors import MISSING
+
+LEAST_USERS = 5
+"""The fewest users that a segment of a fit holds, once there are enough of them."""
+
+LEAST_ONE_IN = 100
+"""A segment of a fit holds at least one user in so many."""
 
 _ROUNDS = 300  # Lloyd converges in some tens; rounding errors must not make it go round in circles
 
@@ -25,6 +31,8 @@ class Step(NamedTuple):
     """One Lloyd step."""
 
     centres: tuple[Point, ...]
+    means: tuple[Point, ...]
+    """The mean of each segment's users, also where the centre stays."""
     scale: Point
     fill: Point
     gain: float
@@ -73,6 +81,14 @@ def inertia(vectors: NDArray[np.int64], centres: Sequence[Point], scale: Point, 
     return math.fsum(nearest(vectors, centres, scale, fill)[1].tolist())
 
 
+def member_means(
+    vectors: NDArray[np.int64], centres: tuple[Point, ...], scale: Point, fill: Point
+) -> tuple[Point, ...]:
+    """The mean of the vectors that belong to each centre; the centre itself where none does."""
+    members = tally(vectors, nearest(vectors, centres, scale, fill)[0].tolist())
+    return _means([members.get(index) for index in range(len(centres))], centres, fill)
+
+
 def squared_distance(one: Point, other: Point, scale: Point) -> float:
     """The squared distance of two points in scaled units.
 
@@ -82,38 +98,34 @@ def squared_distance(one: Point, other: Point, scale: Point) -> float:
     return sum([((a - b) / spread) ** 2 for a, b, spread in zip(one, other, scale, strict=True)])
 
 
-def step(census: Census, generation: Generation) -> Step:
+def least_users(users: int, k: int) -> int:
+    """How many of so many users a segment of a fit must hold at least; while they are few, half of an equal part.
+
+    >>> [least_users(users, k=3) for users in (3, 12, 30, 500, 5_000)]
+    [1, 2, 5, 5, 50]
+    """
+    return max(1, min(LEAST_USERS, users // (2 * k)), -(-users // LEAST_ONE_IN))
+
+
+def step(census: Census, generation: Generation, least: int = 0) -> Step:
     """The exact Lloyd step that a census implies: each centre moves to the mean of its users.
 
     Scale and fill become those of the whole population, and the gain is measured by them. A segment without users
-    keeps its centre; users of other slugs (unassigned ones) count in scale and fill alone.
+    keeps its centre, and so does one in which fewer than ``least`` extreme users would be enough to pull the mean so
+    far. Users of other slugs (unassigned ones) count in scale and fill alone.
     """
     _, fill, scale = population(census)
     tallies = [census.get(slug) for slug in generation.slugs]
-    centres = _means(tallies, generation.centres, fill)
-    return Step(centres, scale, fill, _gain(tallies, generation.centres, centres, scale, fill))
-
-
-def successor(census: Census, generation: Generation, margin: float, now_ms: int) -> Generation | None:
-    """The next generation by one step, None if that gains less than the share ``margin`` of the inertia.
-
-    The census must have been judged by ``generation``, every user of it.
-    """
-    taken = step(census, generation)
-    if taken.gain < margin or taken.centres == generation.centres:
-        return None
-    return msgspec.structs.replace(
-        generation,
-        number=generation.number + 1,
-        cause="step",
-        centres=taken.centres,
-        scale=taken.scale,
-        fill=taken.fill,
-        gain=taken.gain,
-        population=sum([part.users for part in census.values()]),
-        created_ms=now_ms,
-        changes=(),
-    )
+    means, centres = _means(tallies, generation.centres, fill), list(generation.centres)
+    saved = left = 0.0
+    for index, (part, mean) in enumerate(zip(tallies, means, strict=True)):
+        if part:
+            gain = part.users * squared_distance(centres[index], mean, scale)
+            rest = _inertia_about(part, mean, scale, fill)
+            moves = gain * part.users >= least * rest
+            centres[index] = mean if moves else centres[index]
+            saved, left = (saved + gain, left + rest) if moves else (saved, left + rest + gain)
+    return Step(tuple(centres), means, scale, fill, saved / (saved + left) if saved else 0.0)
 
 
 def fit(vectors: NDArray[np.int64], k: int, seed: int, starts: int, scale: Point, fill: Point) -> Fit:
@@ -124,6 +136,30 @@ def fit(vectors: NDArray[np.int64], k: int, seed: int, starts: int, scale: Point
     random = np.random.Generator(np.random.PCG64(seed))
     runs = [_lloyd(vectors, _seeds(vectors, k, random, scale, fill), scale, fill) for _ in range(starts)]
     return min(runs, key=lambda run: run.inertia)
+
+
+def fit_crowds(
+    vectors: NDArray[np.int64], k: int, seed: int, starts: int, scale: Point, fill: Point
+) -> tuple[NDArray[np.int64], Fit]:
+    """A fit in which every centre has at least `least_users`, and the vectors that it is of.
+
+    Those about a centre with fewer are left out and the rest is fitted anew: a few extreme users do not move a centre,
+    and belong to the nearest one. There are fewer centres if fewer points differ, or if more than `least_users` for
+    each centre would have to be left out.
+    """
+    least = least_users(len(vectors), k)
+    room = k * least
+    while True:
+        found = fit(vectors, k, seed, starts, scale, fill)
+        indices = nearest(vectors, found.centres, scale, fill)[0]
+        kept = (np.bincount(indices, minlength=len(found.centres)) >= least)[indices]
+        left_out = len(kept) - int(kept.sum())
+        if not left_out:
+            return vectors, found
+        if left_out > room:
+            k -= 1
+        else:
+            vectors, room = vectors[kept], room - left_out
 
 
 def _seeds(
@@ -142,11 +178,10 @@ def _seeds(
 
 def _lloyd(vectors: NDArray[np.int64], centres: tuple[Point, ...], scale: Point, fill: Point) -> Fit:
     for _ in range(_ROUNDS):
-        members = tally(vectors, nearest(vectors, centres, scale, fill)[0].tolist())
-        means = _means([members.get(index) for index in range(len(centres))], centres, fill)
-        if means == centres:
+        moved = member_means(vectors, centres, scale, fill)
+        if moved == centres:
             break
-        centres = means
+        centres = moved
     return Fit(centres, inertia(vectors, centres, scale, fill))
 
 
@@ -160,19 +195,7 @@ def _mean(part: Tally, fill: Point) -> Point:
     return tuple([(total + (part.users - present) * stand_in) / part.users for total, present, stand_in in features])
 
 
-def _gain(
-    tallies: Sequence[Tally | None], old: Sequence[Point], new: Sequence[Point], scale: Point, fill: Point
-) -> float:
-    """What share of the users' inertia about ``old`` moving to their means ``new`` saves."""
-    saved = kept = 0.0
-    for part, before, after in zip(tallies, old, new, strict=True):
-        if part:
-            kept += _inertia_about_mean(part, after, scale, fill)
-            saved += part.users * squared_distance(before, after, scale)
-    return saved / (saved + kept) if saved else 0.0
-
-
-def _inertia_about_mean(part: Tally, mean: Point, scale: Point, fill: Point) -> float:
+def _inertia_about(part: Tally, mean: Point, scale: Point, fill: Point) -> float:
     total = 0.0
     features = zip(part.present, part.sums, part.squares, mean, scale, fill, strict=True)
     for present, summed, squares, centre, spread, stand_in in features:

@@ -13,8 +13,8 @@ from river import base
 
 from segmenter.model.census import UNIT, Census, moved, tally
 from segmenter.model.generation import Generation
-from segmenter.model.kmeans import assign, judge, successor
-from segmenter.model.segments import refitted
+from segmenter.model.kmeans import assign, judge
+from segmenter.model.segments import refitted, successor
 from segmenter.model.vectors import MISSING, fixed
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class OnlineKMeans(base.Clusterer):
 
     Features are counts and amounts: each value is squeezed by log1p (its sign kept) and scaled by the spread of the
     points learnt; None, NaN or an absent feature counts as the mean. Every batch split gives the same model. A point
-    that changes is forgotten as it was and learnt as it is.
+    that changes is forgotten as it was and learnt as it is. The ids of clusters follow their points; the slugs, which
+    name the parts of the census, rank the clusters by `engagement`. A few extreme points are no cluster.
 
     Parameters
     ----------
@@ -131,14 +132,14 @@ class OnlineKMeans(base.Clusterer):
         self._points.extend(map(tuple, vectors.tolist()))
         self._move(self._matrix(dropped), vectors)
         self._learnt += len(vectors)
+        names = [f"cluster_{index}" for index in range(self.n_clusters)]
         if len(self._points) >= self._refit_at:
             self._refit_at = 2 * len(self._points)
-            names = [f"cluster_{index}" for index in range(self.n_clusters)]
             features = tuple(map(str, self.features))
             points = self._matrix(self._points)
             self._adopt(refitted(points, self.census, self.generation, names, self.seed, 0, self.margin, features))
         elif self.generation and self._learnt % self.grace_period == 0:
-            self._adopt(successor(self.census, self.generation, self.margin, 0))
+            self._adopt(successor(self.census, self.generation, names, self.margin, 0))
 
     def _move(self, before: Matrix, after: Matrix) -> None:
         slugs = judge(before, self.generation), judge(after, self.generation)

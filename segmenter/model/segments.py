@@ -1,71 +1,56 @@
-"""Segments that stay: who is who when centres are found anew.
+"""Segments that stay: which generation comes next, and who is who in it.
 
-At first segments are named by engagement. Later fits are matched to them, so that ids, slugs and names stay with the
-users they stood for; an id or slug never comes back for another group.
+New centres are matched to the old segments, so that an id stays with the users it stood for and never comes back for
+others. Slugs are dealt out anew each time, by rank.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import count, islice
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from segmenter.model.census import Census, population
+from segmenter.model.census import Census, population, tally
 from segmenter.model.features import FEATURES
-from segmenter.model.generation import Generation, Lineage, Point, Segment, name_of
-from segmenter.model.kmeans import fit, inertia, squared_distance
-
-STARTS = 8
-"""How many k-means++ starts a fit tries."""
+from segmenter.model.generation import PROVISIONAL_USERS, Generation, Lineage, Point, Segment, name_of
+from segmenter.model.kmeans import fit_crowds, inertia, judge, least_users, member_means, squared_distance, step
+from segmenter.model.ranks import engagement, ranked
 
 NAMES = tuple([feature.name for feature in FEATURES])
 
 
 class Match(NamedTuple):
-    """New centres and whom they stand for, in the order of the old segments, births after them."""
+    """New centres and whom they stand for; the slugs are those of before."""
 
     centres: tuple[Point, ...]
     segments: tuple[Segment, ...]
-    retired: tuple[Segment, ...]
+    retired: tuple[Segment, ...] = ()
     """All segments that once were and are no more."""
-    changes: tuple[Lineage, ...]
+    changes: tuple[Lineage, ...] = ()
 
 
-def engagement(centre: Point, scale: Point) -> float:
-    """How active the users about a centre are: the sum of its scaled features."""
-    return sum([coordinate / spread for coordinate, spread in zip(centre, scale, strict=True)])
+def initial(centres: Sequence[Point], features: Sequence[str], scale: Point) -> Match:
+    """The first segments: the less engaged, the lower the id."""
+    ordered = sorted(centres, key=lambda centre: engagement(centre, features, scale))
+    return Match(tuple(ordered), tuple([_born(id) for id in range(len(ordered))]))
 
 
-def initial(centres: Sequence[Point], scale: Point, names: Sequence[str]) -> Match:
-    """The first segments, least engaged first, by the slugs ``names``.
-
-    Fewer centres than names take names spread evenly, the lowest and the highest among them.
-
-    >>> initial([(9.0,), (1.0,)], (2.0,), ["low", "moderate", "high"]).segments
-    (Segment(id=0, slug='low', name='Low'), Segment(id=1, slug='high', name='High'))
-    """
-    ordered = tuple(sorted(centres, key=lambda centre: engagement(centre, scale)))
-    steps = max(1, len(ordered) - 1)
-    slugs = [names[index * (len(names) - 1) // steps] for index in range(len(ordered))]
-    return Match(ordered, tuple([Segment(id, slug, name_of(slug)) for id, slug in enumerate(slugs)]), (), ())
-
-
-def match(generation: Generation, centres: Sequence[Point], scale: Point, names: Sequence[str] = ()) -> Match:
+def match(generation: Generation, centres: Sequence[Point], scale: Point) -> Match:
     """Give new centres to the old segments so that together these move least (Hungarian method).
 
-    Centres left over are births: their slug is the first of ``names`` that no segment ever had, else ``segment_<id>``.
-    Segments left over retire.
+    Centres left over are births, and come last. Segments left over retire.
     """
     costs = [[squared_distance(old, new, scale) for new in centres] for old in generation.centres]
     rows, columns = linear_sum_assignment(np.array(costs))
     new_of = dict(zip(rows.tolist(), columns.tolist(), strict=True))
     kept = {new: generation.segments[old] for old, new in sorted(new_of.items())}
+    unused = 1 + max([segment.id for segment in (*generation.segments, *generation.retired)])
     unclaimed = [index for index in range(len(centres)) if index not in kept]
-    born = dict(zip(unclaimed, _births(generation, names, len(unclaimed)), strict=True))
+    born = {index: _born(id) for id, index in enumerate(unclaimed, unused)}
     gone = [old for old in range(len(costs)) if old not in new_of]
     segments = kept | born
     return Match(
@@ -76,6 +61,36 @@ def match(generation: Generation, centres: Sequence[Point], scale: Point, names:
             *[Lineage("birth", segment.id) for segment in born.values()],
             *[_farewell(generation, old, costs, kept) for old in gone],
         ),
+    )
+
+
+def successor(
+    census: Census, generation: Generation, names: Sequence[str], margin: float, now_ms: int
+) -> Generation | None:
+    """The next generation by one step, None if that gains less than the share ``margin`` of the inertia.
+
+    The census must have been judged by ``generation``, every user of it. Centres which no more than a few extreme users
+    pull (`least_users`) stay where they are. A model with more segments than ``names`` takes no step: it waits for a
+    refit.
+    """
+    users = sum([part.users for part in census.values()])
+    taken = step(census, generation, least_users(users, len(generation.centres)))
+    moves = taken.gain >= margin and taken.centres != generation.centres
+    if not moves or len(generation.centres) > len(names):
+        return None
+    dealt = ranked(generation.segments, taken.means, names, generation.features, taken.scale)
+    return msgspec.structs.replace(
+        generation,
+        number=generation.number + 1,
+        cause="step",
+        centres=tuple([taken.centres[index] for index in dealt]),
+        segments=tuple(dealt.values()),
+        scale=taken.scale,
+        fill=taken.fill,
+        gain=taken.gain,
+        population=users,
+        created_ms=now_ms,
+        changes=(),
     )
 
 
@@ -91,29 +106,34 @@ def refitted(
 ) -> Generation | None:
     """The next generation by a fit from nothing on a sample of the users, None if it is not worth it.
 
-    There is one segment for each slug of ``names``, or fewer while fewer vectors differ. A fit is worth it before the
-    first generation, if it brings the number of segments nearer to that of the names, or if it saves the share
-    ``margin`` of the sample's inertia about the present centres, by the scale and fill of the census.
+    There is one segment for each slug of ``names``, or fewer while fewer vectors differ. A fit is worth it
+
+    - before the first generation, and where that is provisional and there are enough users now;
+    - if the present model is `unfit` for the sample;
+    - if it brings the number of segments nearer to that of the names;
+    - if it saves the share ``margin`` of the inertia about the present centres, by the scale and fill of the census.
     """
     if not len(sample):
         return None
     users, fill, scale = population(census)
-    found = fit(sample, len(names), seed, STARTS, scale, fill)
+    crowds, found = fit_crowds(sample, len(names), seed, _starts(len(sample)), scale, fill)
     gain = 0.0
-    if generation is None:
-        matched = initial(found.centres, scale, names)
-    else:
-        present = inertia(sample, generation.centres, scale, fill)
+    if generation:
+        present = inertia(crowds, generation.centres, scale, fill)
         gain = 1.0 - found.inertia / present if present else 0.0
-        if not _worth_it(len(found.centres), len(generation.centres), len(names), gain, margin):
+        outgrown = generation.provisional and users >= PROVISIONAL_USERS
+        must_go = outgrown or unfit(tally(sample, judge(sample, generation)), generation, names)
+        if not must_go and not _worth_it(len(found.centres), len(generation.centres), len(names), gain, margin):
             return None
-        matched = match(generation, found.centres, scale, names)
+    matched = match(generation, found.centres, scale) if generation else initial(found.centres, features, scale)
+    means = member_means(sample, matched.centres, scale, fill)
+    dealt = ranked(matched.segments, means, names, features, scale)
     return Generation(
         number=generation.number + 1 if generation else 1,
         cause="refit" if generation else "bootstrap",
         features=features,
-        centres=matched.centres,
-        segments=matched.segments,
+        centres=tuple([matched.centres[index] for index in dealt]),
+        segments=tuple(dealt.values()),
         scale=scale,
         fill=fill,
         gain=gain,
@@ -125,19 +145,32 @@ def refitted(
     )
 
 
+def unfit(census: Census, generation: Generation, names: Sequence[str]) -> bool:
+    """Whether a model should not stay: it has more segments than names, one of only a few users, or wrong slugs.
+
+    The census must have been judged by ``generation``. A segment without users does no harm.
+    """
+    least = least_users(sum([part.users for part in census.values()]), len(names))
+    if len(generation.segments) > len(names) or any(part.users < least for part in census.values()):
+        return True
+    now = step(census, generation)
+    dealt = ranked(generation.segments, now.means, names, generation.features, now.scale)
+    return any(generation.segments[index] != segment for index, segment in dealt.items())
+
+
+def _starts(vectors: int) -> int:
+    """How many k-means++ starts a fit tries: the fewer vectors there are, the more it can afford."""
+    return max(8, min(32, 160_000 // vectors))
+
+
 def _worth_it(found: int, present: int, asked: int, gain: float, margin: float) -> bool:
     if found == present:
         return gain >= margin and gain > 0
     return abs(asked - found) < abs(asked - present)
 
 
-def _births(generation: Generation, names: Sequence[str], how_many: int) -> list[Segment]:
-    known = (*generation.segments, *generation.retired)
-    taken = {segment.slug for segment in known}
-    unused = iter([slug for slug in names if slug not in taken])
-    free = (id for id in count(1 + max([segment.id for segment in known])) if f"segment_{id}" not in {*taken, *names})
-    slugs = {id: next(unused, f"segment_{id}") for id in islice(free, how_many)}
-    return [Segment(id, slug, name_of(slug)) for id, slug in slugs.items()]
+def _born(id: int) -> Segment:
+    return Segment(id, f"segment_{id}", name_of(f"segment_{id}"))
 
 
 def _farewell(generation: Generation, old: int, costs: list[list[float]], kept: dict[int, Segment]) -> Lineage:

@@ -27,9 +27,11 @@ class SegmentRow(NamedTuple):
 
 
 class Segments(NamedTuple):
-    """The number of the current generation, 0 before the first, and its segments."""
+    """The number of the current generation, 0 before the first, and its segments, the least engaged first."""
 
     generation: int
+    provisional: bool
+    """Whether the model was fitted to too few users to last."""
     segments: list[SegmentRow]
 
 
@@ -39,7 +41,8 @@ def read_segments(settings: Settings) -> Segments:
         generation = read_model(store.client, settings)
         shards = read_shards(store.client, settings)
     census = merged(state.census for state in shards.values())
-    return Segments(generation.number if generation else 0, segment_rows(census, generation))
+    provisional = generation is not None and generation.provisional
+    return Segments(generation.number if generation else 0, provisional, segment_rows(census, generation))
 
 
 def segment_rows(census: Census, generation: Generation | None) -> list[SegmentRow]:

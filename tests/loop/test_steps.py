@@ -69,13 +69,18 @@ def test_the_steps_as_programs_see_them(settings: Settings, environment: dict[st
     assert said("snapshot")["users"] == 100
     verdict = said("reconcile")
     assert [verdict[name] for name in ("compared", "differing", "missing", "extra")] == [100, 0, 0, 0]
-    assert sum(segment["users"] for segment in said("segments")["segments"]) == 100
+    segments = said("segments")
+    assert sum(segment["users"] for segment in segments["segments"]) == 100
+    assert [segment["slug"] for segment in segments["segments"]] == list(settings.segments)
+    assert segments["provisional"]
     assert said("dead-letters")["total"] == 12
     status = said("status")
     assert (status["folded"], sum(status["dead_letters"].values()), status["lag"]) == (2_000, 12, 0)
     known, unknown = said("lookup u1 nobody")["users"]
     assert known["segment"] in settings.segments and unknown["segment"] == "unknown"
     assert said("refit")["generation"] == status["generation"]
+    assert said("rename highly_engaged 'Our fans'")["generation"] == status["generation"] + 1
+    assert [segment["name"] for segment in said("segments")["segments"]][-1] == "Our fans"
     assert len(said("plot")["files"]) == 2
 
 

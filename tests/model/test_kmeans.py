@@ -6,6 +6,7 @@ import math
 import random
 from fractions import Fraction
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -15,7 +16,7 @@ from sklearn.cluster import KMeans
 
 from segmenter.model.census import population, tally
 from segmenter.model.generation import UNASSIGNED, Generation, Segment, digest
-from segmenter.model.kmeans import assign, fit, inertia, judge, nearest, step, successor
+from segmenter.model.kmeans import assign, fit, fit_crowds, inertia, judge, least_users, nearest, step
 from segmenter.model.vectors import MISSING, fixed
 
 Matrix = NDArray[np.int64]
@@ -151,35 +152,67 @@ def test_a_step_follows_the_scale_and_fill_of_the_population_of_now() -> None:
 @settings(deadline=None)
 @given(points, centres)
 def test_steps_never_raise_the_inertia_and_come_to_rest(vectors: Matrix, centres: list[tuple[float, ...]]) -> None:
-    model: Generation | None = generation(centres, vectors)
-    last = math.inf
-    while model:
-        now = inertia(vectors, model.centres, model.scale, model.fill)
+    model = generation(centres, vectors)
+    now, last = inertia(vectors, model.centres, model.scale, model.fill), math.inf
+    for _ in range(300):
+        taken = step(tally(vectors, judge(vectors, model)), model)
+        if taken.centres == model.centres:
+            break
+        model = msgspec.structs.replace(model, centres=taken.centres)
+        last, now = now, inertia(vectors, model.centres, model.scale, model.fill)
         assert now <= last * (1 + 1e-12)
-        last, current = now, model
-        model = successor(tally(vectors, judge(vectors, current)), current, margin=0.0, now_ms=current.number)
-        assert current.number < 300
+    else:
+        raise AssertionError("300 steps")
 
-    at_rest = KMeans(len(current.centres), init=np.array(current.centres) / current.scale, n_init=1, max_iter=1)
-    users = filled(vectors, current.fill) / current.scale
-    if len(set(judge(vectors, current))) == len(current.centres):
-        assert at_rest.fit(users).inertia_ == pytest.approx(last, rel=1e-9, abs=1e-9)
+    at_rest = KMeans(len(model.centres), init=np.array(model.centres) / model.scale, n_init=1, max_iter=1)
+    users = filled(vectors, model.fill) / model.scale
+    if len(set(judge(vectors, model))) == len(model.centres):
+        assert at_rest.fit(users).inertia_ == pytest.approx(now, rel=1e-9, abs=1e-9)
 
 
-def test_a_step_is_taken_for_its_margin_only() -> None:
-    vectors = groups(1_000, seed=5)
-    model = generation([(0.0,) * 4, (2.0**24,) * 4], vectors[:100])
+@settings(deadline=None)
+@given(points, centres, st.integers(1, 5))
+def test_some_centres_stay_and_the_gain_is_that_of_the_others(
+    vectors: Matrix, centres: list[tuple[float, ...]], least: int
+) -> None:
+    model = generation(centres, vectors)
     census = tally(vectors, judge(vectors, model))
-    centres, scale, fill, gain = step(census, model)
 
-    next_one = successor(census, model, margin=gain, now_ms=77)
+    whole, taken = step(census, model), step(census, model, least)
 
-    assert gain > 0
-    assert successor(census, model, margin=math.nextafter(gain, 1.0), now_ms=77) is None
-    assert next_one is not None
-    assert (next_one.number, next_one.cause, next_one.created_ms, next_one.gain) == (2, "step", 77, gain)
-    assert (next_one.centres, next_one.scale, next_one.fill) == (centres, scale, fill)
-    assert (next_one.segments, next_one.population, next_one.fitted_population) == (model.segments, 1_000, 100)
+    assert all(new in (old, mean) for new, old, mean in zip(taken.centres, model.centres, whole.means, strict=True))
+    assert (taken.means, whole.centres) == (whole.means, whole.means)
+    users, labels = filled(vectors, model.fill) / model.scale, assign(vectors, model)
+    before, after = (
+        float(((users - np.array(points)[labels] / model.scale) ** 2).sum())
+        for points in (model.centres, taken.centres)
+    )
+    assert taken.gain == pytest.approx((before - after) / before if before else 0.0, rel=1e-6, abs=1e-9)
+
+
+def crowd_and_extremes(extremes: int) -> tuple[Generation, Matrix]:
+    """A model of two crowds, 1,000 users about (10, 10, 10) and 100 about (30, 30, 30), and extremes next to these."""
+    spread = np.random.default_rng(1).integers(-300, 301, (1_100, 3))
+    crowds = np.repeat([[10_000] * 3, [30_000] * 3], [1_000, 100], axis=0) + spread
+    vectors = np.concatenate([crowds, np.full((extremes, 3), 300_000)])
+    return generation([tuple(crowds[:1_000].mean(axis=0)), tuple(crowds[1_000:].mean(axis=0))], crowds), vectors
+
+
+@pytest.mark.parametrize("extremes", [1, 3, 10])
+def test_a_few_extreme_users_do_not_pull_a_centre(extremes: int) -> None:
+    model, vectors = crowd_and_extremes(extremes)
+    census = tally(vectors, judge(vectors, model))
+    assert census["s1"].users == 100 + extremes
+
+    assert step(census, model, least_users(len(vectors), 2)).centres == model.centres
+    assert step(census, model).centres[1] != model.centres[1]
+
+
+def test_a_crowd_does(extremes: int = 100) -> None:
+    model, vectors = crowd_and_extremes(extremes)
+    census = tally(vectors, judge(vectors, model))
+
+    assert step(census, model, least_users(len(vectors), 2)).centres[1] == step(census, model).means[1]
 
 
 def test_a_segment_without_users_keeps_its_centre() -> None:
@@ -236,8 +269,47 @@ def test_fewer_different_points_than_k_make_fewer_centres(vectors: Matrix, k: in
     assert found.inertia == pytest.approx(0.0, abs=1e-12)
 
 
+@settings(deadline=None, max_examples=60)
+@given(points, st.integers(1, 6), st.integers(0, 9))
+def test_every_centre_has_its_share_of_the_users(vectors: Matrix, k: int, seed: int) -> None:
+    _, fill, scale = population(tally(vectors, [UNASSIGNED] * len(vectors)))
+    least = least_users(len(vectors), k)
+
+    kept, found = fit_crowds(vectors, k, seed, starts=2, scale=scale, fill=fill)
+
+    sizes = np.bincount(nearest(vectors, found.centres, scale, fill)[0], minlength=len(found.centres))
+    assert 1 <= len(found.centres) <= k
+    assert sizes.min() >= least
+    assert len(vectors) - len(kept) <= k * least
+
+
+@pytest.mark.parametrize("whales", [1, 3])
+def test_a_few_extreme_points_do_not_move_a_fit(whales: int) -> None:
+    """Far away from all and from each other, they own no centre: it is the fit of the others."""
+    crowd = groups(400, seed=2)
+    extreme = np.array([[2**27 * (1 + n), 0, 2**24, MISSING] for n in range(whales)])
+    vectors = np.concatenate([crowd, extreme])
+    _, fill, scale = population(tally(vectors, [UNASSIGNED] * len(vectors)))
+    assert np.bincount(nearest(vectors, fit(vectors, 3, 0, 8, scale, fill).centres, scale, fill)[0]).min() <= whales
+
+    kept, found = fit_crowds(vectors, 3, 0, 8, scale, fill)
+
+    assert kept.tolist() == crowd.tolist()
+    assert found == fit(crowd, 3, 0, 8, scale, fill)
+
+
+def test_where_all_points_but_a_few_are_alike_there_is_one_centre() -> None:
+    vectors = np.array([[5, 5, 5]] * 100 + [[9000, 5, 5], [5, 70_000, 5]])
+
+    kept, found = fit_crowds(vectors, 3, 0, 8, (1.0,) * 3, (0.0,) * 3)
+
+    assert (len(kept), found.centres, found.inertia) == (100, ((5.0, 5.0, 5.0),), 0.0)
+
+
 def test_nobody_makes_no_centres() -> None:
-    assert fit(np.zeros((0, 3), dtype=np.int64), 3, 0, 2, (1.0,) * 3, (0.0,) * 3) == ((), 0.0)
+    nobody = np.zeros((0, 3), dtype=np.int64)
+    assert fit(nobody, 3, 0, 2, (1.0,) * 3, (0.0,) * 3) == ((), 0.0)
+    assert fit_crowds(nobody, 3, 0, 2, (1.0,) * 3, (0.0,) * 3)[1] == ((), 0.0)
 
 
 def test_a_generation_survives_its_json_and_names_itself_by_it() -> None:

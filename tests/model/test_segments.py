@@ -1,7 +1,8 @@
-"""Segments keep their id, slug and name while centres are found anew."""
+"""Segments keep their id while centres are found anew, and are named by their rank."""
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from itertools import permutations
@@ -14,24 +15,27 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from segmenter.model.census import tally
-from segmenter.model.generation import UNASSIGNED, Generation, Lineage, Segment
-from segmenter.model.kmeans import judge
-from segmenter.model.segments import NAMES, engagement, initial, match, refitted
+from segmenter.model.generation import UNASSIGNED, Generation, Lineage
+from segmenter.model.kmeans import judge, step
+from segmenter.model.ranks import engagement, ranked
+from segmenter.model.segments import NAMES, initial, match, refitted, successor, unfit
+from segmenter.model.vectors import fixed
 
+AB = ("a", "b")
 SCALE = (2.0, 2.0)
 THREE = ("low_engagement", "moderate_engagement", "highly_engaged")
 
 
 def generation(centres: Sequence[tuple[float, ...]], names: tuple[str, ...] = THREE) -> Generation:
     """A first generation with these centres, which must be in order of engagement."""
-    first = initial(centres, SCALE, names)
+    first = initial(centres, AB, SCALE)
     assert first.centres == tuple(centres)
     return Generation(
         number=1,
         cause="bootstrap",
-        features=("a", "b"),
+        features=AB,
         centres=first.centres,
-        segments=first.segments,
+        segments=tuple(ranked(first.segments, first.centres, names, AB, SCALE).values()),
         scale=SCALE,
         fill=(0.0, 0.0),
         population=1,
@@ -50,33 +54,14 @@ def refit(
     vectors: NDArray[np.int64], before: Generation | None, names: tuple[str, ...] = THREE, margin: float = 0.01
 ) -> Generation | None:
     census = tally(vectors, judge(vectors, before))
-    return refitted(vectors, census, before, names, seed=1, now_ms=5, margin=margin, features=("a", "b"))
+    return refitted(vectors, census, before, names, seed=1, now_ms=5, margin=margin, features=AB)
 
 
-def test_the_first_segments_are_named_by_engagement() -> None:
-    found = initial([(9.0, 9.0), (0.0, 1.0), (8.0, 0.0)], SCALE, THREE)
+def test_the_first_ids_are_in_order_of_engagement() -> None:
+    found = initial([(9.0, 9.0), (0.0, 1.0), (8.0, 0.0)], AB, SCALE)
 
     assert found.centres == ((0.0, 1.0), (8.0, 0.0), (9.0, 9.0))
-    assert found.segments == (
-        Segment(0, "low_engagement", "Low engagement"),
-        Segment(1, "moderate_engagement", "Moderate engagement"),
-        Segment(2, "highly_engaged", "Highly engaged"),
-    )
-
-
-def test_engagement_is_measured_in_scaled_units() -> None:
-    """A long time in milliseconds does not outweigh many clicks."""
-    assert engagement((3.0, 1000.0), (1.0, 1000.0)) > engagement((1.0, 2000.0), (1.0, 1000.0))
-
-
-@pytest.mark.parametrize(("found", "slugs"), [(1, "a"), (2, "ae"), (3, "ace"), (4, "abde"), (5, "abcde")])
-def test_fewer_centres_take_names_spread_evenly(found: int, slugs: str) -> None:
-    centres = [(float(n), 0.0) for n in range(found)]
-
-    chosen = [segment.slug for segment in initial(centres, SCALE, tuple("abcde")).segments]
-
-    assert len(set(chosen)) == found
-    assert (chosen[0], chosen[-1]) == (slugs[0], slugs[-1])
+    assert [segment.id for segment in found.segments] == [0, 1, 2]
 
 
 @settings(deadline=None)
@@ -93,14 +78,13 @@ def test_segments_survive_centres_in_another_order(order: list[int], shifts: lis
     assert (found.changes, found.retired) == ((), ())
 
 
-def test_a_birth_takes_an_unused_name_and_a_new_id() -> None:
+def test_a_birth_has_a_new_id_and_comes_last() -> None:
     before = generation([(0.0, 0.0), (9.0, 9.0)])
-    assert [segment.slug for segment in before.segments] == ["low_engagement", "highly_engaged"]
 
-    found = match(before, [(5.0, 5.0), (9.0, 9.0), (0.0, 0.0)], SCALE, THREE)
+    found = match(before, [(5.0, 5.0), (9.0, 9.0), (0.0, 0.0)], SCALE)
 
-    born = Segment(2, "moderate_engagement", "Moderate engagement")
-    assert found.segments == (*before.segments, born)
+    assert found.segments[:2] == before.segments
+    assert [segment.id for segment in found.segments] == [0, 1, 2]
     assert found.centres == ((0.0, 0.0), (9.0, 9.0), (5.0, 5.0))
     assert found.changes == (Lineage("birth", 2),)
 
@@ -126,27 +110,18 @@ def test_a_segment_whose_place_another_takes_retires() -> None:
     assert found.changes == (Lineage("retirement", 0, into=1),)
 
 
-def test_ids_and_slugs_of_the_retired_never_come_back() -> None:
+def test_ids_of_the_retired_never_come_back() -> None:
     model = generation([(0.0, 0.0), (4.0, 4.0), (9.0, 9.0)])
-    seen = {(segment.id, segment.slug) for segment in model.segments}
-    for round in range(4):
-        few = match(model, [(0.0, 0.0), (9.0, 9.0)], SCALE, THREE)
+    seen = {0, 1, 2}
+    for _ in range(4):
+        few = match(model, [(0.0, 0.0), (9.0, 9.0)], SCALE)
         model = msgspec.structs.replace(model, centres=few.centres, segments=few.segments, retired=few.retired)
-        many = match(model, [(0.0, 0.0), (4.0, 4.0), (9.0, 9.0)], SCALE, THREE)
+        many = match(model, [(0.0, 0.0), (4.0, 4.0), (9.0, 9.0)], SCALE)
         model = msgspec.structs.replace(model, centres=many.centres, segments=many.segments, retired=many.retired)
 
-        (born,) = [segment for segment in model.segments if segment.id == 3 + round]
-        assert born == Segment(3 + round, f"segment_{3 + round}", f"Segment {3 + round}")
-        assert (born.id, born.slug) not in seen
-        seen.add((born.id, born.slug))
-
-
-def test_a_birth_does_not_take_a_slug_that_settings_name() -> None:
-    before = generation([(0.0, 0.0)], ("segment_1", "b"))
-
-    found = match(before, [(0.0, 0.0), (9.0, 9.0), (20.0, 20.0), (30.0, 30.0)], SCALE, ("segment_1", "segment_2"))
-
-    assert [segment.slug for segment in found.segments] == ["segment_1", "segment_2", "segment_4", "segment_5"]
+        (born,) = {segment.id for segment in model.segments} - {0, 2}
+        assert born not in seen
+        seen.add(born)
 
 
 def test_the_first_generation_names_its_segments_and_its_population() -> None:
@@ -156,7 +131,7 @@ def test_the_first_generation_names_its_segments_and_its_population() -> None:
     assert (found.number, found.cause, found.population, found.fitted_population) == (1, "bootstrap", 180, 180)
     assert found.slugs == THREE
     assert found.centres == tuple(sorted(found.centres))
-    assert (found.features, found.created_ms, found.gain) == (("a", "b"), 5, 0.0)
+    assert (found.features, found.created_ms, found.gain) == (AB, 5, 0.0)
     assert judge(np.array([[0, 0], [3000, 3000], [10_000, 10_000]]), found) == list(THREE)
 
 
@@ -207,11 +182,25 @@ def test_another_number_of_names_is_followed() -> None:
     assert [segment.slug for segment in four.segments] == [*THREE, "fans"]
     assert four.changes == (Lineage("birth", 3),)
 
+    assert successor(tally(users, judge(users, four)), four, THREE[:2], margin=0.0, now_ms=0) is None
     two = refit(users, four, THREE[:2])
     assert two is not None
-    assert len(two.segments) == 2
+    assert two.slugs == THREE[:2]
     assert {change.kind for change in two.changes} <= {"merge", "retirement"}
     assert {segment.id for segment in (*two.segments, *two.retired)} == {0, 1, 2, 3}
+
+
+def test_other_names_are_followed_by_a_refit_that_gains_nothing() -> None:
+    users = blobs([100, 3000, 9000])
+    first = refit(users, None)
+    assert first is not None
+
+    second = refit(users, first, ("visitor", "reader", "fan"), margin=1.0)
+
+    assert second is not None
+    assert [(s.id, s.slug, s.name) for s in second.segments] == [
+        (0, "visitor", "Visitor"), (1, "reader", "Reader"), (2, "fan", "Fan")
+    ]  # fmt: skip
 
 
 def test_a_poor_sample_retires_nobody() -> None:
@@ -232,6 +221,87 @@ def test_a_poor_start_grows_to_the_number_asked_for() -> None:
     assert judge(np.array([[0, 0], [3000, 3000], [10_000, 10_000]]), second) == list(THREE)
 
 
+def test_a_model_whose_segment_a_few_users_own_is_fitted_anew() -> None:
+    """Whatever that gains: 500 users, of whom 4 are far away."""
+    users = np.concatenate([blobs([100, 3000], 248), np.full((4, 2), 90_000)])
+    owned = generation([(100.0, 100.0), (3000.0, 3000.0), (90_000.0, 90_000.0)])
+    assert unfit(tally(users, judge(users, owned)), owned, THREE)
+
+    found = refit(users, owned, margin=1.0)
+
+    assert found is not None
+    assert not unfit(tally(users, judge(users, found)), found, THREE)
+    assert min(part.users for part in tally(users, judge(users, found)).values()) >= 5
+    assert refit(users, found, margin=1.0) is None
+
+
+def test_a_model_whose_names_are_not_in_order_is_fitted_anew() -> None:
+    """One that an earlier version has left, say."""
+    users = blobs([100, 3000, 9000])
+    good = refit(users, None)
+    assert good is not None
+    lying = msgspec.structs.replace(good, segments=good.segments[::-1])
+
+    found = refit(users, lying, margin=1.0)
+
+    assert found is not None
+    assert [(segment.id, segment.slug) for segment in found.segments] == list(zip((2, 1, 0), THREE, strict=True))
+
+
+def test_enough_users_end_a_provisional_model() -> None:
+    """Though the fit finds the same centres as before."""
+    few = refit(blobs([100, 3000, 9000], 99), None)
+    assert few is not None and few.provisional
+    assert refit(blobs([100, 3000, 9000], 99), few, margin=1.0) is None
+
+    enough = refit(blobs([100, 3000, 9000], 100), few, margin=1.0)
+
+    assert enough is not None and not enough.provisional
+
+
+def test_a_step_is_taken_for_its_margin_only() -> None:
+    users = blobs([100, 3000, 9000])
+    model = generation([(0.0, 0.0), (3500.0, 2000.0), (7000.0, 9000.0)])
+    census = tally(users, judge(users, model))
+    taken = step(census, model)
+    assert taken.gain > 0
+
+    assert successor(census, model, THREE, math.nextafter(taken.gain, 1.0), now_ms=77) is None
+    found = successor(census, model, THREE, taken.gain, now_ms=77)
+
+    assert found is not None
+    assert (found.number, found.cause, found.created_ms, found.gain) == (2, "step", 77, taken.gain)
+    assert (found.centres, found.scale, found.fill) == (taken.centres, taken.scale, taken.fill)
+    assert (found.segments, found.population, found.fitted_population) == (model.segments, 180, 1)
+
+
+def test_slugs_follow_the_rank_and_ids_the_users() -> None:
+    """The users of one segment overtake those of the next in what they do, while they still differ in their times."""
+
+    def users(patient_clicks: int, hasty_clicks: int) -> NDArray[np.int64]:
+        random = np.random.default_rng(3)
+        patient = random.normal((patient_clicks, 9_000, 60_000), (3, 90, 900), (300, 3))
+        hasty = random.normal((hasty_clicks, 400, 900), (3, 40, 90), (300, 3))
+        return fixed(np.concatenate([patient, hasty]))
+
+    features, names = ("total_clicks", "mean_click_ms", "mean_view_ms"), ("low", "high")
+    before, soon, later = users(20, 60), users(90, 60), users(200, 60)
+    slugs = [UNASSIGNED] * len(before)
+    model = refitted(before, tally(before, slugs), None, names, seed=1, now_ms=0, margin=0.0, features=features)
+    assert model is not None
+    assert [(segment.id, segment.slug) for segment in model.segments] == [(0, "low"), (1, "high")]
+    assert judge(soon, model) == ["low"] * 300 + ["high"] * 300
+
+    stepped = successor(tally(soon, judge(soon, model)), model, names, margin=0.001, now_ms=0)
+    fitted = refitted(later, tally(later, judge(later, model)), model, names, 2, 0, margin=0.001, features=features)
+
+    for found in (stepped, fitted):
+        assert found is not None
+        assert [(segment.id, segment.slug) for segment in found.segments] == [(1, "low"), (0, "high")]
+        assert [segment.name for segment in found.segments] == ["Low", "High"]
+        assert judge(soon, found) == ["high"] * 300 + ["low"] * 300
+
+
 @settings(deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_matching_is_the_cheapest_of_all(random: random.Random) -> None:
@@ -240,7 +310,7 @@ def test_matching_is_the_cheapest_of_all(random: random.Random) -> None:
     def somewhere() -> tuple[float, float]:
         return random.uniform(0, 9), random.uniform(0, 9)
 
-    old = sorted([somewhere() for _ in range(3)], key=lambda centre: engagement(centre, SCALE))
+    old = sorted([somewhere() for _ in range(3)], key=lambda centre: engagement(centre, AB, SCALE))
     new = [somewhere() for _ in range(3)]
 
     def cost(pairing: tuple[tuple[float, ...], ...]) -> float:

@@ -34,6 +34,7 @@ def test_the_whole_loop_with_the_least_rights(guarded: Guarded) -> None:
         (["generate", "--events", "3000", "--users", "300", "--invalid", "5"], {"kafka": "producer"}),
         (["worker", "--once"], {"kafka": "worker", "redis": "worker"}),
         (["refit"], {"redis": "worker"}),
+        (["rename", "highly_engaged", "Our fans"], {"redis": "worker"}),
         (["sink", "--once"], {"kafka": "sink", "warehouse": "sink"}),
         (["snapshot"], {"warehouse": "snapshot"}),
         (["segments"], {}),

@@ -1,0 +1,137 @@
+"""A running worker finds segments early, fits them anew as users come, and tries again later what has failed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+
+import numpy as np
+from structlog.testing import capture_logs
+
+from consumers import worker
+from consumers.trainer.trainer import PAUSE_SECONDS, Trainer
+from segmenter.events import Event
+from segmenter.model.generation import Generation
+from segmenter.model.profiles import FIELDS
+from segmenter.settings import Settings
+from segmenter.store.connection import Store, connect
+from segmenter.store.keys import Keys
+from segmenter.store.models import read_model
+from tests.loop.helpers import START_MS, publish, rows
+
+Until = Callable[[Callable[[], object]], None]
+
+
+def clicks_of(users: Iterable[tuple[int, int]]) -> list[Event]:
+    """Events of these users, told by number and how many clicks they make."""
+    return [Event(f"u{user}", START_MS + n) for user, clicks in users for n in range(clicks)]
+
+
+def publish_clicks(settings: Settings, users: Iterable[tuple[int, int]]) -> None:
+    publish(settings, "clickstream", clicks_of(users))
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[None]:
+    """A worker that looks for better models."""
+    stop = threading.Event()
+    with ThreadPoolExecutor() as pool, ExitStack() as at_end:
+        at_end.callback(stop.set)
+        future = pool.submit(worker.run, settings, once=False, stopping=stop.is_set)
+        yield
+        stop.set()
+        future.result()
+
+
+def current(settings: Settings) -> Generation | None:
+    with closing(connect(settings)) as client:
+        return read_model(client, settings)
+
+
+def mean_clicks(settings: Settings, generation: Generation) -> list[float]:
+    """Of each segment's users, in the order of the generation."""
+    clicks: dict[str, list[int]] = {slug: [] for slug in generation.slugs}
+    for row in rows(settings).values():
+        clicks[row.segment].append(row.profile[FIELDS.index("clicks")])
+    return [float(np.mean(mine)) for mine in clicks.values()]
+
+
+def test_a_site_that_grows(settings: Settings, until: Until) -> None:
+    """One user with 200 clicks comes first, and 399 with 1 to 20; at 12 and at 400 of them the names are true."""
+    random = np.random.default_rng(1)
+    users = list(enumerate([200, *random.integers(1, 21, 399).tolist()]))
+
+    def settled() -> bool:
+        model = current(settings)
+        return model is not None and {row.generation for row in rows(settings).values()} == {model.number}
+
+    with running(settings):
+        publish_clicks(settings, users[:12])
+        until(settled)
+        early = current(settings)
+        assert early is not None and early.provisional
+        assert (early.cause, early.fitted_population) == ("bootstrap", 12)
+        assert early.slugs == settings.segments
+        assert mean_clicks(settings, early) == sorted(mean_clicks(settings, early))
+
+        publish_clicks(settings, users[12:])
+        until(lambda: (model := current(settings)) and not model.provisional and settled())
+        late = current(settings)
+        assert late is not None
+        assert late.fitted_population >= 300
+        assert mean_clicks(settings, late) == sorted(mean_clicks(settings, late))
+        assert rows(settings)[b"u0"].segment == "highly_engaged"
+        sizes = [sum(row.segment == slug for row in rows(settings).values()) for slug in late.slugs]
+        assert min(sizes) >= 5
+
+
+def test_a_fit_that_fails_is_told_and_tried_again_after_a_pause(settings: Settings, until: Until) -> None:
+    """A row that cannot be read fails the process that fits; once it is put right, the next try succeeds."""
+    publish_clicks(settings, [(user, 1 + user % 9) for user in range(40)])
+    worker.run(settings, once=True, may_refit=False)
+    now = 0.0
+    with closing(connect(settings)) as client, capture_logs() as logs:
+        trainer = Trainer(Store(client, settings), clock=lambda: now)
+
+        def failures() -> int:
+            trainer.refresh()
+            trainer.advance()
+            return len([entry for entry in logs if entry["event"] == "a refit failed"])
+
+        key = Keys(settings.key_prefix).user(b"u7")
+        vector = client.hget(key, "vector")
+        client.hset(key, "vector", "1,2,three,4")
+        until(lambda: failures() == 1)
+        for _ in range(50):
+            assert failures() == 1 and trainer.idle
+
+        now += PAUSE_SECONDS
+        until(lambda: failures() == 2)
+        client.hset(key, "vector", vector)
+        now += PAUSE_SECONDS
+        until(lambda: failures() == 2 and trainer.idle and trainer.generation)
+        trainer.stop()
+    assert [entry["exit_code"] for entry in logs if entry["event"] == "a refit failed"] == [1, 1]
+
+
+def test_a_fit_that_finds_nothing_better_is_not_repeated(settings: Settings, until: Until) -> None:
+    """Only when there are half as many users more."""
+    publish_clicks(settings, [(user, 1 + user % 9) for user in range(40)])
+    worker.run(settings, once=True)
+    with closing(connect(settings)) as client:
+        trainer = Trainer(Store(client, settings))
+        trainer.refresh()
+        for _ in range(20):
+            trainer.advance()
+            assert trainer.idle
+        publish_clicks(settings, [(user, 1 + user % 9) for user in range(40, 60)])
+        worker.run(settings, once=True, may_refit=False)
+        trainer.advance()
+        assert not trainer.idle
+        until(lambda: trainer.idle)
+        for _ in range(20):
+            trainer.advance()
+            assert trainer.idle
+        trainer.stop()
