@@ -17,6 +17,16 @@ Warehouse = Engine
 """A way to the database; it holds no connection until one is needed."""
 
 
+ANSWER_SECONDS = 10
+"""How long a server may take to answer, before it counts as unreachable, by default."""
+
+SUMMARY_SECONDS = 3_600
+"""The same, where all rows of a table are read or written."""
+
+IDLE_SECONDS = 30
+"""After so long without a statement from us, the server ends a transaction, and releases its locks."""
+
+
 class _Dialect(NamedTuple):
     table_options: str
     mark: str
@@ -35,7 +45,14 @@ _MYSQL = _Dialect(
     mark="%s",
     unless_there="ON DUPLICATE KEY UPDATE {first} = {first}",
     options={
-        "connect_args": {"charset": "utf8mb4", "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"},
+        "connect_args": {
+            "charset": "utf8mb4",
+            "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",
+            "init_command": f"SET SESSION wait_timeout = {IDLE_SECONDS}",
+            "connect_timeout": ANSWER_SECONDS,
+            "read_timeout": ANSWER_SECONDS,
+            "write_timeout": ANSWER_SECONDS,
+        },
         "isolation_level": "REPEATABLE READ",
         "pool_pre_ping": True,
     },
@@ -104,17 +121,30 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextmanager
-def writing(warehouse: Warehouse) -> Iterator[Connection]:
-    """One transaction that writes: all of it, or none if the block raises."""
-    with _reaching(warehouse), warehouse.execution_options(writes=True).begin() as connection:
+def writing(warehouse: Warehouse, seconds: int = ANSWER_SECONDS) -> Iterator[Connection]:
+    """One transaction that writes: all of it, or none if the block raises.
+
+    A server that keeps silent for so many ``seconds`` is `Unreachable`, and whether it has committed is unknown.
+    """
+    with reading(warehouse.execution_options(writes=True), seconds) as connection:
         yield connection
 
 
 @contextmanager
-def reading(warehouse: Warehouse) -> Iterator[Connection]:
-    """One transaction that reads: all its queries see the same moment."""
+def reading(warehouse: Warehouse, seconds: int = ANSWER_SECONDS) -> Iterator[Connection]:
+    """One transaction that reads: all its queries see the same moment. ``seconds`` as in `writing`."""
     with _reaching(warehouse), warehouse.begin() as connection:
+        if seconds > ANSWER_SECONDS and connection.dialect.name != "sqlite":
+            _allow_silence(connection, seconds)
         yield connection
+
+
+def _allow_silence(connection: Connection, seconds: int) -> None:
+    """Let either side be silent for so long; the connection is closed after this transaction."""
+    connection.detach()
+    driver: Any = connection.connection.dbapi_connection
+    driver._read_timeout = seconds
+    connection.exec_driver_sql(f"SET SESSION wait_timeout = {seconds}")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from importlib.resources import files
 from sqlalchemy import Connection, inspect, text
 
 from segmenter.errors import UsageError
-from segmenter.warehouse.engine import Warehouse, dialect, insert, reading, writing
+from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, dialect, insert, reading, writing
 
 _RECORD = (
     "CREATE TABLE IF NOT EXISTS migrations (name VARCHAR(190) NOT NULL, applied_ms BIGINT NOT NULL, PRIMARY KEY (name))"
@@ -46,7 +46,7 @@ def migrate(warehouse: Warehouse, now_ms: int) -> list[str]:
     """Apply the pending files, each recorded with the time ``now_ms``, and return their names."""
     todo = pending(warehouse)
     for name in todo:
-        with writing(warehouse) as connection:
+        with writing(warehouse, SUMMARY_SECONDS) as connection:
             options = dialect(connection).table_options
             for statement in (_RECORD, *statements(name)):
                 connection.execute(text(f"{statement} {options}"))

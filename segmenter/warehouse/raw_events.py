@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from segmenter import crash_points
 from segmenter.errors import Fenced
 from segmenter.events import TOPICS, Rules, completed
-from segmenter.warehouse.engine import Warehouse, insert, reading, writing
+from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, insert, reading, writing
 
 RAW_COLUMNS = (
     "part",
@@ -88,7 +88,7 @@ def loaded(warehouse: Warehouse) -> dict[Partition, Loaded]:
 
 def raw_rows(warehouse: Warehouse) -> dict[str, int]:
     """How many raw events the warehouse holds, by topic."""
-    with reading(warehouse) as connection:
+    with reading(warehouse, SUMMARY_SECONDS) as connection:
         return {topic: connection.execute(text(f"SELECT COUNT(*) FROM raw_{topic}")).scalar_one() for topic in TOPICS}
 
 

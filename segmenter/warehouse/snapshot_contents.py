@@ -10,7 +10,7 @@ from sqlalchemy import text
 from segmenter.events import TOPICS
 from segmenter.model.generation import Generation
 from segmenter.model.profiles import FIELDS, Profile
-from segmenter.warehouse.engine import Warehouse, reading
+from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, reading
 from segmenter.warehouse.raw_events import Partition
 from segmenter.warehouse.snapshots import CUTS, USER_COLUMNS, Cut
 
@@ -49,7 +49,7 @@ def kept_reach(warehouse: Warehouse, snapshot_id: int) -> dict[Partition, int]:
     """How far into each partition the events in the users' rows go at most."""
     furthest = ", ".join(f"MAX({cut}) AS {cut}" for cut in CUTS)
     query = f"SELECT part, {furthest} FROM snapshot_users WHERE snapshot_id = :snapshot_id GROUP BY part"
-    with reading(warehouse) as connection:
+    with reading(warehouse, SUMMARY_SECONDS) as connection:
         found = connection.execute(text(query), {"snapshot_id": snapshot_id})
         return {(topic, part): cut for part, *cuts in found for topic, cut in zip(TOPICS, cuts, strict=True)}
 
@@ -88,7 +88,7 @@ def read_users(warehouse: Warehouse, snapshot_id: int) -> pd.DataFrame:
     import pandas as pd  # here, since nothing else in the warehouse needs it
 
     query = f"SELECT {', '.join(USER_COLUMNS)} FROM snapshot_users WHERE snapshot_id = :snapshot_id ORDER BY user_id"
-    with reading(warehouse) as connection:
+    with reading(warehouse, SUMMARY_SECONDS) as connection:
         found = connection.execute(text(query), {"snapshot_id": snapshot_id}).all()
     users = pd.DataFrame.from_records([tuple(row) for row in found], columns=list(USER_COLUMNS))
     return users.astype({"mean_click_ms": "float64", "mean_view_ms": "float64"})

@@ -11,7 +11,7 @@ from segmenter.errors import UsageError
 from segmenter.events import TOPICS
 from segmenter.model.features import FEATURES
 from segmenter.model.profiles import FIELDS
-from segmenter.warehouse.engine import Warehouse, insert, reading, writing
+from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, insert, reading, writing
 from segmenter.warehouse.raw_events import Partition
 
 CUTS = tuple(f"cut_{topic}" for topic in TOPICS)
@@ -57,7 +57,7 @@ def write_snapshot(
     ``body`` is the generation as JSON, None before the first; ``counts`` what each shard had counted at its cuts,
     likewise.
     """
-    with writing(warehouse) as connection:
+    with writing(warehouse, SUMMARY_SECONDS) as connection:
         insert(connection, "meta", ("name", "value"), [_ONE_AT_A_TIME], unless_there=True)
         latest = connection.execute(text("SELECT COALESCE(MAX(snapshot_id), 0) FROM snapshots")).scalar_one()
         number = int(latest) + 1

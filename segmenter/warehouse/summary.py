@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from segmenter.errors import TopicRecreated
 from segmenter.events import TOPICS
-from segmenter.warehouse.engine import Warehouse, reading
+from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, reading
 from segmenter.warehouse.migrations import statements
 from segmenter.warehouse.snapshots import VALUES
 
@@ -25,7 +25,7 @@ class Behind(NamedTuple):
 def stream_rows(warehouse: Warehouse, snapshot_id: int) -> dict[bytes, tuple[int | float | None, ...]]:
     """What the stream held of each user, in the order of `VALUES`."""
     query = f"SELECT user_id, {', '.join(VALUES)} FROM snapshot_users WHERE snapshot_id = :snapshot_id"
-    with reading(warehouse) as connection:
+    with reading(warehouse, SUMMARY_SECONDS) as connection:
         found = connection.execute(text(query), {"snapshot_id": snapshot_id})
         return {user: tuple(values) for user, *values in found}
 
@@ -34,7 +34,7 @@ def batch_rows(warehouse: Warehouse, snapshot_id: int, duplicate_window: int) ->
     """The batch summary of each user up to the snapshot's cuts, in the order of ``profiles.FIELDS``."""
     (query,) = statements("summary.sql")
     bound = {"snapshot_id": snapshot_id, "duplicate_window": duplicate_window}
-    with reading(warehouse) as connection:
+    with reading(warehouse, SUMMARY_SECONDS) as connection:
         found = connection.execute(text(query), bound)
         return {user: tuple(map(int, values)) for user, *values in found}
 
@@ -58,7 +58,7 @@ def behind(warehouse: Warehouse, snapshot_id: int) -> list[Behind]:
         WHERE c.snapshot_id = :snapshot_id
         ORDER BY c.topic, c.part
     """
-    with reading(warehouse) as connection:
+    with reading(warehouse, SUMMARY_SECONDS) as connection:
         found = connection.execute(text(query), {"snapshot_id": snapshot_id}).all()
     for row in found:
         if None not in (row.stream_id, row.batch_id) and row.stream_id != row.batch_id:
