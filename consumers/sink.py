@@ -8,8 +8,8 @@ It reads Kafka itself, as a member of no group, from the offsets that are stored
    where step 1 began
 
 So a crash anywhere loads nothing twice and loses nothing, and of two sinks at once one gives way and reads on from
-where the other is. Once a second the sink commits lag offsets to Kafka, which nothing reads, and makes sure that it
-reaches the warehouse and that the topics are still the same. Duplicates are loaded too: whether an event counts is for
+where the other is. Once a second the sink sends a heartbeat to the warehouse, makes sure that the topics are still the
+same, and commits lag offsets to Kafka, which nothing reads. Duplicates are loaded too: whether an event counts is for
 the batch summary to decide.
 """
 
@@ -36,8 +36,8 @@ MAX_RECORDS = 10_000
 
 _NOT_HELD = "Put the missing part of the log back, or set SEGMENTER_WAREHOUSE_URL to an empty database."
 
-REPORT_SECONDS = 1.0
-"""How often the sink commits lag offsets, and makes sure that it reaches the warehouse."""
+HEARTBEAT_SECONDS = 1.0
+"""How often the sink sends a heartbeat."""
 
 PATIENCE_SECONDS = 30.0
 """After so long without a record, a run with ``once`` makes sure that the brokers can be reached."""
@@ -75,6 +75,7 @@ def run(
         while not stopping():
             loaded = totals.loaded.total()
             try:
+                warehouse.send_sink_heartbeat(database)
                 if _read_on(database, settings, goal, totals, on_progress, stopping):
                     break
                 log.info("another sink is loading, too: reading on from where it is")
@@ -114,13 +115,13 @@ def _read_on(
     known = {_plain(settings, topic): topic_id for topic, topic_id in ids.items()}
     with Reader(settings, at, sink_group(settings), _NOT_HELD) as reader, closing(TopicGuard(settings)) as guard:
         moved = time.monotonic()
-        told = 0.0
+        told, loaded = 0.0, False
         while not stopping() and (goal is None or any(offset < goal[where] for where, offset in at.items())):
-            if time.monotonic() - told > REPORT_SECONDS:
-                warehouse.loaded(database)
+            if time.monotonic() - told > HEARTBEAT_SECONDS:
+                warehouse.send_sink_heartbeat(database, reader.at_end(), loaded)
                 guard.check(known)
                 reader.commit_lag_offsets(at, now_ms=time.time_ns() // 1_000_000)
-                told = time.monotonic()
+                told, loaded = time.monotonic(), False
             try:
                 records = reader.poll(500, MAX_RECORDS)
                 reached = reader.positions()
@@ -149,7 +150,7 @@ def _read_on(
             crash_points.reached("load")
             totals.loaded.update({topic: len(batch) for topic, batch in rows.items()})
             totals.invalid.update(invalid)
-            at = reached
+            at, loaded = reached, True
             on_progress(len(records))
     return True
 

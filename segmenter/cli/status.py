@@ -3,42 +3,52 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich.table import Table
 
 from segmenter.cli import common
+from segmenter.errors import Unreachable
 
 if TYPE_CHECKING:
+    from segmenter.operations.health import Role
     from segmenter.operations.status import Status, Window
 
 
-def status(*, check: bool = False, json: common.Json = False) -> int:
-    """Show how far worker and sink have read, how fresh the segments are, what was refused, and what is away.
+def status(*, check: Literal["worker", "sink", "all"] | None = None, json: common.Json = False) -> int:
+    """Show how far worker and sink have read, how fresh the segments are, what is invalid, and what is away.
 
     A part that cannot be reached hides nothing of the others, and makes the exit code 3.
 
     Parameters
     ----------
     check
-        Print one line for each problem and nothing else. The exit code is 3 if a part cannot be reached, 1 if a shard
-        is stuck: its worker has been silent for ``SEGMENTER_STALE_AFTER_MS``, or has for 60 s neither committed nor
-        been at the end of the log. For health checks.
+        For health checks: print one line for each problem of this role, and nothing else. worker asks Redis alone,
+        sink the warehouse alone, all every part. The exit code is 3 if such a part cannot be reached, 1 if the role is
+        stuck: silent (a worker for ``SEGMENTER_STALE_AFTER_MS``, a sink for 30 s), or for 60 s neither at the end of
+        the log nor moving on.
     """
+    if check is not None:
+        return _check(check, json)
     import msgspec
 
-    from segmenter.operations.health import problems
     from segmenter.operations.status import read_status
 
-    settings = common.settings()
-    found = read_status(settings)
-    away = 3 if found.unreachable else 0
-    if not check:
-        common.emit(msgspec.to_builtins(found), json, lambda _: show(found))
-        return away
-    lines = list(problems(found, settings))
+    found = read_status(common.settings())
+    common.emit(msgspec.to_builtins(found), json, lambda _: show(found))
+    return 3 if found.unreachable else 0
+
+
+def _check(role: Role, json: bool) -> int:
+    from segmenter.operations.health import problems
+
+    parts = {"worker": ["redis_url"], "sink": ["warehouse_url"], "all": []}
+    try:
+        lines, code = problems(common.settings(*parts[role]), role), 0
+    except Unreachable as reason:
+        lines, code = str(reason).splitlines(), reason.exit_code
     common.emit({"problems": lines}, json, lambda _: print(*lines, sep="\n", end="\n" if lines else ""))
-    return away or (1 if lines else 0)
+    return code or (1 if lines else 0)
 
 
 def show(found: Status) -> None:
@@ -56,6 +66,9 @@ def show(found: Status) -> None:
     )
     if "kafka" not in found.unreachable:
         common.console.print(_window(found.duplicate_window))
+    if found.sink is not None:
+        complete, heartbeat = common.ago(found.sink.age_ms), common.ago(found.sink.beat_age_ms)
+        common.console.print(f"sink: complete up to {complete}, heartbeat {heartbeat}")
     table = Table("shard")
     for title in ("users", "lag", "sink lag", "complete up to", "last commit", "heartbeat", "fenced", "generation"):
         table.add_column(title, justify="right")

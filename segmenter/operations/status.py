@@ -67,6 +67,17 @@ class ShardStatus(msgspec.Struct, frozen=True):
     fenced: int
 
 
+class Sink(msgspec.Struct, frozen=True):
+    """The sink. An age is None if what it tells the age of has never been."""
+
+    beat_age_ms: int | None
+    """Since its last heartbeat."""
+    age_ms: int | None
+    """Since it was last at the end of the log."""
+    loaded_age_ms: int | None
+    """Since it last loaded anything."""
+
+
 class Status(msgspec.Struct, frozen=True):
     """A running system. What only a part that is away could tell is None."""
 
@@ -86,8 +97,15 @@ class Status(msgspec.Struct, frozen=True):
     """By reason."""
     lag: int | None
     sink_lag: int | None
+    sink: Sink | None
+    """None if the warehouse is away, or no sink has ever loaded into it."""
     duplicate_window: Window
     shards: list[ShardStatus]
+
+
+class _Loaded(NamedTuple):
+    offsets: Offsets
+    sink: Sink | None
 
 
 class _Log(NamedTuple):
@@ -109,7 +127,7 @@ def read_status(settings: Settings) -> Status:
     loaded = _ask("warehouse", _ask_warehouse, settings, away)
     states = live.shards if live else {}
     read = {(topic, number): at for number, state in states.items() for topic, at in (state.offsets or {}).items()}
-    lag, sink_lag = _lag(log, read if live else None), _lag(log, loaded)
+    lag, sink_lag = _lag(log, read if live else None), _lag(log, loaded.offsets if loaded else None)
     shards = [
         _shard_status(number, state, live.now_ms, lag, sink_lag) for number, state in sorted(states.items()) if live
     ]
@@ -129,6 +147,7 @@ def read_status(settings: Settings) -> Status:
         dead_letters=_dead_letters(states.values()) if live else None,
         lag=None if lag is None else sum(lag.values()),
         sink_lag=None if sink_lag is None else sum(sink_lag.values()),
+        sink=loaded.sink if loaded else None,
         duplicate_window=Window(settings.duplicate_window, log.window_ms if log else None),
         shards=shards,
     )
@@ -161,10 +180,13 @@ def _ask_redis(settings: Settings) -> _Live:
         client.close()
 
 
-def _ask_warehouse(settings: Settings) -> Offsets:
+def _ask_warehouse(settings: Settings) -> _Loaded:
     with warehouse.connect(settings.warehouse_url) as database:
-        found = {} if warehouse.pending(database) else warehouse.loaded(database)
-    return {partition: position.next_pos for partition, position in found.items()}
+        if warehouse.pending(database):
+            return _Loaded({}, None)
+        offsets = {partition: position.next_pos for partition, position in warehouse.loaded(database).items()}
+        told = warehouse.read_sink_heartbeat(database)
+    return _Loaded(offsets, None if told.beat_age_ms is None else Sink(*told))
 
 
 def _last_reached_ms(part: str, settings: Settings, log: _Log | None, live: _Live | None) -> int | None:

@@ -18,7 +18,7 @@ from segmenter.settings import Settings
 from segmenter.topics.admin import check_partitions, event_topics
 from segmenter.topics.client import reaching
 from segmenter.topics.lag_offsets import noted
-from segmenter.topics.reader import check_held, held, open_consumer, poll_held
+from segmenter.topics.reader import ENDS_MS, check_held, held, is_behind, open_consumer, poll_held
 
 log = structlog.get_logger()
 
@@ -31,8 +31,6 @@ LEAVING_SECONDS = 4.0
 FAREWELL_MS = 1_000
 """How long to wait for the broker to say goodbye; a member that it does not hear of is given up anyway."""
 
-ENDS_MS = 2_000
-"""How long the broker may take to tell where the log ends: asked each second, by a worker that waits meanwhile."""
 
 REBALANCE_SECONDS = 15.0
 """Longer than any rebalance takes: a member that died is given up after 6 s."""
@@ -152,18 +150,8 @@ class ShardConsumer:
             return set()
         with self._held():
             told = self._consumer.end_offsets(partitions, timeout_ms=ENDS_MS)
-            behind = {tp.partition for tp in partitions if self._is_behind(tp, told[tp])}
+            behind = {tp.partition for tp in partitions if is_behind(self._consumer, tp, told[tp])}
         return {tp.partition for tp in partitions} - behind
-
-    def _is_behind(self, tp: TopicPartition, told: int) -> bool:
-        """Whether there is more to deliver, where the broker ``told`` this end.
-
-        A position beyond that shows that it tells too little, see `segmenter.topics.reader.ends`. Then the last fetch
-        knows better.
-        """
-        position: int = self._consumer.position(tp) or 0  # none yet in the moment of an assignment
-        fetched: int = self._consumer.highwater(tp) or 0
-        return position < told or told < position < fetched
 
     def commit_lag_offsets(self, offsets: Mapping[int, Mapping[str, int]], now_ms: int) -> None:
         """Commit offsets to Kafka, with the note that the store was reached at ``now_ms``."""

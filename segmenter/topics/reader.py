@@ -18,6 +18,9 @@ from segmenter.topics.lag_offsets import noted
 RESTORE = "Stop the workers and run `segmenter restore`, or begin anew with an unused SEGMENTER_KEY_PREFIX."
 """What to do when the log does not hold what the store needs; who keeps offsets elsewhere says so."""
 
+ENDS_MS = 2_000
+"""How long the broker may take to tell where the log ends: asked each second, by a loop that waits meanwhile."""
+
 _WHOLE_BATCH = 1_000_000
 PATIENCE_SECONDS = 30.0
 _LAST_RECORD_SECONDS = 10.0
@@ -67,6 +70,13 @@ class Reader:
         """The next offset to be read of each partition; beyond the last record where a transaction's marker was."""
         with reaching(self._settings), held(self._consumer, self._restore):
             return {(tp.topic, tp.partition): self._consumer.position(tp) for tp in self._consumer.assignment()}
+
+    def at_end(self) -> bool:
+        """Whether all partitions have been read as far as they may be read now, as the broker says."""
+        with reaching(self._settings), held(self._consumer, self._restore):
+            partitions = list(self._consumer.assignment())
+            told = self._consumer.end_offsets(partitions, timeout_ms=ENDS_MS)
+            return not any(is_behind(self._consumer, tp, told[tp]) for tp in partitions)
 
     def commit_lag_offsets(self, offsets: Mapping[Position, int], now_ms: int) -> None:
         """Commit offsets to Kafka under the group's name, with a note that all was well just now, ``now_ms``."""
@@ -155,6 +165,16 @@ def check_ends(needed: Mapping[Position, int], at_end: Mapping[Position, int], r
     for (topic, part), offset in needed.items():
         if offset > at_end[topic, part]:
             raise LogTruncated(topic, part, offset, f"ends at {at_end[topic, part]}", restore)
+
+
+def is_behind(consumer: KafkaConsumer, tp: TopicPartition, told: int) -> bool:
+    """Whether there is more to read in a partition, where the broker ``told`` this end.
+
+    A position beyond that shows that it tells too little, see `ends`. Then the last fetch knows better.
+    """
+    position: int = consumer.position(tp) or 0  # none yet in the moment of an assignment
+    fetched: int = consumer.highwater(tp) or 0
+    return position < told or told < position < fetched
 
 
 def poll_held(

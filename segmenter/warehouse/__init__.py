@@ -21,6 +21,7 @@ from segmenter.warehouse.raw_events import (
     raw_rows,
     require_rules,
 )
+from segmenter.warehouse.sink_heartbeat import SinkHeartbeat, read_sink_heartbeat, send_sink_heartbeat
 from segmenter.warehouse.snapshot_contents import (
     KeptUser,
     kept_counts,
@@ -43,6 +44,7 @@ __all__ = [
     "Move",
     "Partition",
     "RawRow",
+    "SinkHeartbeat",
     "Snapshot",
     "UserRow",
     "Warehouse",
@@ -63,8 +65,10 @@ __all__ = [
     "migrate",
     "pending",
     "raw_rows",
+    "read_sink_heartbeat",
     "require_rules",
     "require_schema",
+    "send_sink_heartbeat",
     "stream_rows",
     "write_snapshot",
 ]

@@ -31,6 +31,7 @@ class _Dialect(NamedTuple):
     table_options: str
     mark: str
     unless_there: str
+    now_ms: str
     options: Mapping[str, Any]
 
 
@@ -38,12 +39,14 @@ _SQLITE = _Dialect(
     table_options="",
     mark="?",
     unless_there="ON CONFLICT DO NOTHING",
+    now_ms="CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
     options={"connect_args": {"timeout": 60, "isolation_level": None}},
 )
 _MYSQL = _Dialect(
     table_options="ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC",
     mark="%s",
     unless_there="ON DUPLICATE KEY UPDATE {first} = {first}",
+    now_ms="CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)",
     options={
         "connect_args": {
             "charset": "utf8mb4",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from xml.etree import ElementTree
 
 import pytest
@@ -14,7 +13,7 @@ import yaml
 
 from segmenter import __version__
 from segmenter.cli import VERBS
-from segmenter.cli.status import status
+from segmenter.operations.health import Role
 from segmenter.settings import PREFIX, Settings, load
 
 ROOT = Path(__file__).parents[2]
@@ -90,9 +89,10 @@ def test_a_service_of_ours_runs_a_verb(name: str) -> None:
     assert (ROOT / f"segmenter/cli/{verb}.py").exists()
 
 
-def test_the_worker_is_healthy_while_no_shard_is_stuck() -> None:
-    assert SERVICES["worker"]["healthcheck"]["test"] == ["CMD", "segmenter", "status", "--check"]
-    assert "check" in inspect.signature(status).parameters
+@pytest.mark.parametrize("role", ["worker", "sink"])
+def test_each_role_is_checked_by_itself(role: str) -> None:
+    assert SERVICES[role]["healthcheck"]["test"] == ["CMD", "segmenter", "status", "--check", role]
+    assert role in get_args(Role)
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 import sqlalchemy
 
 from consumers import sink, worker
+from segmenter import warehouse
 from segmenter.embedded import private_stack
 from segmenter.events import Event, encode, key_of
 from segmenter.events.sharding import shard_of
@@ -28,6 +30,7 @@ from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.shards import read_shards
 from segmenter.topics import ensure_topics, last_noted, open_producer, sink_group
+from segmenter.warehouse.engine import writing
 from tests.loop.helpers import START_MS, publish
 from tests.loop.own_redis import OwnRedis
 
@@ -112,21 +115,95 @@ def test_a_worker_that_is_stopped_fails_the_check(
 ) -> None:
     """It goes well once the worker is at the end of the log, fails while it is stopped, and goes well again after."""
     publish(settings, "views", EVENTS)
-    assert said(environment, "--check") == (
+    assert said(environment, "--check", "worker") == (
         1,
         "shard 0 is stuck: no worker has acquired it. Start `segmenter worker`.\n"
         "shard 1 is stuck: no worker has acquired it. Start `segmenter worker`.\n",
     )
     with running("worker", environment) as process:
         until(lambda: read_status(settings).folded == len(EVENTS))
-        until(lambda: said(environment, "--check") == (0, ""))
+        until(lambda: said(environment, "--check", "worker") == (0, ""))
         process.send_signal(signal.SIGSTOP)
         until(lambda: all(shard.beat_age_ms > 5_000 for shard in read_status(settings).shards))
-        code, lines = said(environment, "--check")
+        code, lines = said(environment, "--check", "worker")
         assert code == 1
         assert lines.startswith("shard 0 is stuck: its worker has been silent for ") and len(lines.splitlines()) == 2
         process.send_signal(signal.SIGCONT)
-        until(lambda: said(environment, "--check") == (0, ""))
+        until(lambda: said(environment, "--check", "worker") == (0, ""))
+
+
+NOWHERE = {
+    "SEGMENTER_KAFKA": "127.0.0.1:1",
+    "SEGMENTER_REDIS_URL": "redis://127.0.0.1:1/0",
+    "SEGMENTER_WAREHOUSE_URL": "mysql+pymysql://nobody@127.0.0.1:1/none",
+}
+
+
+def test_each_role_is_checked_by_its_own_part_alone(
+    settings: Settings, environment: dict[str, str], until: Until
+) -> None:
+    """A worker is well though Kafka and the warehouse are away, and a sink though Kafka and Redis are."""
+    publish(settings, "views", EVENTS)
+    of_worker = environment | {name: NOWHERE[name] for name in ("SEGMENTER_KAFKA", "SEGMENTER_WAREHOUSE_URL")}
+    of_sink = environment | {name: NOWHERE[name] for name in ("SEGMENTER_KAFKA", "SEGMENTER_REDIS_URL")}
+    with warehouse.connect(settings.warehouse_url) as database:
+        warehouse.migrate(database, 0)
+    assert said(of_sink, "--check", "sink") == (
+        1,
+        "no sink has loaded into the warehouse. Start `segmenter sink`.\n",
+    )
+    with running("worker", environment), running("sink", environment) as process:
+        until(lambda: said(of_worker, "--check", "worker") == (0, ""))
+        until(lambda: said(of_sink, "--check", "sink") == (0, ""))
+        until(lambda: said(environment, "--check", "all") == (0, ""))
+        code, lines = said(of_sink, "--check", "all")
+        assert code == 3 and "Kafka at 127.0.0.1:1" in lines and "Redis at 127.0.0.1:1" in lines
+        process.kill()
+        process.wait()
+        age_sink(settings, 31_000)
+        code, lines = said(of_sink, "--check", "sink")
+        assert code == 1 and lines.startswith("the sink is stuck: its sink has been silent for 3")
+
+
+def age_sink(settings: Settings, ms: int) -> None:
+    """Make the last heartbeat of the sink so much older."""
+    with warehouse.connect(settings.warehouse_url) as database, writing(database) as connection:
+        connection.execute(sqlalchemy.text(f"UPDATE sink_heartbeat SET beat_ms = beat_ms - {ms}, loaded_ms = 0"))
+
+
+def test_a_sink_that_does_not_get_on_is_stuck(settings: Settings, environment: dict[str, str]) -> None:
+    """It is alive, but for a minute it has neither loaded anything nor been at the end of the log."""
+    with warehouse.connect(settings.warehouse_url) as database:
+        warehouse.migrate(database, 0)
+        warehouse.send_sink_heartbeat(database, at_end=True, loaded=True)
+        assert said(environment, "--check", "sink") == (0, "")
+        with writing(database) as connection:
+            older = "UPDATE sink_heartbeat SET caught_up_ms = caught_up_ms - 61000, loaded_ms = loaded_ms - 62000"
+            connection.execute(sqlalchemy.text(older))
+        warehouse.send_sink_heartbeat(database)
+        code, lines = said(environment, "--check", "sink")
+        assert code == 1 and "has not moved on or been at the end of the log for 6" in lines
+
+
+LOADED = """
+import sys
+from segmenter.cli import _run
+sys.argv = ["segmenter", "status", "--check", sys.argv[1]]
+_run()
+print([name for name in ("kafka", "redis", "sqlalchemy", "numpy", "pandas", "river", "scipy") if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize(("role", "loaded"), [("worker", ["redis"]), ("sink", ["sqlalchemy"])])
+def test_a_check_loads_the_client_of_one_part_alone(
+    settings: Settings, environment: dict[str, str], role: str, loaded: list[str]
+) -> None:
+    """Each of the others costs a few tenths of a second of the processor, every few seconds, for ever."""
+    with warehouse.connect(settings.warehouse_url) as database:
+        warehouse.migrate(database, 0)
+    line = [sys.executable, "-c", LOADED, role]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == str(loaded)
 
 
 def test_without_kafka_it_tells_the_rest_and_since_when(until: Until) -> None:
@@ -153,7 +230,7 @@ def test_without_kafka_it_tells_the_rest_and_since_when(until: Until) -> None:
             code, lines = said(clean)
             assert code == 3 and "kafka is away, last reached at 20" in lines and "500 folded" in lines
             broker.resume()
-            until(lambda: said(clean, "--check") == (0, ""))
+            until(lambda: said(clean, "--check", "worker") == (0, ""))
 
 
 def test_without_redis_it_tells_the_rest_and_since_when(
@@ -177,7 +254,7 @@ def test_without_redis_it_tells_the_rest_and_since_when(
             code, lines = said(variables(own, environment))
             assert code == 3 and "redis is away, " in lines and "of 500 records ? folded" in lines
             redis.restart()
-            until(lambda: said(variables(own, environment), "--check") == (0, ""))
+            until(lambda: said(variables(own, environment), "--check", "worker") == (0, ""))
 
 
 def test_without_the_warehouse_it_tells_the_rest_and_since_when(

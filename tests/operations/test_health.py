@@ -1,50 +1,28 @@
-"""When a shard counts as stuck."""
+"""When a worker or a sink counts as stuck."""
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 
-from segmenter.operations.health import problems
-from segmenter.operations.status import Away, ShardStatus, Status, Window
-from segmenter.settings import Settings
-
-SETTINGS = Settings(partitions=1, stale_after_ms=5_000)
-
-
-NOTHING = Status({}, {}, None, None, None, None, None, None, None, None, None, Window(0, None), [])
-SHARD = ShardStatus(0, 0, None, None, None, None, None, 0, 0, 0, 0)
-
-
-def found(**ages: int | None) -> Status:
-    shards = [msgspec.structs.replace(SHARD, **ages)] if ages else []
-    return msgspec.structs.replace(NOTHING, shards=shards)
+from segmenter.operations.health import stuck
 
 
 @pytest.mark.parametrize(
-    ("beat", "at_end", "commit"),
+    ("beat", "at_end", "moved"),
     [(5_000, 60_000, None), (0, None, 60_000), (0, 1, 10**9), (0, 10**9, 1), (6_000, 6_000, 1)],
 )
-def test_a_shard_that_is_at_the_end_or_gets_on_is_well(beat: int, at_end: int | None, commit: int | None) -> None:
+def test_who_is_at_the_end_or_moves_on_is_well(beat: int, at_end: int | None, moved: int | None) -> None:
     """An old commit is no harm at the end of the log, and a long way from the end none while there are commits."""
-    assert list(problems(found(beat_age_ms=beat, age_ms=at_end, commit_age_ms=commit), SETTINGS)) == []
+    assert stuck("worker", beat, at_end, moved, 5_000) is None
 
 
 @pytest.mark.parametrize(
-    ("shard", "words"),
+    ("ages", "words"),
     [
-        ({}, "no worker has acquired it"),
-        ({"beat_age_ms": None, "age_ms": None, "commit_age_ms": 5}, "no worker has acquired it"),
-        ({"beat_age_ms": 5_001, "age_ms": 1, "commit_age_ms": 7_000}, "its worker has been silent for 5 s"),
-        ({"beat_age_ms": 0, "age_ms": 60_001, "commit_age_ms": 99_000}, "or been at the end of the log for 60 s"),
-        ({"beat_age_ms": 0, "age_ms": None, "commit_age_ms": None}, "or been at the end of the log ever"),
+        ((5_001, 1, 7_000), "its worker has been silent for 5 s"),
+        ((0, 60_001, 99_000), "or been at the end of the log for 60 s"),
+        ((0, None, None), "or been at the end of the log ever"),
     ],
 )
-def test_a_stuck_shard_is_named(shard: dict[str, int | None], words: str) -> None:
-    (line,) = problems(found(**shard), SETTINGS)
-    assert line.startswith("shard 0 is stuck: ") and words in line
-
-
-def test_without_redis_nothing_is_said_of_shards() -> None:
-    away = msgspec.structs.replace(NOTHING, unreachable={"redis": Away("Redis does not answer", None)})
-    assert list(problems(away, SETTINGS)) == ["Redis does not answer"]
+def test_who_is_stuck_is_told_why(ages: tuple[int, int | None, int | None], words: str) -> None:
+    assert words in (stuck("worker", *ages, 5_000) or "")

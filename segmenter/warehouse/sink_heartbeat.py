@@ -1,0 +1,41 @@
+"""The heartbeat of the sink, by which others see in the warehouse that it is alive, and how far it is."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import text
+
+from segmenter.warehouse.engine import Warehouse, dialect, insert, reading, writing
+
+_COLUMNS = ("name", "beat_ms", "caught_up_ms", "loaded_ms")
+_ROW = ("sink", 0, 0, 0)
+
+
+class SinkHeartbeat(NamedTuple):
+    """What the sink last told, as ages in milliseconds; None for never."""
+
+    beat_age_ms: int | None
+    """Since the last heartbeat."""
+    age_ms: int | None
+    """Since it had last loaded all that the log lets be read."""
+    loaded_age_ms: int | None
+    """Since it last loaded anything."""
+
+
+def send_sink_heartbeat(warehouse: Warehouse, at_end: bool = False, loaded: bool = False) -> None:
+    """Tell that the sink is alive, whether it is at the end of the log, and whether it has loaded since last time."""
+    with writing(warehouse) as connection:
+        insert(connection, "sink_heartbeat", _COLUMNS, [_ROW], unless_there=True)
+        now = dialect(connection).now_ms
+        told = ["beat_ms", *(["caught_up_ms"] if at_end else []), *(["loaded_ms"] if loaded else [])]
+        connection.execute(text(f"UPDATE sink_heartbeat SET {', '.join(f'{name} = {now}' for name in told)}"))
+
+
+def read_sink_heartbeat(warehouse: Warehouse) -> SinkHeartbeat:
+    """The last heartbeat of the sink."""
+    with reading(warehouse) as connection:
+        now = dialect(connection).now_ms
+        query = f"SELECT {now}, beat_ms, caught_up_ms, loaded_ms FROM sink_heartbeat"
+        now_ms, *told_ms = connection.execute(text(query)).one_or_none() or (0, 0, 0, 0)
+    return SinkHeartbeat(*[max(0, now_ms - at_ms) if at_ms else None for at_ms in told_ms])
