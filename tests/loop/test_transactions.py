@@ -71,7 +71,7 @@ def working(settings: Settings) -> Iterator[None]:
 
 def lags(settings: Settings) -> tuple[int | None, int | None]:
     found = read_status(settings)
-    return found["lag"], found["sink_lag"]
+    return found.lag, found.sink_lag
 
 
 def test_lookups_stay_fresh_while_a_transaction_is_open(

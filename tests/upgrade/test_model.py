@@ -15,6 +15,7 @@ import pytest
 from consumers import worker
 from producers.publish import publish
 from producers.synthetic.generator import START_MS, generate
+from segmenter import warehouse
 from segmenter.errors import SegmenterError
 from segmenter.operations import restore, snapshot
 from segmenter.operations.integrity.repair import repair_shards
@@ -94,6 +95,8 @@ def test_a_model_that_does_not_fit_its_digest_ends_the_worker(settings: Settings
         worker.run(settings, once=True)
     for number in range(settings.partitions):
         store.client.hset(Keys(settings.key_prefix).shard(number), "beat_ms", 0)  # it ended long ago
+    with warehouse.connect(settings.warehouse_url) as database:
+        warehouse.migrate(database, 0)
     restore.write(settings, restore.prepare(settings, replace=True))
     worker.run(settings, once=True)
     assert differences(store) == []

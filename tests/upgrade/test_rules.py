@@ -46,6 +46,8 @@ def place(request: pytest.FixtureRequest, settings: Settings, store: Store) -> P
             lambda changed: worker.run(changed, once=True, may_refit=False),
             lambda changed: require_rules(store.client, changed, Rules.of(changed)),
         )
+    with warehouse.connect(settings.warehouse_url) as database:
+        warehouse.migrate(database, 0)  # who only reads would ask for that first
     return Place(
         lambda: rules_in_warehouse(settings),
         lambda rules: rules_in_warehouse(settings, rules),
