@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 
 import structlog
@@ -25,6 +26,7 @@ class Membership:
         self._store = store
         self._guard = guard
         self._from_log_start = from_log_start
+        self._key = secrets.token_bytes(16)
         self._stuck_in = ""
         self._consumer: ShardConsumer | None = None
         self._seen_assignments = 0
@@ -82,7 +84,7 @@ class Membership:
         topic_ids = self._topic_ids = self._guard.ids()
         for number in waiting:
             begins = self._consumer.beginnings(number)
-            shard = acquire(self._store, number, topic_ids, begins, generation, self._from_log_start)
+            shard = acquire(self._store, number, topic_ids, begins, generation, self._key, self._from_log_start)
             needed = {(settings.topic_prefix + topic, number): offset for topic, offset in shard.offsets.items()}
             check_ends(needed, at_end)
             self._consumer.start(number, shard.offsets, shard.seen.next)

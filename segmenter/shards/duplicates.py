@@ -19,15 +19,17 @@ class DuplicateWindow:
 
     User and event id are known by a digest of 128 bits: that two in a window have the same one is as good as excluded.
     Offset and digest are kept in 24 bytes, a few entries to a string of bytes, oldest first: as Python objects a
-    million of them would take 300 MB.
+    million of them would take 300 MB. The digest is keyed with ``key``, 16 random bytes or more: whoever knew it could
+    send event ids that all fall into one string of bytes, which is searched from end to end.
 
-    >>> seen = DuplicateWindow(window=10, offsets={"views": 0})
+    >>> seen = DuplicateWindow(window=10, offsets={"views": 0}, key=bytes(16))
     >>> [seen.is_duplicate("views", b"u42", "e1", offset) for offset in (0, 10, 21)]
     [False, True, False]
     """
 
-    def __init__(self, window: int, offsets: Mapping[str, int]) -> None:
+    def __init__(self, window: int, offsets: Mapping[str, int], key: bytes) -> None:
         self._window = window
+        self._key = key
         self.next = {topic: offset - window for topic, offset in offsets.items()}
         """The next offset to look at, by topic; it begins a window before the next offset to apply."""
         self._buckets = {topic: [b""] * (window // BUCKET_ENTRIES + 1) for topic in offsets}
@@ -35,7 +37,8 @@ class DuplicateWindow:
 
     def is_duplicate(self, topic: str, user: bytes, event_id: str, offset: int) -> bool:
         """Remember that the event was seen here, and tell whether it is a duplicate."""
-        digest = blake2b(user + b"\xff" + event_id.encode(), digest_size=DIGEST_BYTES).digest()  # no UTF-8 has 0xff
+        known_by = user + b"\xff" + event_id.encode()  # no UTF-8 has 0xff
+        digest = blake2b(known_by, key=self._key, digest_size=DIGEST_BYTES).digest()
         buckets = self._buckets[topic]
         number = int.from_bytes(digest[:OFFSET_BYTES]) % len(buckets)
         entries = buckets[number]

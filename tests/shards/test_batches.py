@@ -13,6 +13,7 @@ from segmenter.shards.batches import batches_of
 from segmenter.shards.duplicates import ENTRY_BYTES, DuplicateWindow
 
 RULES = Rules(partitions=1)
+KEY = bytes(16)
 
 
 class FakeRecord(NamedTuple):
@@ -50,7 +51,7 @@ numbers = st.lists(st.integers(0, 5), min_size=15, max_size=60)
 def test_any_polls_count_the_same(ids: list[int], window: int, start: int, data: st.DataObject) -> None:
     """Opened at any offset, read from a window before it, in polls of any size, some of it again and again."""
     records = log_of(ids)
-    seen = DuplicateWindow(window, {"views": start})
+    seen = DuplicateWindow(window, {"views": start}, KEY)
     offsets = {"views": start}
     at, found = max(0, start - window), []
     while at < len(records):
@@ -73,7 +74,7 @@ def held_bytes(seen: DuplicateWindow) -> int:
 def test_memory_is_bounded_by_the_window() -> None:
     """After twenty windows of ids, each seen once, not even two of them are kept."""
     window = 1_000
-    seen = DuplicateWindow(window, {"views": 0})
+    seen = DuplicateWindow(window, {"views": 0}, KEY)
     for offset in range(20 * window):
         assert not seen.is_duplicate("views", b"u1", f"e{offset}", offset)
         seen.expire({"views": offset + 1})
@@ -81,7 +82,7 @@ def test_memory_is_bounded_by_the_window() -> None:
 
 
 def test_one_id_over_and_over_is_kept_once() -> None:
-    seen = DuplicateWindow(1_000, {"views": 0})
+    seen = DuplicateWindow(1_000, {"views": 0}, KEY)
     assert not seen.is_duplicate("views", b"u1", "e1", 0)
     assert all(seen.is_duplicate("views", b"u1", "e1", offset) for offset in range(1, 500))
     assert held_bytes(seen) == ENTRY_BYTES
@@ -89,7 +90,7 @@ def test_one_id_over_and_over_is_kept_once() -> None:
 
 def test_user_and_id_stay_apart() -> None:
     """Where the one ends and the other begins is part of what is compared."""
-    seen = DuplicateWindow(10, {"views": 0})
+    seen = DuplicateWindow(10, {"views": 0}, KEY)
     pairs = [("ab", "c"), ("a", "bc"), ("a\0b", "c"), ("a", "b\0c"), ("", "abc"), ("ÿ", "ÿÿ"), ("ÿÿ", "ÿ")]
     assert not any(seen.is_duplicate("views", user.encode(), event_id, 0) for user, event_id in pairs)
 
