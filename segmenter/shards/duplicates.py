@@ -22,6 +22,9 @@ class DuplicateWindow:
     million of them would take 300 MB. The digest is keyed with ``key``, 16 random bytes or more: whoever knew it could
     send event ids that all fall into one string of bytes, which is searched from end to end.
 
+    Records come in the order of their offsets. What was seen is settled once it is applied; what is not settled can be
+    seen again, after `reopen`.
+
     >>> seen = DuplicateWindow(window=10, offsets={"views": 0}, key=bytes(16))
     >>> [seen.is_duplicate("views", b"u42", "e1", offset) for offset in (0, 10, 21)]
     [False, True, False]
@@ -33,7 +36,9 @@ class DuplicateWindow:
         self.next = {topic: offset - window for topic, offset in offsets.items()}
         """The next offset to look at, by topic; it begins a window before the next offset to apply."""
         self._buckets = {topic: [b""] * (window // BUCKET_ENTRIES + 1) for topic in offsets}
-        self._horizon = dict.fromkeys(offsets, bytes(OFFSET_BYTES))
+        self._undo: list[tuple[list[bytes], int, bytes]] = []
+        """What the buckets held before the records that are not settled, the oldest first."""
+        self.settle(offsets)
 
     def is_duplicate(self, topic: str, user: bytes, event_id: str, offset: int) -> bool:
         """Remember that the event was seen here, and tell whether it is a duplicate."""
@@ -42,7 +47,8 @@ class DuplicateWindow:
         buckets = self._buckets[topic]
         number = int.from_bytes(digest[:OFFSET_BYTES]) % len(buckets)
         entries = buckets[number]
-        if entries[:OFFSET_BYTES] < self._horizon[topic]:
+        self._undo.append((buckets, number, entries))
+        if entries[:OFFSET_BYTES] < max(0, offset - self._window).to_bytes(OFFSET_BYTES):
             entries = entries[ENTRY_BYTES:]
         at = entries.find(digest)
         before = -1
@@ -52,8 +58,20 @@ class DuplicateWindow:
         buckets[number] = entries + offset.to_bytes(OFFSET_BYTES) + digest
         return at > 0 and offset - before <= self._window
 
-    def expire(self, offsets: Mapping[str, int]) -> None:
-        """No record before ``offsets`` comes any more: what none can repeat makes room for the next."""
-        self._horizon = {
-            topic: max(0, offset - self._window).to_bytes(OFFSET_BYTES) for topic, offset in offsets.items()
-        }
+    def settle(self, offsets: Mapping[str, int]) -> None:
+        """All that was seen is applied, or lies before ``offsets``, the next ones to apply."""
+        self._settled, self._settled_next = dict(offsets), dict(self.next)
+        self._undo.clear()
+
+    def reopen(self, offsets: Mapping[str, int]) -> bool:
+        """Go on at these next offsets to apply, as if nothing had been seen since the last `settle`.
+
+        False if that is impossible, since one of them is before the settled ones: then nothing has changed.
+        """
+        if any(offset < self._settled[topic] for topic, offset in offsets.items()):
+            return False
+        for buckets, number, entries in reversed(self._undo):
+            buckets[number] = entries
+        self.next = {topic: max(at, offsets[topic] - self._window) for topic, at in self._settled_next.items()}
+        self.settle(offsets)
+        return True
