@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +14,13 @@ from consumers.worker.owned_shard import OwnedShard, acquire
 from segmenter.errors import LogTruncated, OwnershipLost, PartitionsDiffer, SegmenterError
 from segmenter.events import Rules
 from segmenter.model.generation import Generation
+from segmenter.shards.duplicates import DuplicateWindow
 from segmenter.store.connection import Store
 from segmenter.store.meta import claim, group_in_use, next_group
 from segmenter.topics import Record, ShardConsumer, TopicGuard, check_ends, ends, event_topics
+
+INTERRUPTED_SECONDS = 0.05
+"""Between fetches that are no further apart, nobody deletes a topic, makes it anew and fills it to where we were."""
 
 log = structlog.get_logger()
 
@@ -27,12 +32,18 @@ class Membership:
         self._store = store
         self._guard = guard
         self._from_log_start = from_log_start
+        self._key = secrets.token_bytes(16)
+        self._remembered: dict[int, DuplicateWindow] = {}
+        """The duplicate windows of assigned shards that were released."""
         self._stuck_in = ""
         """The group that was left during an endless rebalance, until a group assigns shards again."""
         self._consumer: ShardConsumer | None = None
         self._seen_assignments = 0
         self._not_before = 0.0
         self._topic_ids: dict[str, str] = {}
+        self._started: set[int] = set()
+        """Shards of which no record has been delivered since they were started."""
+        self._polled = 0.0
         self.shards: dict[int, OwnedShard] = {}
         self.failures = 0
         """How often in a row shards had to be released before they could work."""
@@ -50,9 +61,10 @@ class Membership:
             assigned = self._assigned(self._consumer)
             log.info("shards assigned", shards=sorted(assigned))
             self.shards = {number: shard for number, shard in self.shards.items() if number in assigned}
-            for number, shard in self.shards.items():
+            self._remembered = {number: seen for number, seen in self._remembered.items() if number in assigned}
+            for shard in self.shards.values():
                 if shard.paused_until is None:
-                    self._consumer.start(number, shard.offsets, shard.seen.next)
+                    self._start(self._consumer, shard)
         if self._consumer.stuck():
             self._leave_stuck_group(self._consumer.group)
 
@@ -83,15 +95,24 @@ class Membership:
         settings = self._store.settings
         claim(self._store.client, settings, Rules.of(settings))
         at_end = ends(settings, event_topics(settings))
-        topic_ids = self._topic_ids = self._guard.ids()
+        topic_ids = self._guard.ids()
+        if topic_ids != self._topic_ids:
+            self._remembered.clear()
+            self._topic_ids = topic_ids
         for number in waiting:
             begins = self._consumer.beginnings(number)
-            shard = acquire(self._store, number, topic_ids, begins, generation, self._from_log_start)
+            seen = self._remembered.get(number)
+            shard = acquire(self._store, number, topic_ids, begins, generation, self._key, seen, self._from_log_start)
             needed = {(settings.topic_prefix + topic, number): offset for topic, offset in shard.offsets.items()}
             check_ends(needed, at_end)
-            self._consumer.start(number, shard.offsets, shard.seen.next)
+            self._start(self._consumer, shard)
+            self._remembered.pop(number, None)
             self.shards[number] = shard
             log.info("shard acquired", shard=number, offsets=dict(shard.offsets))
+
+    def _start(self, consumer: ShardConsumer, shard: OwnedShard) -> None:
+        consumer.start(shard.number, shard.offsets, shard.seen.next)
+        self._started.add(shard.number)
 
     def backing_off(self) -> bool:
         """Whether the wait after a failure is still going on; until then nothing is tried again."""
@@ -102,7 +123,7 @@ class Membership:
         if self._consumer is not None:
             for number in self.shards:
                 self._consumer.stop(number)
-        self.shards.clear()
+        self._release()
         self.failures += 1
         wait = backoff_seconds(self.failures)
         self._not_before = time.monotonic() + wait
@@ -111,8 +132,13 @@ class Membership:
     def rejoin(self, reason: SegmenterError) -> None:
         """Leave the group, to join it again: it has assigned the shards of this member to another."""
         log.warning("joining the group again", reason=str(reason))
-        self.shards.clear()
+        self._release()
         self.leave()
+
+    def _release(self) -> None:
+        """Have no acquired shards any more, but remember their event ids."""
+        self._remembered |= {number: shard.seen for number, shard in self.shards.items()}
+        self.shards.clear()
 
     def pause(self, shard: OwnedShard, seconds: float) -> None:
         """Poll no records of a shard for so many seconds from now; 0 or less ends a pause."""
@@ -123,11 +149,11 @@ class Membership:
 
     def resume_due(self) -> None:
         """Resume the shards whose pause is over."""
-        for number, shard in self.shards.items():
+        for shard in self.shards.values():
             if shard.paused_until is not None and shard.paused_until <= time.monotonic():
                 shard.paused_until = None
                 if self._consumer is not None:
-                    self._consumer.start(number, shard.offsets, shard.seen.next)
+                    self._start(self._consumer, shard)
 
     def poll(self, timeout_ms: int, max_records: int) -> list[tuple[OwnedShard, list[Record]]]:
         """New records of the acquired shards, of the very topics that the offsets of the shards belong to.
@@ -137,11 +163,15 @@ class Membership:
         if self._consumer is None:
             time.sleep(timeout_ms / 1000)
             return []
+        interrupted = time.monotonic() > self._polled + INTERRUPTED_SECONDS
         with self._of_known_topics():
             polled = self._consumer.poll(timeout_ms, max_records)
+        self._polled = time.monotonic()
         found = [(self.shards[number], records) for number, records in polled.items() if number in self.shards]
-        if found:
+        started = self._started & polled.keys()
+        if found and (interrupted or started or not self._consumer.knows_topics(self._topic_ids)):
             self._check_topics()
+            self._started -= started
         return found
 
     @contextmanager
@@ -154,7 +184,10 @@ class Membership:
             raise
 
     def _check_topics(self) -> None:
-        """Raise `TopicRecreated` unless the topics are still those on which this member has acquired shards."""
+        """Raise `TopicRecreated` unless the topics are still those on which this member has acquired shards.
+
+        To be sure of records, it must be called after they were read.
+        """
         self._guard.check(self._topic_ids)
 
     def _assigned(self, consumer: ShardConsumer) -> set[int]:

@@ -57,9 +57,14 @@ def acquire(
     topic_ids: Mapping[str, str],
     beginnings: Mapping[str, int],
     generation: Generation | None,
+    key: bytes,
+    seen: DuplicateWindow | None = None,
     from_log_start: bool = False,
 ) -> OwnedShard:
     """Become the owner of a shard. One that Redis does not know begins where the log does; a dirty one is recounted.
+
+    ``seen`` is what this process remembers of the shard and these very topics; it is used if the stored offsets fit.
+    Else a new duplicate window begins, with ``key`` as its random key.
 
     Raises `TopicRecreated` when the stored offsets belong to other topics, and `LogTruncated` when Redis does not know
     the shard and the log no longer holds its first events, unless ``from_log_start`` leaves those out.
@@ -72,7 +77,9 @@ def acquire(
     if state.offsets is None:
         _check_beginning(store, number, beginnings, from_log_start)
     offsets = state.offsets or beginnings
-    shard = OwnedShard(number, state, offsets, DuplicateWindow(store.settings.duplicate_window, offsets))
+    if seen is None or not seen.reopen(offsets):
+        seen = DuplicateWindow(store.settings.duplicate_window, offsets, key)
+    shard = OwnedShard(number, state, offsets, seen)
     if state.dirty:
         log.warning("a commit failed half-way: recounting the shard from its rows", shard=number)
         counted, changes = recount(store.client, store.settings, number)

@@ -48,8 +48,8 @@ def batches_of(
 ) -> Iterator[Batch]:
     """The batches of a shard's records from ``offsets`` on; of earlier records only the event ids are remembered.
 
-    In a batch, topics go without ``topic_prefix``. ``seen`` is updated on the way: it fits the offsets again once all
-    batches have been taken.
+    In a batch, topics go without ``topic_prefix``. ``seen`` is updated on the way. Asking for the next batch says that
+    the one before is applied; records of a batch after which none is asked for are not settled.
     """
     batch = Batch(dict(offsets))
     plain = {topic_prefix + topic: topic for topic in TOPICS}
@@ -57,28 +57,29 @@ def batches_of(
         topic = plain[record.topic]
         if record.offset < seen.next[topic]:
             continue
-        seen.next[topic] = record.offset + 1
         verdict = decode(record.value, record.key, record.partition, record.timestamp, rules)
-        if record.offset < batch.offsets[topic]:
-            if isinstance(verdict, Event) and verdict.event_id is not None:
-                seen.is_duplicate(topic, key_of(verdict.user_id), verdict.event_id, record.offset)
+        event = verdict if isinstance(verdict, Event) else None
+        user = key_of(event.user_id) if event else b""
+        is_new = record.offset >= batch.offsets[topic]
+        if is_new and event and user not in batch.users and len(batch.users) == most_users:
+            yield batch
+            seen.settle(batch.offsets)
+            batch = Batch(dict(batch.offsets))
+        seen.next[topic] = record.offset + 1
+        event_id = event.event_id if event else None
+        repeated = event_id is not None and seen.is_duplicate(topic, user, event_id, record.offset)
+        if not is_new:
             continue
         if isinstance(verdict, InvalidRecord):
             batch.invalid.append((record, verdict))
+        elif repeated:
+            batch.duplicates += 1
         else:
-            user = key_of(verdict.user_id)
-            event_id = verdict.event_id
-            if event_id is not None and seen.is_duplicate(topic, user, event_id, record.offset):
-                batch.duplicates += 1
-            else:
-                if user not in batch.users and len(batch.users) == most_users:
-                    yield batch
-                    batch = Batch(dict(batch.offsets))
-                batch.events.append(_applied(batch, user, verdict, topic, record.offset))
+            batch.events.append(_applied(batch, user, verdict, topic, record.offset))
         batch.offsets[topic] = record.offset + 1
-    seen.expire(batch.offsets)
     if batch.offsets != dict(offsets):
         yield batch
+    seen.settle(batch.offsets)
 
 
 def _applied(batch: Batch, user: bytes, event: Event, topic: str, offset: int) -> Applied:

@@ -32,6 +32,9 @@ FAREWELL_MS = 1_000
 """How long to wait for the broker to say goodbye; a member that it does not hear of is given up anyway."""
 
 
+TANSU = "tansu_cluster"
+"""The id that the embedded broker gives to its cluster."""
+
 REBALANCE_SECONDS = 15.0
 """Longer than any rebalance takes: a member that died is given up after 6 s."""
 
@@ -133,6 +136,16 @@ class ShardConsumer:
         """The next offset to be delivered of each topic of a started shard."""
         with self._held():
             return {self._plain(tp): self._consumer.position(tp) for tp in self._of(shard)}
+
+    def knows_topics(self, ids: Mapping[str, str]) -> bool:
+        """Whether the topics have these ids by the client's own knowledge, and it would know of others by now.
+
+        A fetch from a topic that is gone fails, and the client asks anew. Tansu 0.6 lets such a fetch wait instead.
+        """
+        cluster = self._consumer._cluster
+        if cluster.need_update or cluster.cluster_id == TANSU:
+            return False
+        return all(str(cluster.topic_id(self._prefix + topic)) == topic_id for topic, topic_id in ids.items())
 
     def beginnings(self, shard: int) -> dict[str, int]:
         """The first offset that the log holds of each topic of a shard."""

@@ -176,9 +176,8 @@ def repeated(log: list[ShardRecord], verdicts: list[Event | InvalidRecord]) -> s
 def check_pieces(log: list[ShardRecord], verdicts: list[Event | InvalidRecord], repeats: set[tuple[str, int]]) -> None:
     """Each record is exactly one of an event applied, a repeat, a refusal; and the offsets end after the last."""
     start = dict.fromkeys(TOPICS, 0)
-    batches: list[Batch] = list(
-        batches_of(log, start, "", DuplicateWindow(RULES.duplicate_window, start), RULES, MOST_USERS)
-    )
+    seen = DuplicateWindow(RULES.duplicate_window, start, key=bytes(16))
+    batches: list[Batch] = list(batches_of(log, start, "", seen, RULES, MOST_USERS))
     applied = [(event.topic, event.offset) for batch in batches for event in batch.events]
     refused = [(record.topic, record.offset) for batch in batches for record, _ in batch.invalid]
     places = [((record.topic, record.offset), found) for record, found in zip(log, verdicts, strict=True)]

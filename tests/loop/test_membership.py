@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -11,11 +12,11 @@ import pytest
 from consumers import worker
 from consumers.worker.membership import Membership
 from segmenter.errors import OwnershipLost
-from segmenter.events import Event
+from segmenter.events import Event, encode
 from segmenter.settings import Settings
 from segmenter.store.connection import Store, connect
 from segmenter.store.meta import group_in_use
-from segmenter.topics import TopicGuard
+from segmenter.topics import TopicGuard, open_producer, produce_all
 from tests.loop.helpers import START_MS, publish
 
 EVENTS = 30
@@ -105,3 +106,50 @@ def test_positions_prove_nothing_while_shards_are_handed_out(holding: Membership
     assert holding.positions() == {} and not holding.holds_all_assigned()
     holding.follow()
     assert holding.positions().keys() == {0, 1} and holding.holds_all_assigned()
+
+
+class CountingGuard(TopicGuard):
+    """Counts how often the brokers are asked for the ids of topics."""
+
+    asked = 0
+
+    def ids(self) -> dict[str, str]:
+        self.asked += 1
+        return super().ids()
+
+
+@pytest.mark.parametrize("parts", ["real"], indirect=True)
+def test_reading_does_not_ask_for_topics_each_time(
+    settings: Settings, until: Callable[[Callable[[], object]], None]
+) -> None:
+    """While records come one after the other. The embedded broker is asked after each read: it lets no fetch fail."""
+    publish(settings, "views", [Event("u1", START_MS)])
+    worker.run(settings, once=True, may_refit=False)
+    client = connect(settings)
+    with closing(CountingGuard(settings)) as guard, closing(open_producer(settings)) as producer:
+        membership = Membership(Store(client, settings), guard)
+
+        def polled() -> int:
+            return sum(len(records) for _, records in membership.poll(100, 100))
+
+        def opened() -> bool:
+            membership.follow()
+            membership.acquire(None)
+            return bool(polled())
+
+        def trickle() -> None:
+            for _ in range(EVENTS * 5):
+                produce_all(producer, settings, settings.topic_prefix + "views", [(b"u1", encode(Event("u1", 1)))])
+
+        until(opened)
+        asked, reads, records = guard.asked, 0, 0
+        with ThreadPoolExecutor() as pool:
+            trickling = pool.submit(trickle)
+            while records < EVENTS * 5:
+                found = polled()
+                reads, records = reads + bool(found), records + found
+            trickling.result()
+        assert reads > 10
+        assert guard.asked - asked < reads / 2
+        membership.leave()
+    client.close()

@@ -5,20 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 from kafka.admin import KafkaAdminClient
+from kafka.errors import TopicAlreadyExistsError
 
 from consumers import sink, worker
 from segmenter import topics, warehouse
 from segmenter.errors import TopicRecreated
-from segmenter.events import Event
+from segmenter.events import Event, encode, key_of
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.shards import read_shards
 from segmenter.topics.client import client_options
-from tests.loop.helpers import START_MS, publish
+from tests.loop.helpers import START_MS, publish, rows
 
 Until = Callable[[Callable[[], object]], None]
 USERS = [f"u{number}" for number in range(50)]
@@ -28,6 +29,21 @@ def make_anew(settings: Settings, topic: str) -> None:
     with KafkaAdminClient(**client_options(settings)) as admin:
         admin.delete_topics([settings.topic_prefix + topic])
     topics.ensure_topics(settings)
+
+
+def make_anew_at_once(settings: Settings, topic: str, events: list[Event]) -> None:
+    """Delete a topic, make it anew and fill it, as fast as the broker can."""
+    name = settings.topic_prefix + topic
+    with KafkaAdminClient(**client_options(settings)) as admin, closing(topics.open_producer(settings)) as producer:
+        admin.describe_topics([name])
+        producer.partitions_for(name)
+        admin.delete_topics([name])
+        while True:
+            with suppress(TopicAlreadyExistsError):  # Kafka may still be about to delete it
+                admin.create_topics({name: {"num_partitions": settings.partitions}})
+                break
+        records = [(key_of(event.user_id), encode(event)) for event in events]
+        topics.produce_all(producer, settings, name, records)
 
 
 def read_by_worker(settings: Settings) -> int:
@@ -71,3 +87,19 @@ def test_whoever_is_reading_it_ends_with_its_name(
         finally:
             stop.set()
     assert read(settings) == len(USERS)
+
+
+def test_nothing_of_one_that_is_filled_at_once_is_committed(settings: Settings, until: Until) -> None:
+    """It is longer than the old one was before the worker's next heartbeat."""
+    publish(settings, "views", [Event(user, START_MS) for user in USERS])
+    stop = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(work, settings, stop.is_set)
+        try:
+            until(lambda: read_by_worker(settings) == len(USERS))
+            make_anew_at_once(settings, "views", [Event(user, START_MS + 1) for user in 2 * USERS])
+            with pytest.raises(TopicRecreated, match="views' was recreated"):
+                running.result(60)
+        finally:
+            stop.set()
+    assert {row.profile[-1] for row in rows(settings).values()} == {START_MS}

@@ -16,6 +16,7 @@ from segmenter.shards.row import Row
 from segmenter.shards.state import Counts, ShardState
 
 RULES = Rules(partitions=1)
+KEY = bytes(16)
 
 
 class FakeRecord(NamedTuple):
@@ -53,7 +54,7 @@ def taken_in(events: Sequence[Published], data: st.DataObject) -> dict[bytes, Ro
     """The rows after these events, in this order, by commits of as few users and polls of as few records as drawn."""
     rows: dict[bytes, Row] = {}
     state = ShardState("", 0, False, dict.fromkeys(TOPICS, 0), {}, {}, Counts(), 0, 0, 0, 0)
-    seen = DuplicateWindow(100, dict.fromkeys(TOPICS, 0))
+    seen = DuplicateWindow(100, dict.fromkeys(TOPICS, 0), KEY)
     records = list(as_records(events))
     while records:
         size, most_users = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 4))

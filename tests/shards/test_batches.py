@@ -13,6 +13,7 @@ from segmenter.shards.batches import batches_of
 from segmenter.shards.duplicates import ENTRY_BYTES, DuplicateWindow
 
 RULES = Rules(partitions=1)
+KEY = bytes(16)
 
 
 class FakeRecord(NamedTuple):
@@ -50,7 +51,7 @@ numbers = st.lists(st.integers(0, 5), min_size=15, max_size=60)
 def test_any_polls_count_the_same(ids: list[int], window: int, start: int, data: st.DataObject) -> None:
     """Opened at any offset, read from a window before it, in polls of any size, some of it again and again."""
     records = log_of(ids)
-    seen = DuplicateWindow(window, {"views": start})
+    seen = DuplicateWindow(window, {"views": start}, KEY)
     offsets = {"views": start}
     at, found = max(0, start - window), []
     while at < len(records):
@@ -66,6 +67,46 @@ def test_any_polls_count_the_same(ids: list[int], window: int, start: int, data:
     assert offsets == {"views": len(ids)}
 
 
+class Interrupted(Exception):
+    """The commit of a batch was not confirmed."""
+
+
+@settings(max_examples=300)
+@given(numbers, st.integers(0, 12), st.data())
+def test_what_is_remembered_is_of_use_after_an_interruption(ids: list[int], window: int, data: st.DataObject) -> None:
+    """A commit was made or not, or others went on meanwhile: what counts is the same."""
+    records, expected = log_of(ids), counted(ids, window)
+    seen = DuplicateWindow(window, {"views": 0}, KEY)
+    offsets, found, at = {"views": 0}, [], 0
+    while at < len(records):
+        size = data.draw(st.integers(1, 20))
+        try:
+            for batch in batches_of(records[at : at + size], offsets, "", seen, RULES, most_users=2):
+                fate = data.draw(st.sampled_from(["confirmed", "confirmed", "unconfirmed", "refused"]))
+                if fate != "refused":
+                    found += [event.offset for event in batch.events]
+                    offsets = batch.offsets
+                if fate != "confirmed":
+                    raise Interrupted
+            at += size
+        except Interrupted:
+            moved_on = min(len(ids), offsets["views"] + data.draw(st.sampled_from([0, 0, 2, 20])))
+            found += [offset for offset in expected if offsets["views"] <= offset < moved_on]
+            offsets = {"views": moved_on}
+            assert seen.reopen(offsets)
+            before, at = at, max(0, seen.next["views"])
+            assert at >= before, "what an earlier poll has read is not read again"
+    assert found == expected
+
+
+def test_what_was_applied_is_not_forgotten() -> None:
+    """A store that lost confirmed writes is behind what is remembered: the window must be read again."""
+    seen = DuplicateWindow(5, {"views": 0}, KEY)
+    assert list(batches_of(log_of([1, 2, 3]), {"views": 0}, "", seen, RULES, most_users=2))
+    assert not seen.reopen({"views": 2})
+    assert seen.reopen({"views": 3}) and seen.next == {"views": 3}
+
+
 def held_bytes(seen: DuplicateWindow) -> int:
     return sum(len(entries) for buckets in seen._buckets.values() for entries in buckets)
 
@@ -73,15 +114,14 @@ def held_bytes(seen: DuplicateWindow) -> int:
 def test_memory_is_bounded_by_the_window() -> None:
     """After twenty windows of ids, each seen once, not even two of them are kept."""
     window = 1_000
-    seen = DuplicateWindow(window, {"views": 0})
+    seen = DuplicateWindow(window, {"views": 0}, KEY)
     for offset in range(20 * window):
         assert not seen.is_duplicate("views", b"u1", f"e{offset}", offset)
-        seen.expire({"views": offset + 1})
     assert held_bytes(seen) <= 2 * window * ENTRY_BYTES
 
 
 def test_one_id_over_and_over_is_kept_once() -> None:
-    seen = DuplicateWindow(1_000, {"views": 0})
+    seen = DuplicateWindow(1_000, {"views": 0}, KEY)
     assert not seen.is_duplicate("views", b"u1", "e1", 0)
     assert all(seen.is_duplicate("views", b"u1", "e1", offset) for offset in range(1, 500))
     assert held_bytes(seen) == ENTRY_BYTES
@@ -89,7 +129,7 @@ def test_one_id_over_and_over_is_kept_once() -> None:
 
 def test_user_and_id_stay_apart() -> None:
     """Where the one ends and the other begins is part of what is compared."""
-    seen = DuplicateWindow(10, {"views": 0})
+    seen = DuplicateWindow(10, {"views": 0}, KEY)
     pairs = [("ab", "c"), ("a", "bc"), ("a\0b", "c"), ("a", "b\0c"), ("", "abc"), ("ÿ", "ÿÿ"), ("ÿÿ", "ÿ")]
     assert not any(seen.is_duplicate("views", user.encode(), event_id, 0) for user, event_id in pairs)
 

@@ -22,6 +22,7 @@ from segmenter.store.recount import recount
 from segmenter.store.rows import read_rows, scan_rows
 from segmenter.store.shards import acquire_shard, commit_shard, heartbeat, members, read_shards
 
+KEY = bytes(16)
 SHARD = 1
 
 
@@ -179,7 +180,7 @@ def test_a_commit_that_fails_half_way_is_recounted(client: Redis, settings: Sett
     client.delete(key)
     unknown = Keys(settings.key_prefix).audience(SHARD, "unknown_to_the_census")
     client.sadd(unknown, b"u5")
-    owned = acquire(store, SHARD, {}, {"clickstream": 0}, None)
+    owned = acquire(store, SHARD, {}, {"clickstream": 0}, None, KEY)
     assert not owned.state.dirty and owned.offsets == {"clickstream": 1}
     written = [each.user for rows in scan_rows(client, settings) for each in rows]
     assert sorted(members(client, settings, SHARD, "unassigned")) == sorted(written)
@@ -193,6 +194,6 @@ def test_a_commit_that_fails_half_way_is_recounted(client: Redis, settings: Sett
 def test_offsets_of_another_topic_are_refused(client: Redis, settings: Settings) -> None:
     """A topic of the same name that was made anew has other offsets."""
     store = Store(client, settings)
-    acquire(store, SHARD, {"clickstream": "id-1"}, {"clickstream": 0}, None)
+    acquire(store, SHARD, {"clickstream": "id-1"}, {"clickstream": 0}, None, KEY)
     with pytest.raises(TopicRecreated, match="'clickstream' was recreated"):
-        acquire(store, SHARD, {"clickstream": "id-2"}, {"clickstream": 0}, None)
+        acquire(store, SHARD, {"clickstream": "id-2"}, {"clickstream": 0}, None, KEY)

@@ -38,6 +38,7 @@ from segmenter.store.shards import commit_shard, heartbeat, read_shards
 from tests.store.ledger import Ledger, Log, Told, generation_of, piece_of, profile_of, segment_of
 
 USERS = [b"u1", b"u2", b"{u}", b"a:b", b"nul\0"]
+KEY = bytes(16)
 TOPIC_IDS = {topic: f"id of {topic}" for topic in TOPICS}
 ZERO = dict.fromkeys(TOPICS, 0)
 
@@ -87,7 +88,7 @@ class Machine(RuleBasedStateMachine):
         if self.owner:
             self.former.append(self.owner)
         self.judges = read_model(self.client, self.settings)
-        self.owner = acquire(self.store, 0, TOPIC_IDS, ZERO, self.judges)
+        self.owner = acquire(self.store, 0, TOPIC_IDS, ZERO, self.judges, KEY)
         assert self.owner.state.token != self.ledger.token
         assert self.owner.state.version > self.ledger.version
         assert dict(self.owner.offsets) == self.ledger.offsets
