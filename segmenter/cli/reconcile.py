@@ -25,6 +25,8 @@ def reconcile(
 ) -> int:
     """Compare each user of a snapshot with the batch summary of the raw events; end with 1 if anything differs.
 
+    What each shard has counted is compared, too.
+
     Parameters
     ----------
     snapshot
@@ -32,9 +34,9 @@ def reconcile(
     wait
         How many seconds to wait for the sink to load all that the snapshot needs.
     repair
-        Take a snapshot, compare, and repair the rows of users who differ, unless there are new events of them, by the
-        shard's owner if it has one; then compare again, until nothing differs, a few times at most. During a repair,
-        the records of the shard wait in the log.
+        Take a snapshot, compare, and repair the rows of users who differ, unless there are new events of them, and the
+        counts of shards that differ, by the shard's owner if it has one; then compare again, until nothing differs, a
+        few times at most. During a repair, the records of the shard wait in the log.
     """
     if repair:
         if snapshot is not None:
@@ -52,14 +54,19 @@ def _repair(wait_s: float, json: bool) -> int:
 
     done = list(reconcile_and_repair(common.settings("redis_url", "warehouse_url"), wait_s))
     last = done[-1]
-    counted = [{**_numbers(each.result), "repaired": each.repaired, "moved_on": each.moved_on} for each in done]
-    common.emit(_report(last.snapshot, last.result) | {"passes": counted}, json, _show)
+    passes = [
+        {**_numbers(each.result), **{name: getattr(each, name) for name in ("repaired", "moved_on", "repaired_counts")}}
+        for each in done
+    ]
+    common.emit(_report(last.snapshot, last.result) | {"passes": passes}, json, _show)
     return 0 if last.result.equal else 1
 
 
 def _report(taken: Snapshot, result: Reconciliation) -> dict[str, Any]:
     age_ms = time.time_ns() // 1_000_000 - taken.taken_ms
-    return {**taken._asdict(), "age_ms": age_ms, **result._asdict(), "examples": list(map(_plain, result.examples))}
+    counts = [difference._asdict() for difference in result.counts]
+    examples = list(map(_plain, result.examples))
+    return {**taken._asdict(), "age_ms": age_ms, **result._asdict(), "examples": examples, "counts": counts}
 
 
 def _numbers(result: Reconciliation) -> dict[str, int]:
@@ -72,6 +79,7 @@ def _plain(example: Example) -> dict[str, Any]:
 
 def _show(report: dict[str, Any]) -> None:
     from segmenter.events import shown
+    from segmenter.operations.integrity.differences import Difference
 
     def line(text: str) -> None:
         common.console.print(text, markup=False, soft_wrap=True)
@@ -80,12 +88,14 @@ def _show(report: dict[str, Any]) -> None:
         line(f"pass {number}: " + ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in each.items()))
     line(f"snapshot {report['snapshot_id']}, taken {report['age_ms'] / 1_000:,.0f} s ago, {report['users']:,} users")
     numbers = ", ".join(f"{name} {report[name]:,}" for name in ("compared", "differing", "missing", "extra"))
-    equal = not (report["differing"] or report["missing"] or report["extra"])
+    equal = not (report["differing"] or report["missing"] or report["extra"] or report["counts"])
     line(f"{'stream = batch' if equal else 'STREAM AND BATCH DIFFER'}: {numbers}")
     for example in report["examples"]:
         line(f"  {shown(example['user'].encode())} ({example['verdict']})")
         for name, (stream, batch) in example["fields"].items():
             line(f"    {name}: stream {_value(stream)}, batch {_value(batch)}")
+    for each in report["counts"]:
+        line(f"  {Difference(**each)}")
 
 
 def _value(value: float | None) -> str:

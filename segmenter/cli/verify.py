@@ -23,7 +23,8 @@ def verify(*, repair: bool = False, digest: bool = False, json: common.Json = Fa
     Parameters
     ----------
     repair
-        Repair what differs, by the shard's owner if it has one, and compare again.
+        Repair what differs, by the shard's owner if it has one, and compare again. Counts that differ from the rows
+        stay: only the events can tell which of the two is wrong, so ``segmenter reconcile --repair`` repairs that.
     digest
         Instead of comparing, print SHA-256 digests of the aggregates of all users, of their whole rows without
         offsets, and of the census. They are exact while nobody writes to the store.
@@ -64,7 +65,7 @@ def _show(report: dict[str, Any]) -> None:
         _line(f"repaired {report['repaired']:,}, {len(remaining):,} remain")
         _list(remaining)
     if any(each["where"] == "counts" for each in report.get("remaining", found)):
-        _line("rows are not what the events say: `segmenter reconcile --repair` repairs them")
+        _line("counts or rows are not what the events say: `segmenter reconcile --repair` repairs them")
 
 
 def _list(differences: list[dict[str, Any]]) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from segmenter.operations.integrity.differences import Difference
+
 Number = int | float | None
 
 
@@ -28,11 +30,13 @@ class Reconciliation(NamedTuple):
     missing: int
     extra: int
     examples: tuple[Example, ...]
+    counts: tuple[Difference, ...] = ()
+    """The counts of shards that are not what the batch says."""
 
     @property
     def equal(self) -> bool:
         """Whether the stream equals the batch."""
-        return not (self.differing or self.missing or self.extra)
+        return not (self.differing or self.missing or self.extra or self.counts)
 
 
 def compare(

@@ -12,11 +12,18 @@ from segmenter.shards.row import Row
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """How many records of a shard became what, since its beginning; each record is counted once."""
+    """What became of the records below the offsets of a shard; each is counted once.
+
+    ``folded`` and ``duplicates`` together are the raw rows of the warehouse below these offsets. Invalid records are in
+    no raw row, so a repair leaves ``dead_letters`` as they were: without those before the first record that a worker
+    has read.
+    """
 
     folded: int = 0
+    """Events that count: those that are in the rows."""
     duplicates: int = 0
     dead_letters: dict[str, int] = {}
+    """Invalid records, by reason."""
 
     def plus(self, folded: int, duplicates: int, dead_letters: Mapping[str, int]) -> Counts:
         """These counts and some more."""

@@ -31,12 +31,13 @@ from segmenter.warehouse.snapshot_contents import (
     kept_users,
 )
 from segmenter.warehouse.snapshots import USER_COLUMNS, VALUES, Cut, Snapshot, UserRow, find_snapshot, write_snapshot
-from segmenter.warehouse.summary import Behind, batch_rows, behind, stream_rows
+from segmenter.warehouse.summary import BatchCounts, Behind, batch_counts, batch_rows, behind, stream_rows
 
 __all__ = [
     "RAW_COLUMNS",
     "USER_COLUMNS",
     "VALUES",
+    "BatchCounts",
     "Behind",
     "Cut",
     "KeptUser",
@@ -49,6 +50,7 @@ __all__ = [
     "UserRow",
     "Warehouse",
     "applied",
+    "batch_counts",
     "batch_rows",
     "begin",
     "behind",

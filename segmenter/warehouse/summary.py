@@ -22,6 +22,13 @@ class Behind(NamedTuple):
     has: int
 
 
+class BatchCounts(NamedTuple):
+    """How many events of a shard count, and how many do not since they are duplicates."""
+
+    folded: int
+    duplicates: int
+
+
 def stream_rows(warehouse: Warehouse, snapshot_id: int) -> dict[bytes, tuple[int | float | None, ...]]:
     """What the stream held of each user, in the order of `VALUES`."""
     query = f"SELECT user_id, {', '.join(VALUES)} FROM snapshot_users WHERE snapshot_id = :snapshot_id"
@@ -37,6 +44,15 @@ def batch_rows(warehouse: Warehouse, snapshot_id: int, duplicate_window: int) ->
     with reading(warehouse, SUMMARY_SECONDS) as connection:
         found = connection.execute(text(query), bound)
         return {user: tuple(map(int, values)) for user, *values in found}
+
+
+def batch_counts(warehouse: Warehouse, snapshot_id: int, duplicate_window: int) -> dict[int, BatchCounts]:
+    """What became of the events of each shard below the snapshot's cuts; a shard without any is absent."""
+    (query,) = statements("counts.sql")
+    bound = {"snapshot_id": snapshot_id, "duplicate_window": duplicate_window}
+    with reading(warehouse) as connection:
+        found = connection.execute(text(query), bound)
+        return {part: BatchCounts(events - int(duplicates), int(duplicates)) for part, events, duplicates in found}
 
 
 def behind(warehouse: Warehouse, snapshot_id: int) -> list[Behind]:

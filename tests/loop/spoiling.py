@@ -89,6 +89,14 @@ class Spoiler:
         self._client.hset(self._keys.user(self.user), "profile", msgspec.json.encode(profile))
         return f"shard {self._shard}: counts folded"
 
+    def counts(self) -> str:
+        """The shard says that it has folded 7 events more than it has."""
+        key = self._keys.shard(self._shard)
+        counts = msgspec.json.decode(self._client.hget(key, "counts"))
+        counts["folded"] += 7
+        self._client.hset(key, "counts", msgspec.json.encode(counts))
+        return f"shard {self._shard}: counts folded is {counts['folded']:,}, should be "
+
     def deleted_row(self) -> str:
         """The user is gone."""
         self._client.delete(self._keys.user(self.user))
@@ -120,5 +128,5 @@ FOLLOWING = (
 )  # fmt: skip
 """What `segmenter verify --repair` repairs: it follows from the profiles."""
 
-LOST = ("profile", "deleted_row", "torn_row", "other_type", "invented_row")
+LOST = ("profile", "deleted_row", "torn_row", "other_type", "invented_row", "counts")
 """What only the events can tell."""

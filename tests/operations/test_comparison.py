@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from segmenter.events import shown
-from segmenter.operations.comparison import Example, compare
+from segmenter.operations.comparison import Example, Reconciliation, compare
+from segmenter.operations.integrity.differences import Difference
 
 FIELDS = ("clicks", "mean_click_ms")
 
@@ -14,7 +15,7 @@ def test_equal_sides_have_nothing_to_show() -> None:
     rows = {b"a": (1, None), b"b": (2, 0.1)}
     result = compare(FIELDS, rows, dict(reversed(rows.items())))
     assert result.equal
-    assert result == (2, 0, 0, 0, ())
+    assert result == Reconciliation(2, 0, 0, 0, ())
 
 
 def test_each_sort_of_difference_is_counted_and_shown() -> None:
@@ -22,7 +23,7 @@ def test_each_sort_of_difference_is_counted_and_shown() -> None:
     batch = {b"same": (1, 2.0), b"wrong": (1, 2.5), b"missing": (4, 1.0)}
     result = compare(FIELDS, stream, batch)
     assert not result.equal
-    assert result == (
+    assert result == Reconciliation(
         2,
         1,
         1,
@@ -40,6 +41,11 @@ def test_a_user_of_one_side_alone_is_never_equal(
     stream: dict[bytes, tuple[int, None]], batch: dict[bytes, tuple[int, None]]
 ) -> None:
     assert not compare(FIELDS, stream, batch).equal
+
+
+def test_counts_that_differ_are_not_equal_either() -> None:
+    counts = (Difference(0, "counts", "", "folded", 5, 10),)
+    assert not Reconciliation(3, 0, 0, 0, (), counts).equal
 
 
 def test_a_missing_number_is_not_zero() -> None:

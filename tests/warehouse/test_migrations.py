@@ -59,7 +59,7 @@ def test_a_warehouse_without_the_schema_says_what_to_do(empty: Warehouse) -> Non
         warehouse.require_schema(empty)
 
 
-@pytest.mark.parametrize("name", [*names(), "summary.sql"])
+@pytest.mark.parametrize("name", [*names(), "summary.sql", "counts.sql"])
 def test_every_statement_is_mysql(name: str) -> None:
     assert statements(name)
     for statement in statements(name):

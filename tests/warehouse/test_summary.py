@@ -10,7 +10,19 @@ from segmenter import warehouse
 from segmenter.events import TOPICS, Event
 from segmenter.events.sharding import shard_of
 from segmenter.warehouse import Warehouse
-from tests.warehouse.world import PARTITIONS, WINDOW, Log, ends, load, log_of, random_log, snapshot, summed, user_row
+from tests.warehouse.world import (
+    PARTITIONS,
+    WINDOW,
+    Cuts,
+    Log,
+    ends,
+    load,
+    log_of,
+    random_log,
+    snapshot,
+    summed,
+    user_row,
+)
 
 
 def batch(database: Warehouse, log: Log, window: int = WINDOW) -> dict[bytes, tuple[int, ...]]:
@@ -43,6 +55,36 @@ def test_a_user_counts_up_to_the_own_cut_or_else_the_shards(database: Warehouse,
     expected = summed(log, lambda user, topic, part: own.get(user, {}).get(topic, shards[topic, part]))
     assert expected != summed(log, lambda user, topic, part: shards[topic, part])
     assert warehouse.batch_rows(database, taken.snapshot_id, WINDOW) == expected
+
+
+@pytest.mark.parametrize("window", [0, 1, WINDOW, 100_000])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_shard_counts_up_to_its_own_cut_whatever_its_users_hold(database: Warehouse, seed: int, window: int) -> None:
+    """Those that a plain loop counts, and the other events, which are duplicates."""
+    log, rng = random_log(seed), random.Random(seed)
+    shards = {partition: rng.randrange(end) for partition, end in ends(log).items()}
+    load(database, log)
+    ahead = user_row(b"u4", (0,) * 9, [max(len(records) for records in log.values())] * 3)
+    taken = snapshot(database, shards, [ahead])
+    found = warehouse.batch_counts(database, taken.snapshot_id, window)
+    for part in range(PARTITIONS):
+        own = {
+            user: profile
+            for user, profile in plainly(log, shards, window).items()
+            if shard_of(user, PARTITIONS) == part
+        }
+        folded = sum(profile[0] + profile[3] + profile[4] for profile in own.values())
+        events = sum(
+            event is not None
+            for (topic, of), records in log.items()
+            if of == part
+            for event in records[: shards[topic, of]]
+        )
+        assert found[part] == (folded, events - folded)
+
+
+def plainly(log: Log, cuts: Cuts, window: int) -> dict[bytes, tuple[int, ...]]:
+    return summed(log, lambda user, topic, part: cuts[topic, part], window)
 
 
 def test_snapshots_do_not_mix(database: Warehouse) -> None:

@@ -1,4 +1,4 @@
-"""Repair: census, audiences and rows of shards are made what they must be, while nobody else writes to the shards."""
+"""Repair: census, audiences, rows and counts of shards are made what they must be, while nobody else writes to them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from segmenter.operations.owners import ExclusiveShard, exclusive, write
 from segmenter.settings import Settings
 from segmenter.shards import judge
 from segmenter.shards.row import Row
-from segmenter.shards.state import Commit
+from segmenter.shards.state import Commit, Counts
 from segmenter.store.connection import Store
 from segmenter.store.meta import open_store
 from segmenter.store.models import read_model
@@ -23,8 +23,31 @@ from segmenter.store.rows import Basis, read_stored_rows
 TRIES = 3
 """How often the repair of a shard is tried again when another process writes to it meanwhile."""
 
-Corrections = Mapping[bytes, Basis | None]
-"""The basis that the row of each user must have; None: the user must have no row."""
+
+class Corrections(NamedTuple):
+    """What only the events can tell of a shard."""
+
+    bases: Mapping[bytes, Basis | None] = {}
+    """The basis that the row of each user must have; None: the user must have no row."""
+    counts: Counts | None = None
+    """What the shard must have counted; None: what it has."""
+
+
+class CountsCorrection(NamedTuple):
+    """What a shard must have counted when it has applied all records below the cut, and none from there on."""
+
+    folded: int
+    duplicates: int
+    cut: Mapping[str, int]
+    """The next offset, by topic."""
+
+
+class MovedOn(NamedTuple):
+    """What was not repaired, since it no longer stands at the cut of its correction."""
+
+    users: set[bytes]
+    shards: set[int]
+    """Those with other counts than they must have."""
 
 
 class Correction(NamedTuple):
@@ -50,11 +73,12 @@ def verify_and_repair(settings: Settings) -> tuple[Verification, Verification]:
 def repair_shards(
     store: Store,
     numbers: Collection[int],
-    corrections_of: Callable[[ExclusiveShard], Corrections] = lambda shard: {},
+    corrections_of: Callable[[ExclusiveShard], Corrections] = lambda shard: Corrections(),
 ) -> None:
-    """Make census and audiences what the rows say, and rows what their profiles say; correct the rows of some users.
+    """Make census and audiences what the rows say, and rows what their profiles say; correct what the events tell.
 
-    ``corrections_of`` gives these once nobody else writes to the shard. Raises `Fenced` when others write to a shard
+    ``corrections_of`` gives that once nobody else writes to the shard. Without it, counts that differ from the rows
+    stay as they are: they are the evidence that one of the two is wrong. Raises `Fenced` when others write to a shard
     again and again.
     """
     remaining = set(numbers)
@@ -73,35 +97,49 @@ def repair_shards(
                 raise
 
 
-def repair_users(store: Store, corrections: Mapping[bytes, Correction]) -> set[bytes]:
-    """Correct the rows of users, and repair their shards; returns the users whose rows have moved on.
+def repair_from_events(
+    store: Store, users: Mapping[bytes, Correction], counts: Mapping[int, CountsCorrection]
+) -> MovedOn:
+    """Correct the rows of users and the counts of shards, and repair the shards; returns what has moved on.
 
     A row is corrected only if it is at the cut of the correction: it holds no event from there on, and its shard has
-    applied all events before. The others need a new comparison.
+    applied all events before. Counts are corrected only if the shard stands at their cut. The others need a new
+    comparison.
     """
-    moved_on: set[bytes] = set()
-    by_shard: dict[int, list[bytes]] = {}
-    for user in corrections:
+    moved_on = MovedOn(set(), set())
+    by_shard: dict[int, list[bytes]] = {number: [] for number in counts}
+    for user in users:
         by_shard.setdefault(shard_of(user, store.settings.partitions), []).append(user)
 
     def corrections_of(shard: ExclusiveShard) -> Corrections:
-        users = by_shard[shard.number]
-        stored = read_stored_rows(store.client, store.settings, users)
-        correct: dict[bytes, Basis | None] = {}
-        moved_on.difference_update(users)
-        for user in users:
-            basis = stored[user].basis if user in stored else None
-            profile, cut = corrections[user]
-            if not _is_at(basis, shard.state.offsets or {}, cut):
-                moved_on.add(user)
-            elif profile is None:
-                correct[user] = None
-            else:
-                correct[user] = Basis(profile, basis.offsets if basis else _last_before(cut))
-        return correct
+        own = by_shard[shard.number]
+        bases = _bases(store, shard, {user: users[user] for user in own})
+        moved_on.users.difference_update(own)
+        moved_on.users.update(set(own) - bases.keys())
+        moved_on.shards.discard(shard.number)
+        right = counts.get(shard.number)
+        if right is None:
+            return Corrections(bases)
+        if right.cut != shard.state.offsets:
+            moved_on.shards.add(shard.number)
+            return Corrections(bases)
+        return Corrections(bases, Counts(right.folded, right.duplicates, shard.state.counts.dead_letters))
 
     repair_shards(store, by_shard, corrections_of)
     return moved_on
+
+
+def _bases(store: Store, shard: ExclusiveShard, corrections: Mapping[bytes, Correction]) -> dict[bytes, Basis | None]:
+    """The correct basis of those users whose rows are at the cut of their correction."""
+    stored = read_stored_rows(store.client, store.settings, list(corrections))
+    correct: dict[bytes, Basis | None] = {}
+    for user, (profile, cut) in corrections.items():
+        basis = stored[user].basis if user in stored else None
+        if not _is_at(basis, shard.state.offsets or {}, cut):
+            continue
+        offsets = basis.offsets if basis else _last_before(cut)
+        correct[user] = None if profile is None else Basis(profile, offsets)
+    return correct
 
 
 def _commits(
@@ -110,13 +148,13 @@ def _commits(
     """First census and audiences by the rows as they are, then the correct rows; each commit leaves them consistent."""
     size = store.settings.commit_rows
     changes = found.changes
-    after = shard.state
+    after = shard.state._replace(counts=corrections.counts or shard.state.counts)
     for first in range(0, max(1, len(changes)), size):
         dirty = shard.state.dirty and first + size < len(changes)
         after = after._replace(census=found.check.census, dirty=dirty)
         yield Commit([], changes[first : first + size], after)
-    correct = {**found.check.wrong, **corrections}
-    rows = _rows(store, list(corrections)) | found.check.wrong_rows
+    correct = {**found.check.wrong, **corrections.bases}
+    rows = _rows(store, list(corrections.bases)) | found.check.wrong_rows
     users = list(correct)
     for first in range(0, len(users), size):
         some = {user: correct[user] for user in users[first : first + size]}
