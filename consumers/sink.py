@@ -24,17 +24,16 @@ from typing import NamedTuple
 import structlog
 
 from consumers.backoff import backoff_seconds
+from consumers.sink_offsets import LOST_END, LOST_START, starting_offsets
 from segmenter import crash_points, topics, warehouse
-from segmenter.errors import Fenced, LogTruncated, TopicRecreated, Unreachable
+from segmenter.errors import Fenced, LogTruncated, Unreachable
 from segmenter.events import Event, InvalidRecord, Rules, decode
 from segmenter.settings import Settings
 from segmenter.topics import Position, Reader, Record, TopicGuard, sink_group
-from segmenter.warehouse import Loaded, Move, RawRow, Warehouse
+from segmenter.warehouse import Move, RawRow, Warehouse
 
 MAX_RECORDS = 10_000
 """The most records of one transaction."""
-
-_NOT_HELD = "Put the missing part of the log back, or set SEGMENTER_WAREHOUSE_URL to an empty database."
 
 HEARTBEAT_SECONDS = 1.0
 """How often the sink sends a heartbeat."""
@@ -58,11 +57,13 @@ def run(
     once: bool,
     on_progress: Callable[[int], None] = lambda records: None,
     stopping: Callable[[], bool] = lambda: False,
+    skip_gap: bool = False,
 ) -> SinkResult:
     """Load until ``stopping`` or, with ``once``, up to the present end of the log. Missing topics are created.
 
     ``on_progress`` is called with the number of records of each transaction. A part that cannot be reached is waited
-    for, but with ``once`` it raises `Unreachable`. Raises `RulesDiffer`, `TopicRecreated` and `LogTruncated`.
+    for, but with ``once`` it raises `Unreachable`. Raises `RulesDiffer`, `TopicRecreated` and `LogTruncated`; with
+    ``skip_gap``, offsets that the log no longer holds as the sink begins are recorded as gaps instead.
     """
     began = time.monotonic()
     totals = _Totals(Counter(), Counter())
@@ -76,7 +77,7 @@ def run(
             loaded = totals.loaded.total()
             try:
                 warehouse.send_sink_heartbeat(database)
-                if _read_on(database, settings, goal, totals, on_progress, stopping):
+                if _read_on(database, settings, goal, totals, on_progress, stopping, skip_gap):
                     break
                 log.info("another sink is loading, too: reading on from where it is")
             except Unreachable as reason:
@@ -107,13 +108,17 @@ def _read_on(
     totals: _Totals,
     on_progress: Callable[[int], None],
     stopping: Callable[[], bool],
+    skip_gap: bool,
 ) -> bool:
     """Load until it is time to end; False if another sink has loaded meanwhile."""
     ids = topics.topic_ids(settings)
-    at = stored_offsets(database, settings, ids)
+    try:
+        at = starting_offsets(database, settings, ids, skip_gap, time.time_ns() // 1_000_000)
+    except Fenced:
+        return False
     rules = Rules.of(settings)
     known = {_plain(settings, topic): topic_id for topic, topic_id in ids.items()}
-    with Reader(settings, at, sink_group(settings), _NOT_HELD) as reader, closing(TopicGuard(settings)) as guard:
+    with Reader(settings, at, sink_group(settings), LOST_END) as reader, closing(TopicGuard(settings)) as guard:
         moved = time.monotonic()
         told, loaded = 0.0, False
         while not stopping() and (goal is None or any(offset < goal[where] for where, offset in at.items())):
@@ -127,6 +132,7 @@ def _read_on(
                 reached = reader.positions()
             except LogTruncated:
                 guard.check(known)
+                topics.check_beginnings(at, topics.beginnings(settings, ids), LOST_START)
                 raise
             moves = {
                 (_plain(settings, topic), part): Move(at[topic, part], offset)
@@ -153,31 +159,6 @@ def _read_on(
             at, loaded = reached, True
             on_progress(len(records))
     return True
-
-
-def stored_offsets(database: Warehouse, settings: Settings, ids: Mapping[str, str]) -> dict[Position, int]:
-    """The offset to read each partition from; one that was never loaded begins where the log does.
-
-    Raises `TopicRecreated` when the stored offsets belong to another topic of the same name, `LogTruncated` when
-    the log ends before one of them.
-    """
-    begin = {
-        (_plain(settings, topic), part): Loaded(ids[topic], offset)
-        for (topic, part), offset in topics.beginnings(settings, ids).items()
-    }
-    for where in begin.keys() - warehouse.loaded(database).keys():
-        if begin[where].next_pos:
-            log.warning("the log no longer holds the first events of a partition", topic=where[0], part=where[1])
-    warehouse.begin(database, begin)
-    stored = warehouse.loaded(database)
-    at = {}
-    at_end = topics.ends(settings, ids)
-    for topic, part in at_end:
-        known, at[topic, part] = stored[_plain(settings, topic), part]
-        if known != ids[topic]:
-            raise TopicRecreated(topic, known, ids[topic])
-    topics.check_ends(at, at_end, _NOT_HELD)
-    return at
 
 
 def convert(

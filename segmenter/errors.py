@@ -8,6 +8,7 @@
     │   ├── LogTruncated         the log no longer holds an offset that is needed
     │   └── WarehouseBehind      the sink has not yet read as far as the snapshot
     ├── UsageError             exit 2: the caller can correct it
+    │   ├── NothingYet           nobody has done yet what this builds on
     │   ├── SettingsError        a setting is unknown or out of bounds
     │   ├── MappingError         a mapping does not fit its file
     │   ├── Forbidden            a part refuses who asks, or what was asked
@@ -67,6 +68,10 @@ class UsageError(SegmenterError):
     """The caller asked for something that cannot be done as asked."""
 
     exit_code = 2
+
+
+class NothingYet(UsageError):
+    """Nobody has done yet what this builds on; later it may work."""
 
 
 class SettingsError(UsageError):

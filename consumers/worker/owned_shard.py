@@ -18,16 +18,12 @@ from segmenter.shards import judge
 from segmenter.shards.batches import Batch
 from segmenter.shards.duplicates import DuplicateWindow
 from segmenter.shards.row import Row
-from segmenter.shards.state import Commit, ShardState
+from segmenter.shards.state import Commit, Counts, ShardState
 from segmenter.store.connection import Store
 from segmenter.store.recount import recount
 from segmenter.store.rows import read_rows
 from segmenter.store.shards import acquire_shard, commit_shard, members
-
-_NOTHING_KNOWN = (
-    "Stop the workers and run `segmenter restore`, or leave out the earlier events with `segmenter worker "
-    "--from-log-start`."
-)
+from segmenter.topics import RESTORE
 
 log = structlog.get_logger()
 
@@ -61,22 +57,20 @@ def acquire(
     seen: DuplicateWindow | None = None,
     from_log_start: bool = False,
 ) -> OwnedShard:
-    """Become the owner of a shard. One that Redis does not know begins where the log does; a dirty one is recounted.
+    """Become the owner of a shard. One that Redis does not know begins at offset 0; a dirty one is recounted.
 
     ``seen`` is what this process remembers of the shard and these very topics; it is used if the stored offsets fit.
     Else a new duplicate window begins, with ``key`` as its random key.
 
-    Raises `TopicRecreated` when the stored offsets belong to other topics, and `LogTruncated` when Redis does not know
-    the shard and the log no longer holds its first events, unless ``from_log_start`` leaves those out.
+    Raises `TopicRecreated` when the stored offsets belong to other topics, and `LogTruncated` when the log no longer
+    holds the next events of the shard, unless ``from_log_start`` leaves those out.
     """
     state = acquire_shard(store.client, store.settings, number)
     crash_points.reached("acquire")
     for topic, stored in state.topic_ids.items():
         if topic_ids.get(topic) != stored:
             raise TopicRecreated(topic, stored, topic_ids.get(topic, "missing"))
-    if state.offsets is None:
-        _check_beginning(store, number, beginnings, from_log_start)
-    offsets = state.offsets or beginnings
+    offsets = _first_offsets(store, number, state, beginnings, from_log_start)
     if seen is None or not seen.reopen(offsets):
         seen = DuplicateWindow(store.settings.duplicate_window, offsets, key)
     shard = OwnedShard(number, state, offsets, seen)
@@ -89,18 +83,30 @@ def acquire(
             after = shard.state._replace(census=counted, dirty=not last)
             write(store, shard, Commit([], changes[first : first + size], after), generation)
             crash_points.reached("recount")
-    if state.offsets is None:
-        after = shard.state._replace(offsets=dict(beginnings), topic_ids=dict(topic_ids))
+    if state.offsets != offsets:
+        after = shard.state._replace(offsets=offsets, topic_ids=dict(topic_ids))
+        if state.offsets is None:
+            after = after._replace(counts=Counts(begins={topic: offset for topic, offset in offsets.items() if offset}))
         write(store, shard, Commit([], [], after), generation)
     return shard
 
 
-def _check_beginning(store: Store, number: int, beginnings: Mapping[str, int], from_log_start: bool) -> None:
-    for topic, offset in beginnings.items():
-        if offset and not from_log_start:
-            but = f"begins at {offset}, and Redis knows nothing of the shard"
-            raise LogTruncated(store.settings.topic_prefix + topic, number, 0, but, _NOTHING_KNOWN)
-    log.info("a new shard begins where the log does", shard=number, offsets=dict(beginnings))
+def _first_offsets(
+    store: Store, number: int, state: ShardState, beginnings: Mapping[str, int], from_log_start: bool
+) -> dict[str, int]:
+    """The next offsets to apply: those stored, 0 for a shard that Redis does not know, or later ``from_log_start``."""
+    stored = state.offsets or dict.fromkeys(beginnings, 0)
+    for topic, begin in beginnings.items():
+        if stored[topic] >= begin:
+            continue
+        if not from_log_start:
+            but = f"begins at {begin}" + ("" if state.offsets else ", and Redis knows nothing of the shard")
+            raise LogTruncated(store.settings.topic_prefix + topic, number, stored[topic], but, RESTORE)
+        log.warning("the log no longer holds these offsets", shard=number, topic=topic, first=stored[topic], end=begin)
+    offsets = {topic: max(offset, beginnings[topic]) for topic, offset in stored.items()}
+    if state.offsets is None:
+        log.info("a new shard begins where the log does", shard=number, offsets=offsets)
+    return offsets
 
 
 def fold(store: Store, shard: OwnedShard, batch: Batch, generation: Generation | None) -> Sequence[Row]:

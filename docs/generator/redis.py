@@ -15,7 +15,7 @@ from segmenter.model.vectors import vectors
 from segmenter.operations.owners import PAUSE_SECONDS
 from segmenter.shards import row
 from segmenter.shards.row import Row
-from segmenter.shards.state import Counts, ShardState
+from segmenter.shards.state import ShardState
 from segmenter.store.keys import Keys
 from segmenter.store.shards import FEED_LENGTH
 
@@ -40,9 +40,8 @@ ROW = {"profile": "The running aggregates, as JSON; see below."}
 SHARD = {
     "census": "By segment: the number of users and, for each feature of their vectors, how many users have it, the sum "
     "and the sum of squares.",
-    "counts": "How many records became what, since the beginning: "
-    + ", ".join(Counts.__struct_fields__)
-    + " (by reason).",
+    "counts": "What became of the records below the offsets: folded, duplicates, dead_letters (by reason); and begins, "
+    "the first offset that is counted, by topic, where it is not 0.",
 }
 MODEL = {
     "cause": "bootstrap (the first), step (an exact Lloyd step), refit (afresh) or rename (a name set by hand).",

@@ -42,7 +42,7 @@ def settings(*parts: str, **arguments: Any) -> Settings:
 def emit(data: dict[str, Any], as_json: bool, show: Callable[[dict[str, Any]], None]) -> None:
     """Print ``data`` as one JSON object on one line, or let ``show`` print it for people."""
     if as_json:
-        print(json.dumps(data))
+        print(json.dumps(data), flush=True)
     else:
         show(data)
 
@@ -123,3 +123,11 @@ def _end_as_it_stands() -> None:
 def ago(age_ms: int | None) -> str:
     """An age for people."""
     return "never" if age_ms is None else f"{age_ms / 1_000:,.1f} s ago"
+
+
+def shown_gap(gap: dict[str, Any]) -> str:
+    """A gap of the warehouse for people."""
+    return (
+        f"the warehouse lacks offsets {gap['first_pos']:,} to {gap['end_pos'] - 1:,} of topic {gap['topic']!r} "
+        f"partition {gap['part']}"
+    )

@@ -25,7 +25,8 @@ def reconcile(
 ) -> int:
     """Compare each user of a snapshot with the batch summary of the raw events; end with 1 if anything differs.
 
-    What each shard has counted is compared, too.
+    What each shard has counted is compared, too. Where the warehouse lacks events, since the log had lost them before
+    they were loaded, this is said, and the exit code is 1 as well: the proof has a hole there.
 
     Parameters
     ----------
@@ -36,7 +37,8 @@ def reconcile(
     repair
         Take a snapshot, compare, and repair the rows of users who differ, unless there are new events of them, and the
         counts of shards that differ, by the shard's owner if it has one; then compare again, until nothing differs, a
-        few times at most. During a repair, the records of the shard wait in the log.
+        few times at most. During a repair, the records of the shard wait in the log. Shards with such a hole are left
+        as they are: the batch does not know all their events.
     """
     if repair:
         if snapshot is not None:
@@ -64,9 +66,12 @@ def _repair(wait_s: float, json: bool) -> int:
 
 def _report(taken: Snapshot, result: Reconciliation) -> dict[str, Any]:
     age_ms = time.time_ns() // 1_000_000 - taken.taken_ms
-    counts = [difference._asdict() for difference in result.counts]
-    examples = list(map(_plain, result.examples))
-    return {**taken._asdict(), "age_ms": age_ms, **result._asdict(), "examples": examples, "counts": counts}
+    plain = {
+        "examples": list(map(_plain, result.examples)),
+        "counts": [difference._asdict() for difference in result.counts],
+        "gaps": [gap._asdict() for gap in result.gaps],
+    }
+    return {**taken._asdict(), "age_ms": age_ms, **result._asdict(), **plain}
 
 
 def _numbers(result: Reconciliation) -> dict[str, int]:
@@ -88,8 +93,13 @@ def _show(report: dict[str, Any]) -> None:
         line(f"pass {number}: " + ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in each.items()))
     line(f"snapshot {report['snapshot_id']}, taken {report['age_ms'] / 1_000:,.0f} s ago, {report['users']:,} users")
     numbers = ", ".join(f"{name} {report[name]:,}" for name in ("compared", "differing", "missing", "extra"))
-    equal = not (report["differing"] or report["missing"] or report["extra"] or report["counts"])
-    line(f"{'stream = batch' if equal else 'STREAM AND BATCH DIFFER'}: {numbers}")
+    differs = report["differing"] or report["missing"] or report["extra"] or report["counts"]
+    but = ", as far as the warehouse knows" if report["gaps"] else ""
+    line(f"{'STREAM AND BATCH DIFFER' if differs else f'stream = batch{but}'}: {numbers}")
+    for gap in report["gaps"]:
+        line(common.shown_gap(gap) + ": users with events there may differ")
+    if report["in_gaps"]:
+        line(f"of those who differ, {report['in_gaps']:,} may do so because of that")
     for example in report["examples"]:
         line(f"  {shown(example['user'].encode())} ({example['verdict']})")
         for name, (stream, batch) in example["fields"].items():

@@ -27,8 +27,8 @@ def worker(
     refit
         Whether to look for better generations of the model; ``--no-refit`` keeps the current one.
     from_log_start
-        Do without events that the log no longer holds, when Redis does not know them either. Without this it is an
-        error, so that an emptied Redis cannot go unnoticed.
+        Leave out events that the log no longer holds and that Redis has not applied: go on where the log begins.
+        Without this it is an error, so that neither an emptied Redis nor too long a stop can go unnoticed.
     """
     from consumers import worker as workers
 

@@ -16,6 +16,13 @@ GROUP = ("clicks", "clicks_timed", "click_ms", "searches", "views", "views_timed
 FIELDS = (*GROUP, "first_ms", "last_ms")
 """All fields of a profile, in their order."""
 
+KIND_FIELDS = {
+    "click": ("clicks", "clicks_timed", "click_ms"),
+    "search": ("searches",),
+    "view": ("views", "views_timed", "view_ms"),
+}
+"""The fields that the events of each kind add to, in their order."""
+
 Profile = tuple[int, ...]
 """One user's aggregates, in the order of `FIELDS`."""
 

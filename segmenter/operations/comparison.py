@@ -6,10 +6,11 @@ are events below the cut and no row), and *extra* when only the stream does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from segmenter.operations.integrity.differences import Difference
+from segmenter.warehouse import Gap
 
 Number = int | float | None
 
@@ -32,11 +33,20 @@ class Reconciliation(NamedTuple):
     examples: tuple[Example, ...]
     counts: tuple[Difference, ...] = ()
     """The counts of shards that are not what the batch says."""
+    gaps: tuple[Gap, ...] = ()
+    """What the warehouse lacks of the events that the stream may have: without these the proof has a hole."""
+    in_gaps: int = 0
+    """How many of those who differ or are extra may do so because of the gaps."""
+
+    @property
+    def differs(self) -> bool:
+        """Whether a user or a count is not the same on both sides."""
+        return bool(self.differing or self.missing or self.extra or self.counts)
 
     @property
     def equal(self) -> bool:
-        """Whether the stream equals the batch."""
-        return not (self.differing or self.missing or self.extra or self.counts)
+        """Whether the stream equals the batch, and nothing is missing from the proof."""
+        return not (self.differs or self.gaps)
 
 
 def compare(
@@ -44,22 +54,33 @@ def compare(
     stream: Mapping[bytes, Sequence[Number]],
     batch: Mapping[bytes, Sequence[Number]],
     examples: int = 5,
+    in_gap: Callable[[bytes], bool] = lambda user: False,
 ) -> Reconciliation:
     """Compare rows by user, their values in the order of ``fields``; keep the first ``examples`` by user id.
+
+    ``in_gap`` tells of a user who is not the same on both sides whether a gap may be why; such users come last.
 
     >>> compare(["clicks"], {b"a": (1,), b"b": (2,)}, {b"b": (3,)}).examples[1]
     Example(user=b'b', verdict='differing', fields={'clicks': (2, 3)})
     """
-    both = stream.keys() & batch.keys()
-    differing = {user for user in both if tuple(stream[user]) != tuple(batch[user])}
-    unequal = sorted(differing | (stream.keys() ^ batch.keys()))
+    wrong = unequal(stream, batch)
+    explained = {user for user in wrong if in_gap(user)}
+    shown = [*sorted(wrong - explained), *sorted(explained)][:examples]
+    missing, extra = len(batch.keys() - stream.keys()), len(stream.keys() - batch.keys())
     return Reconciliation(
-        compared=len(both),
-        differing=len(differing),
-        missing=len(batch.keys() - stream.keys()),
-        extra=len(stream.keys() - batch.keys()),
-        examples=tuple(_example(user, fields, stream.get(user), batch.get(user)) for user in unequal[:examples]),
+        compared=len(stream.keys() & batch.keys()),
+        differing=len(wrong) - missing - extra,
+        missing=missing,
+        extra=extra,
+        examples=tuple(_example(user, fields, stream.get(user), batch.get(user)) for user in shown),
+        in_gaps=len(explained),
     )
+
+
+def unequal(stream: Mapping[bytes, Sequence[Number]], batch: Mapping[bytes, Sequence[Number]]) -> set[bytes]:
+    """The users who are not the same on both sides."""
+    differing = {user for user in stream.keys() & batch.keys() if tuple(stream[user]) != tuple(batch[user])}
+    return differing | (stream.keys() ^ batch.keys())
 
 
 def _example(

@@ -10,8 +10,9 @@ as it is, since the row says which events it holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -29,20 +30,29 @@ from segmenter.store.meta import begin_restore, claim_rules, end_restore, holds_
 from segmenter.store.models import publish
 from segmenter.store.shards import acquire_shard, commit_shard, read_shards
 from segmenter.topics import Position
-from segmenter.warehouse import Cut, KeptUser, Partition, Snapshot, Warehouse
+from segmenter.warehouse import Cut, Gap, KeptUser, Partition, Snapshot, Warehouse
 
-_INSTEAD = "Restore another snapshot by --snapshot, or start afresh with an unused SEGMENTER_KEY_PREFIX."
+_INSTEAD = (
+    "Restore another snapshot by --snapshot, or the raw events by --from-raw, or leave the missing events out with "
+    "`segmenter worker --from-log-start` (docs/outages.md)."
+)
 
 
 class Plan(NamedTuple):
-    """A snapshot that can be restored."""
+    """What the store is to hold."""
 
-    snapshot: Snapshot
+    snapshot: Snapshot | None
+    """None: it is computed from the raw events."""
+    users: int
+    read_users: Callable[[], Iterator[list[KeptUser]]]
+    """Every user, in batches."""
     generation: Generation | None
     states: dict[int, ShardState]
     """The state to give to each shard that had offsets: offsets, topic ids and counts."""
     to_come: int
     """How many records the log holds beyond the offsets."""
+    gaps: list[Gap]
+    """What the raw events lack; empty for a snapshot."""
 
 
 def restore(
@@ -50,7 +60,7 @@ def restore(
 ) -> Plan:
     """Restore a snapshot, by default the latest: `prepare`, then `write`."""
     plan = prepare(settings, snapshot_id, replace)
-    with progress("restoring users", plan.snapshot.users) as advance:
+    with progress("restoring users", plan.users) as advance:
         write(settings, plan, advance)
     return plan
 
@@ -58,8 +68,61 @@ def restore(
 def prepare(settings: Settings, snapshot_id: int | None = None, replace: bool = False) -> Plan:
     """Find a snapshot, by default the latest, and make sure that it can be restored.
 
-    Raises `UsageError` while a worker is alive, when Redis holds users unless ``replace``, and for a snapshot without
-    counts; `RulesDiffer`; `TopicRecreated`; and `LogTruncated` when the log does not hold what follows the snapshot.
+    Raises what `require_replaceable` does; `UsageError` for a snapshot without counts; `TopicRecreated`; and
+    `LogTruncated` when the log does not hold what follows the snapshot.
+    """
+    require_replaceable(settings, replace)
+    with warehouse.connect(settings.warehouse_url) as database:
+        warehouse.require_schema(database)
+        warehouse.require_rules(database, Rules.of(settings))
+        snapshot = warehouse.find_snapshot(database, snapshot_id, "`segmenter restore --from-raw` needs none")
+        number = snapshot.snapshot_id
+        cuts = warehouse.kept_cuts(database, number)
+        generation = warehouse.kept_generation(database, number)
+        states = _kept_states(database, snapshot, cuts, generation)
+        reach = warehouse.kept_reach(database, number)
+    to_come = records_to_come(settings, cuts, _INSTEAD, reach)
+    users = partial(_kept_users, settings, number)
+    return Plan(snapshot, snapshot.users, users, generation, states, to_come, [])
+
+
+def _kept_users(settings: Settings, snapshot_id: int) -> Iterator[list[KeptUser]]:
+    with warehouse.connect(settings.warehouse_url) as database:
+        yield from warehouse.kept_users(database, snapshot_id)
+
+
+def write(settings: Settings, plan: Plan, on_progress: Callable[[int], None] = lambda users: None) -> None:
+    """Make the store hold what the plan says and nothing else. ``on_progress`` is called with the users written.
+
+    Raises `UsageError` when a worker writes meanwhile, or the snapshot is removed.
+    """
+    with closing(connect(settings)) as client:
+        _write_all(Store(client, settings), plan, on_progress)
+
+
+def _write_all(store: Store, plan: Plan, on_progress: Callable[[int], None]) -> None:
+    settings = store.settings
+    begin_restore(store.client, settings, plan.snapshot.snapshot_id if plan.snapshot else 0)
+    if plan.generation is not None and not publish(store.client, settings, plan.generation, None):
+        raise _disturbed("the model")
+    states = {number: acquire_shard(store.client, settings, number) for number in range(settings.partitions)}
+    written = 0
+    for users in plan.read_users():
+        _write_users(store, users, states, plan.generation)
+        on_progress(len(users))
+        written += len(users)
+    if written != plan.users:
+        raise UsageError("the snapshot was removed from the warehouse meanwhile: run this again, for the latest.")
+    for number, kept in plan.states.items():
+        after = kept._replace(census=states[number].census)
+        _write(store, number, states, Commit([], [], after), plan.generation)
+    end_restore(store.client, settings)
+
+
+def require_replaceable(settings: Settings, replace: bool) -> None:
+    """Make sure that what Redis holds may be removed.
+
+    Raises `UsageError` while a worker is alive, and when Redis holds users unless ``replace``; and `RulesDiffer`.
     """
     with closing(connect(settings)) as client:
         claim_rules(client, settings, Rules.of(settings))
@@ -68,40 +131,6 @@ def prepare(settings: Settings, snapshot_id: int | None = None, replace: bool = 
             raise UsageError(
                 f"Redis holds users under {settings.key_prefix!r}: `segmenter restore --replace` removes them first."
             )
-    with warehouse.connect(settings.warehouse_url) as database:
-        warehouse.require_schema(database)
-        warehouse.require_rules(database, Rules.of(settings))
-        snapshot = warehouse.find_snapshot(database, snapshot_id)
-        cuts = warehouse.kept_cuts(database, snapshot.snapshot_id)
-        generation = warehouse.kept_generation(database, snapshot.snapshot_id)
-        states = _states(database, snapshot, cuts, generation)
-        reach = warehouse.kept_reach(database, snapshot.snapshot_id)
-    return Plan(snapshot, generation, states, _to_come(settings, cuts, reach))
-
-
-def write(settings: Settings, plan: Plan, on_progress: Callable[[int], None] = lambda users: None) -> None:
-    """Make the store hold a snapshot and nothing else. ``on_progress`` is called with the number of users written.
-
-    Raises `UsageError` when a worker writes meanwhile.
-    """
-    with closing(connect(settings)) as client:
-        _write_all(Store(client, settings), plan, on_progress)
-
-
-def _write_all(store: Store, plan: Plan, on_progress: Callable[[int], None]) -> None:
-    settings = store.settings
-    begin_restore(store.client, settings, plan.snapshot.snapshot_id)
-    if plan.generation is not None and not publish(store.client, settings, plan.generation, None):
-        raise _disturbed("the model")
-    states = {number: acquire_shard(store.client, settings, number) for number in range(settings.partitions)}
-    with warehouse.connect(settings.warehouse_url) as database:
-        for users in warehouse.kept_users(database, plan.snapshot.snapshot_id):
-            _write_users(store, users, states, plan.generation)
-            on_progress(len(users))
-    for number, kept in plan.states.items():
-        after = kept._replace(census=states[number].census)
-        _write(store, number, states, Commit([], [], after), plan.generation)
-    end_restore(store.client, settings)
 
 
 def _require_stopped(store: Store) -> None:
@@ -114,36 +143,47 @@ def _require_stopped(store: Store) -> None:
             )
 
 
-def _states(
+def _kept_states(
     database: Warehouse, snapshot: Snapshot, cuts: Mapping[Partition, Cut], generation: Generation | None
 ) -> dict[int, ShardState]:
     counts = warehouse.kept_counts(database, snapshot.snapshot_id)
-    states = {}
-    for number in sorted({part for (_, part), cut in cuts.items() if cut.topic_id}):
-        if number not in counts:
-            raise UsageError(
-                f"snapshot {snapshot.snapshot_id} was taken by a version without counts, so it cannot be restored: "
-                "name a later one by --snapshot, or start a worker with an empty Redis."
-            )
-        own = {topic: cut for (topic, part), cut in cuts.items() if part == number}
-        states[number] = ShardState(
-            token="",
-            version=0,
-            dirty=False,
-            offsets={topic: cut.next_pos for topic, cut in own.items()},
-            topic_ids={topic: cut.topic_id for topic, cut in own.items() if cut.topic_id},
-            census={},
-            counts=msgspec.json.decode(counts[number], type=Counts),
-            generation=generation.number if generation else 0,
-            feed=0,
-            beat_ms=0,
-            caught_up_ms=0,
+    begun = sorted({part for (_, part), cut in cuts.items() if cut.topic_id})
+    if any(number not in counts for number in begun):
+        raise UsageError(
+            f"snapshot {snapshot.snapshot_id} was taken by a version without counts, so it cannot be restored: "
+            "name a later one by --snapshot, or run `segmenter restore --from-raw`."
         )
-    return states
+    return {
+        number: state_at(number, cuts, msgspec.json.decode(counts[number], type=Counts), generation) for number in begun
+    }
 
 
-def _to_come(settings: Settings, cuts: Mapping[Partition, Cut], reach: Mapping[Partition, int]) -> int:
-    """The number of records beyond the cuts, after checking that the log holds all that they need."""
+def state_at(number: int, cuts: Mapping[Partition, Cut], counts: Counts, generation: Generation | None) -> ShardState:
+    """The state of a shard at its cuts, without the census."""
+    own = {topic: cut for (topic, part), cut in cuts.items() if part == number}
+    return ShardState(
+        token="",
+        version=0,
+        dirty=False,
+        offsets={topic: cut.next_pos for topic, cut in own.items()},
+        topic_ids={topic: cut.topic_id for topic, cut in own.items() if cut.topic_id},
+        census={},
+        counts=counts,
+        generation=generation.number if generation else 0,
+        feed=0,
+        beat_ms=0,
+        caught_up_ms=0,
+    )
+
+
+def records_to_come(
+    settings: Settings, cuts: Mapping[Partition, Cut], instead: str, reach: Mapping[Partition, int] = {}
+) -> int:
+    """The number of records beyond the cuts, after checking that the log holds all that they need.
+
+    ``reach`` is how far into each partition the rows go at most. Raises `TopicRecreated`, and `LogTruncated`, which
+    says what to do ``instead``.
+    """
     ids = topics.topic_ids(settings)
 
     def position(partition: Partition) -> Position:
@@ -154,9 +194,9 @@ def _to_come(settings: Settings, cuts: Mapping[Partition, Cut], reach: Mapping[P
             raise TopicRecreated(topic, cut.topic_id, found)
     begins, ends = topics.beginnings(settings, ids), topics.ends(settings, ids)
     needed = {position(at): cut.next_pos for at, cut in cuts.items()}
-    topics.check_beginnings(needed, begins, _INSTEAD)
-    topics.check_ends(needed, ends, _INSTEAD)
-    topics.check_ends({position(at): cut for at, cut in reach.items()}, ends, _INSTEAD)
+    topics.check_beginnings(needed, begins, instead)
+    topics.check_ends(needed, ends)
+    topics.check_ends({position(at): cut for at, cut in reach.items()}, ends)
     return sum(ends[at] - offset for at, offset in needed.items())
 
 

@@ -10,13 +10,16 @@ without the shard being at an earlier version, or taken anew, so a copy that saw
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
+from typing import NamedTuple
 
 import msgspec
+import structlog
 
 from segmenter import warehouse
-from segmenter.errors import Fenced, UsageError
+from segmenter.errors import Fenced, NothingYet, Unreachable
 from segmenter.events import TOPICS, Rules
 from segmenter.events.sharding import shard_of
 from segmenter.model import profiles
@@ -34,12 +37,22 @@ from segmenter.warehouse import Cut, Partition, Snapshot, UserRow, Warehouse
 TRIES = 3
 """How often a copy is made while shards change hands."""
 
+log = structlog.get_logger()
+
+
+class Taken(NamedTuple):
+    """A snapshot, the numbers of those that were removed for it, and the seconds it took."""
+
+    snapshot: Snapshot
+    removed: list[int]
+    seconds: float
+
 
 def take(settings: Settings, now_ms: int) -> Snapshot:
     """Store a snapshot of the store in the warehouse, stopping nothing; it is there as a whole or not at all.
 
-    Raises `RulesDiffer` when the warehouse judges events by other rules, `UsageError` when no worker has
-    written to the store yet, or when it is half restored, and `Fenced` when shards change hands again and again.
+    Raises `RulesDiffer` when the warehouse judges events by other rules, `NothingYet` when no worker has written to the
+    store yet, or when it is half restored, and `Fenced` when shards change hands again and again.
     """
     with closing(connect(settings)) as client, warehouse.connect(settings.warehouse_url) as database:
         check(client, settings)
@@ -51,13 +64,40 @@ def take(settings: Settings, now_ms: int) -> Snapshot:
     raise Fenced("shards lost writes or changed hands whenever a snapshot was taken: try again when workers are steady")
 
 
+def take_and_keep(settings: Settings, keep: int | None) -> Taken:
+    """Take a snapshot, and remove all but the latest ``keep``; None keeps all. Raises what `take` does."""
+    began = time.monotonic()
+    taken, removed = take(settings, time.time_ns() // 1_000_000), []
+    if keep is not None:
+        with warehouse.connect(settings.warehouse_url) as database:
+            removed = warehouse.remove_snapshots(database, keep)
+    return Taken(taken, removed, round(time.monotonic() - began, 3))
+
+
+def take_every(seconds: float, settings: Settings, keep: int | None, stopping: Callable[[], bool]) -> Iterator[Taken]:
+    """`take_and_keep` now and every so many seconds, until ``stopping``.
+
+    What may work later (`Unreachable`, `Fenced`, `NothingYet`) is logged, and tried again when the next one is due.
+    """
+    due = time.monotonic()
+    while not stopping():
+        if time.monotonic() < due:
+            time.sleep(0.1)
+            continue
+        due = time.monotonic() + seconds
+        try:
+            yield take_and_keep(settings, keep)
+        except (Unreachable, Fenced, NothingYet) as reason:
+            log.warning("no snapshot was taken", reason=str(reason))
+
+
 def _copy(client: Redis, settings: Settings, database: Warehouse, now_ms: int) -> Snapshot:
     require_whole(client, settings)
     model = read_model(client, settings)
     shards = read_shards(client, settings)
     begun = {part: state for part, state in shards.items() if state.offsets is not None}
     if not begun:
-        raise UsageError("there is nothing to take a snapshot of: run `segmenter worker --once` first.")
+        raise NothingYet("there is nothing to take a snapshot of: run `segmenter worker --once` first.")
     cuts = shard_cuts(shards, settings)
     users = user_rows(client, settings, begun, cuts)
     body = None if model is None else model.encode().decode()

@@ -12,11 +12,10 @@ from segmenter.shards.row import Row
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """What became of the records below the offsets of a shard; each is counted once.
+    """What became of the records of a shard from ``begins`` on, below its offsets; each is counted once.
 
-    ``folded`` and ``duplicates`` together are the raw rows of the warehouse below these offsets. Invalid records are in
-    no raw row, so a repair leaves ``dead_letters`` as they were: without those before the first record that a worker
-    has read.
+    ``folded`` and ``duplicates`` together are the raw rows of the warehouse there. Invalid records are in no raw row,
+    so a repair leaves ``dead_letters`` as they were: without those before the first record that a worker has read.
     """
 
     folded: int = 0
@@ -24,12 +23,14 @@ class Counts(msgspec.Struct, frozen=True):
     duplicates: int = 0
     dead_letters: dict[str, int] = {}
     """Invalid records, by reason."""
+    begins: dict[str, int] = {}
+    """The first offset that is counted, by topic, where it is not 0: the log had lost what was before."""
 
     def plus(self, folded: int, duplicates: int, dead_letters: Mapping[str, int]) -> Counts:
         """These counts and some more."""
         reasons = sorted(self.dead_letters.keys() | dead_letters.keys())
         summed = {reason: self.dead_letters.get(reason, 0) + dead_letters.get(reason, 0) for reason in reasons}
-        return Counts(self.folded + folded, self.duplicates + duplicates, summed)
+        return Counts(self.folded + folded, self.duplicates + duplicates, summed, self.begins)
 
 
 class ShardState(NamedTuple):

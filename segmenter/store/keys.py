@@ -19,7 +19,7 @@ class Keys(NamedTuple):
 
     def meta(self) -> str:
         """Hash: ``layout`` (its number), ``rules`` (JSON, what verdicts depend on), ``group`` (that of the workers),
-        ``restoring`` (a snapshot's number, until it is restored).
+        ``restoring`` (a snapshot's number, or 0 for the raw events, until that is restored).
         """
         return f"{self.prefix}:meta"
 

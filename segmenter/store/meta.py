@@ -9,7 +9,7 @@ from typing import cast
 import msgspec
 import redis
 
-from segmenter.errors import SegmenterError, UsageError
+from segmenter.errors import NothingYet, SegmenterError, UsageError
 from segmenter.events import Rules, completed
 from segmenter.settings import Settings
 from segmenter.settings.urls import masked
@@ -21,7 +21,7 @@ LAYOUT = 1
 """The number of the layout of keys and fields that this version reads and writes."""
 
 RESTORING = "restoring"
-"""The field of the meta hash with the number of the snapshot that is being restored."""
+"""The field of the meta hash with the number of the snapshot that is being restored, 0 for the raw events."""
 
 _GROUP = "group"
 _KEYS_AT_A_TIME = 1_000
@@ -93,13 +93,14 @@ def require_rules(client: redis.Redis, settings: Settings, rules: Rules) -> bool
 
 
 def require_whole(client: redis.Redis, settings: Settings) -> None:
-    """Raise `UsageError` during a restore, or after one that was not finished."""
+    """Raise `NothingYet` during a restore, or after one that was not finished."""
     with reaching(client):
         snapshot = cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), RESTORING))
     if snapshot is not None:
-        raise UsageError(
-            f"Redis under {settings.key_prefix!r} holds only a part of snapshot {int(snapshot)}: wait "
-            "until `segmenter restore` is done, or run it again."
+        what = f"snapshot {int(snapshot)}" if int(snapshot) else "the raw events"
+        raise NothingYet(
+            f"Redis under {settings.key_prefix!r} holds only a part of {what}: wait until `segmenter restore` is done, "
+            "or run it again."
         )
 
 
@@ -131,7 +132,7 @@ def holds_users(client: redis.Redis, settings: Settings) -> bool:
 
 
 def begin_restore(client: redis.Redis, settings: Settings, snapshot_id: int) -> None:
-    """Mark the store as being restored, and remove every other key under its prefix."""
+    """Mark the store as being restored, from raw events if the number is 0, and remove all else under its prefix."""
     meta = Keys(settings.key_prefix).meta()
     with reaching(client):
         client.hset(meta, RESTORING, snapshot_id)

@@ -10,9 +10,10 @@ from segmenter.topics.duplicate_window import window_starts_ms
 from segmenter.topics.group import ShardConsumer
 from segmenter.topics.lag_offsets import last_noted, sink_group
 from segmenter.topics.producer import drop_producer, open_producer, produce_all
-from segmenter.topics.reader import Reader, beginnings, check_beginnings, check_ends, ends, read_to
+from segmenter.topics.reader import RESTORE, Reader, beginnings, check_beginnings, check_ends, ends, read_to
 
 __all__ = [
+    "RESTORE",
     "Position",
     "Reader",
     "Record",

@@ -15,8 +15,17 @@ from segmenter.settings import Settings
 from segmenter.topics.client import Position, client_options, reaching
 from segmenter.topics.lag_offsets import noted
 
-RESTORE = "Stop the workers and run `segmenter restore`, or begin anew with an unused SEGMENTER_KEY_PREFIX."
-"""What to do when the log does not hold what the store needs; who keeps offsets elsewhere says so."""
+RESTORE = (
+    "Stop the workers and run `segmenter restore` or, where no snapshot fits, `segmenter restore --from-raw`; or leave "
+    "the missing events out with `segmenter worker --from-log-start` (docs/outages.md)."
+)
+"""What to do when the log begins after what the store needs; who keeps offsets elsewhere says so."""
+
+LOST_END = (
+    "Put the missing part of the log back, restore an earlier snapshot by `segmenter restore --replace --snapshot N`, "
+    "or start afresh with an unused SEGMENTER_KEY_PREFIX."
+)
+"""What to do when the log ends before that."""
 
 ENDS_MS = 2_000
 """How long the broker may take to tell where the log ends: asked each second, by a loop that waits meanwhile."""
@@ -160,7 +169,7 @@ def check_beginnings(needed: Mapping[Position, int], first: Mapping[Position, in
             raise LogTruncated(topic, part, offset, f"begins at {first[topic, part]}", restore)
 
 
-def check_ends(needed: Mapping[Position, int], at_end: Mapping[Position, int], restore: str = RESTORE) -> None:
+def check_ends(needed: Mapping[Position, int], at_end: Mapping[Position, int], restore: str = LOST_END) -> None:
     """Raise `LogTruncated` if the log ends before one of the offsets that must be read next."""
     for (topic, part), offset in needed.items():
         if offset > at_end[topic, part]:

@@ -7,6 +7,7 @@ the schema and the summary are in ``sql/``, the same text for all.
 from __future__ import annotations
 
 from segmenter.warehouse.engine import Warehouse, connect
+from segmenter.warehouse.gaps import Gap, begins, recorded_gaps, skip
 from segmenter.warehouse.migrations import applied, migrate, pending, require_schema
 from segmenter.warehouse.raw_events import (
     RAW_COLUMNS,
@@ -29,17 +30,39 @@ from segmenter.warehouse.snapshot_contents import (
     kept_generation,
     kept_reach,
     kept_users,
+    latest_generation,
 )
-from segmenter.warehouse.snapshots import USER_COLUMNS, VALUES, Cut, Snapshot, UserRow, find_snapshot, write_snapshot
-from segmenter.warehouse.summary import BatchCounts, Behind, batch_counts, batch_rows, behind, stream_rows
+from segmenter.warehouse.snapshots import (
+    USER_COLUMNS,
+    VALUES,
+    Cut,
+    Snapshot,
+    UserRow,
+    find_snapshot,
+    latest_snapshot,
+    remove_snapshots,
+    write_snapshot,
+)
+from segmenter.warehouse.summary import (
+    AllLoaded,
+    BatchCounts,
+    Behind,
+    all_loaded,
+    batch_counts,
+    batch_rows,
+    behind,
+    stream_rows,
+)
 
 __all__ = [
     "RAW_COLUMNS",
     "USER_COLUMNS",
     "VALUES",
+    "AllLoaded",
     "BatchCounts",
     "Behind",
     "Cut",
+    "Gap",
     "KeptUser",
     "Loaded",
     "Move",
@@ -49,10 +72,12 @@ __all__ = [
     "Snapshot",
     "UserRow",
     "Warehouse",
+    "all_loaded",
     "applied",
     "batch_counts",
     "batch_rows",
     "begin",
+    "begins",
     "behind",
     "claim_rules",
     "connect",
@@ -62,15 +87,20 @@ __all__ = [
     "kept_generation",
     "kept_reach",
     "kept_users",
+    "latest_generation",
+    "latest_snapshot",
     "load",
     "loaded",
     "migrate",
     "pending",
     "raw_rows",
     "read_sink_heartbeat",
+    "recorded_gaps",
+    "remove_snapshots",
     "require_rules",
     "require_schema",
     "send_sink_heartbeat",
+    "skip",
     "stream_rows",
     "write_snapshot",
 ]

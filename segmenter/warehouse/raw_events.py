@@ -12,6 +12,7 @@ from segmenter import crash_points
 from segmenter.errors import Fenced
 from segmenter.events import TOPICS, Rules, completed
 from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, insert, reading, writing
+from segmenter.warehouse.gaps import Gap, record
 
 RAW_COLUMNS = (
     "part",
@@ -82,8 +83,13 @@ def _stored_rules(connection: Connection) -> dict[str, object]:
 def loaded(warehouse: Warehouse) -> dict[Partition, Loaded]:
     """How far each partition has been loaded; one that never was is absent."""
     with reading(warehouse) as connection:
-        found = connection.execute(text("SELECT topic, part, topic_id, next_pos FROM sink_offsets"))
-        return {(row.topic, row.part): Loaded(row.topic_id, row.next_pos) for row in found}
+        return read_loaded(connection)
+
+
+def read_loaded(connection: Connection) -> dict[Partition, Loaded]:
+    """`loaded`, as the transaction of ``connection`` sees it."""
+    found = connection.execute(text("SELECT topic, part, topic_id, next_pos FROM sink_offsets"))
+    return {(row.topic, row.part): Loaded(row.topic_id, row.next_pos) for row in found}
 
 
 def raw_rows(warehouse: Warehouse) -> dict[str, int]:
@@ -92,11 +98,12 @@ def raw_rows(warehouse: Warehouse) -> dict[str, int]:
         return {topic: connection.execute(text(f"SELECT COUNT(*) FROM raw_{topic}")).scalar_one() for topic in TOPICS}
 
 
-def begin(warehouse: Warehouse, starts: Mapping[Partition, Loaded]) -> None:
-    """Store the offsets at which loading begins, for partitions that have none yet."""
+def begin(warehouse: Warehouse, starts: Mapping[Partition, Loaded], before: Sequence[Gap] = ()) -> None:
+    """Store from where partitions will be loaded, and the gaps before that, unless it is stored already."""
     rows = [(topic, part, start.topic_id, start.next_pos) for (topic, part), start in starts.items()]
     with writing(warehouse) as connection:
         insert(connection, "sink_offsets", ("topic", "part", "topic_id", "next_pos"), rows, unless_there=True)
+        record(connection, before)
 
 
 def load(warehouse: Warehouse, rows: Mapping[str, Sequence[RawRow]], moves: Mapping[Partition, Move]) -> None:

@@ -62,6 +62,14 @@ def kept_generation(warehouse: Warehouse, snapshot_id: int) -> Generation | None
     return None if body is None else Generation.decode(body.encode())
 
 
+def latest_generation(warehouse: Warehouse) -> Generation | None:
+    """The model of the latest snapshot that has one, None if none has."""
+    with reading(warehouse) as connection:
+        query = "SELECT body FROM generations ORDER BY snapshot_id DESC LIMIT 1"
+        body = connection.execute(text(query)).scalar_one_or_none()
+    return None if body is None else Generation.decode(body.encode())
+
+
 def kept_users(warehouse: Warehouse, snapshot_id: int) -> Iterator[list[KeptUser]]:
     """Every user, in batches."""
     query = f"""

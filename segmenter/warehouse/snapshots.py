@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from segmenter.errors import UsageError
+from segmenter.errors import NothingYet, UsageError
 from segmenter.events import TOPICS
 from segmenter.model.features import FEATURES
 from segmenter.model.profiles import FIELDS
@@ -85,15 +85,45 @@ def write_snapshot(
         return _snapshot(connection, number)
 
 
-def find_snapshot(warehouse: Warehouse, snapshot_id: int | None = None) -> Snapshot:
-    """A snapshot, the latest by default. Raises `UsageError` when there is none."""
+def find_snapshot(
+    warehouse: Warehouse, snapshot_id: int | None = None, without: str = "run `segmenter snapshot`"
+) -> Snapshot:
+    """A snapshot, the latest by default. Raises `NothingYet` when there is none, which says what to do ``without``."""
     with reading(warehouse) as connection:
         found = connection.execute(text("SELECT snapshot_id FROM snapshots ORDER BY snapshot_id")).scalars().all()
         if not found:
-            raise UsageError("the warehouse holds no snapshot yet: run `segmenter snapshot`.")
+            raise NothingYet(f"the warehouse holds no snapshot yet: {without}.")
         if snapshot_id is not None and snapshot_id not in found:
             raise UsageError(f"the warehouse holds no snapshot {snapshot_id}, only {found[0]} to {found[-1]}.")
         return _snapshot(connection, found[-1] if snapshot_id is None else snapshot_id)
+
+
+def latest_snapshot(warehouse: Warehouse) -> Snapshot | None:
+    """The latest snapshot, if there is any."""
+    with reading(warehouse) as connection:
+        found = connection.execute(text("SELECT MAX(snapshot_id) FROM snapshots")).scalar_one()
+        return None if found is None else _snapshot(connection, found)
+
+
+def remove_snapshots(warehouse: Warehouse, keep: int) -> list[int]:
+    """Remove all snapshots but the latest ``keep``, each as a whole; returns the numbers of those removed.
+
+    One that is further in some partition than the latest stays: since then, Redis has lost what only that one holds.
+    """
+    further = text(
+        "SELECT DISTINCT o.snapshot_id FROM snapshot_cuts o JOIN snapshot_cuts n ON n.topic = o.topic "
+        "AND n.part = o.part WHERE n.snapshot_id = :latest AND o.next_pos > n.next_pos"
+    )
+    with reading(warehouse) as connection:
+        query = "SELECT snapshot_id FROM snapshots ORDER BY snapshot_id DESC"
+        latest, *older = connection.execute(text(query)).scalars().all()
+        needed = set(connection.execute(further, {"latest": latest}).scalars())
+    removed = sorted(set(older[keep - 1 :]) - needed)
+    for number in removed:
+        with writing(warehouse, SUMMARY_SECONDS) as connection:
+            for table in ("snapshots", "snapshot_cuts", "snapshot_shards", "snapshot_users", "generations"):
+                connection.execute(text(f"DELETE FROM {table} WHERE snapshot_id = :number"), {"number": number})
+    return removed
 
 
 def _snapshot(connection: Connection, snapshot_id: int) -> Snapshot:

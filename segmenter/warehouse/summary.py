@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from segmenter.errors import TopicRecreated
 from segmenter.events import TOPICS
 from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, reading
+from segmenter.warehouse.gaps import Gap, read_gaps
 from segmenter.warehouse.migrations import statements
+from segmenter.warehouse.raw_events import Loaded, Partition, read_loaded
 from segmenter.warehouse.snapshots import VALUES
+
+ALL_LOADED = 0
+"""The number of no snapshot: its cuts are the offsets of the sink."""
 
 
 class Behind(NamedTuple):
@@ -29,6 +34,16 @@ class BatchCounts(NamedTuple):
     duplicates: int
 
 
+class AllLoaded(NamedTuple):
+    """The batch summary of all that the sink has loaded."""
+
+    offsets: dict[Partition, Loaded]
+    gaps: list[Gap]
+    profiles: dict[bytes, tuple[int, ...]]
+    """The numbers of each user, in the order of ``profiles.FIELDS``."""
+    counts: dict[int, BatchCounts]
+
+
 def stream_rows(warehouse: Warehouse, snapshot_id: int) -> dict[bytes, tuple[int | float | None, ...]]:
     """What the stream held of each user, in the order of `VALUES`."""
     query = f"SELECT user_id, {', '.join(VALUES)} FROM snapshot_users WHERE snapshot_id = :snapshot_id"
@@ -39,20 +54,37 @@ def stream_rows(warehouse: Warehouse, snapshot_id: int) -> dict[bytes, tuple[int
 
 def batch_rows(warehouse: Warehouse, snapshot_id: int, duplicate_window: int) -> dict[bytes, tuple[int, ...]]:
     """The batch summary of each user up to the snapshot's cuts, in the order of ``profiles.FIELDS``."""
-    (query,) = statements("summary.sql")
-    bound = {"snapshot_id": snapshot_id, "duplicate_window": duplicate_window}
     with reading(warehouse, SUMMARY_SECONDS) as connection:
-        found = connection.execute(text(query), bound)
-        return {user: tuple(map(int, values)) for user, *values in found}
+        return _batch_rows(connection, snapshot_id, duplicate_window)
 
 
 def batch_counts(warehouse: Warehouse, snapshot_id: int, duplicate_window: int) -> dict[int, BatchCounts]:
     """What became of the events of each shard below the snapshot's cuts; a shard without any is absent."""
+    with reading(warehouse, SUMMARY_SECONDS) as connection:
+        return _batch_counts(connection, snapshot_id, duplicate_window)
+
+
+def all_loaded(warehouse: Warehouse, duplicate_window: int) -> AllLoaded:
+    """The batch summary of all that the sink has loaded, as of one moment."""
+    with reading(warehouse, SUMMARY_SECONDS) as connection:
+        return AllLoaded(
+            read_loaded(connection),
+            read_gaps(connection),
+            _batch_rows(connection, ALL_LOADED, duplicate_window),
+            _batch_counts(connection, ALL_LOADED, duplicate_window),
+        )
+
+
+def _batch_rows(connection: Connection, snapshot_id: int, duplicate_window: int) -> dict[bytes, tuple[int, ...]]:
+    (query,) = statements("summary.sql")
+    found = connection.execute(text(query), {"snapshot_id": snapshot_id, "duplicate_window": duplicate_window})
+    return {user: tuple(map(int, values)) for user, *values in found}
+
+
+def _batch_counts(connection: Connection, snapshot_id: int, duplicate_window: int) -> dict[int, BatchCounts]:
     (query,) = statements("counts.sql")
-    bound = {"snapshot_id": snapshot_id, "duplicate_window": duplicate_window}
-    with reading(warehouse) as connection:
-        found = connection.execute(text(query), bound)
-        return {part: BatchCounts(events - int(duplicates), int(duplicates)) for part, events, duplicates in found}
+    found = connection.execute(text(query), {"snapshot_id": snapshot_id, "duplicate_window": duplicate_window})
+    return {part: BatchCounts(events - int(duplicates), int(duplicates)) for part, events, duplicates in found}
 
 
 def behind(warehouse: Warehouse, snapshot_id: int) -> list[Behind]:

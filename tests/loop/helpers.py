@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from contextlib import closing
 
 from segmenter.events import Event, encode, key_of
+from segmenter.operations.integrity.verify import find_differences
 from segmenter.settings import Settings
 from segmenter.shards.row import Row
-from segmenter.store.connection import connect
+from segmenter.store.connection import Store, connect
+from segmenter.store.keys import Keys
 from segmenter.store.rows import scan_rows
 from segmenter.store.shards import read_shards
 from segmenter.topics import ensure_topics, open_producer, produce_all
@@ -46,3 +48,30 @@ def folded(settings: Settings) -> int:
     """How many events count, as the shards say."""
     with closing(connect(settings)) as client:
         return sum(state.counts.folded for state in read_shards(client, settings).values())
+
+
+def counts(settings: Settings) -> dict[int, tuple[int, int]]:
+    """How many events of each shard count, and how many are duplicates, as the shards say."""
+    with closing(connect(settings)) as client:
+        states = read_shards(client, settings)
+        return {number: (state.counts.folded, state.counts.duplicates) for number, state in states.items()}
+
+
+def differences(settings: Settings) -> list[str]:
+    """What `segmenter verify` finds."""
+    with closing(connect(settings)) as client:
+        found = find_differences(Store(client, settings))
+    return [str(difference) for each in found.values() for difference in each.differences]
+
+
+def age_heartbeats(settings: Settings) -> None:
+    """As if the last worker had ended long ago."""
+    with closing(connect(settings)) as client:
+        for number in read_shards(client, settings):
+            client.hset(Keys(settings.key_prefix).shard(number), "beat_ms", 0)
+
+
+def remove_keys(settings: Settings) -> None:
+    """Leave of this environment what an emptied Redis holds: nothing."""
+    with closing(connect(settings)) as client:
+        client.delete(*client.keys(f"{settings.key_prefix}:*"))

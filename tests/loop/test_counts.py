@@ -6,28 +6,25 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, nullcontext
 
 import pytest
 
 from consumers import sink, worker
-from producers.messages import Message
 from producers.publish import publish
 from producers.synthetic.generator import generate
 from segmenter import topics
 from segmenter.events.sharding import shard_of
 from segmenter.operations import snapshot
-from segmenter.operations.integrity.verify import find_differences
 from segmenter.operations.reconcile import reconcile, reconcile_and_repair
 from segmenter.settings import Settings
 from segmenter.shards.state import Commit
 from segmenter.store.connection import Store, connect
-from segmenter.store.keys import Keys
 from segmenter.store.shards import acquire_shard, commit_shard, read_shards
-from tests.loop.helpers import START_MS, profiles
-from tests.loop.plainly import profiles_of
+from tests.loop.helpers import START_MS, age_heartbeats, counts, differences, profiles
+from tests.loop.plainly import counts_of, profiles_of
 from tests.loop.spoiling import Spoiler
 
 USERS = 80
@@ -70,35 +67,6 @@ def begin_at_the_end(store: Store) -> None:
         assert commit_shard(*store, number, state, begun, "")[0] == "ok"
 
 
-def nobody_lives(store: Store) -> None:
-    """As if the last worker had ended long ago."""
-    for number in range(store.settings.partitions):
-        store.client.hset(Keys(store.settings.key_prefix).shard(number), "beat_ms", 0)
-
-
-def said(store: Store) -> list[str]:
-    """What `verify` finds."""
-    return [str(each) for found in find_differences(store).values() for each in found.differences]
-
-
-def counted(store: Store) -> dict[int, tuple[int, int]]:
-    """How many events of each shard count, and how many are repeats."""
-    return {number: (state.counts.folded, state.counts.duplicates) for number, state in read_shards(*store).items()}
-
-
-def plain_counts(store: Store, messages: Sequence[Message]) -> dict[int, tuple[int, int]]:
-    """The same by the messages, each of which is an event that counts the first time."""
-    found = dict.fromkeys(range(store.settings.partitions), (0, 0))
-    seen = set()
-    for message in messages:
-        number = shard_of(message.key, store.settings.partitions)
-        known = (message.topic, message.key, json.loads(message.value or b"")["event_id"])
-        folded, duplicates = found[number]
-        found[number] = (folded, duplicates + 1) if known in seen else (folded + 1, duplicates)
-        seen.add(known)
-    return found
-
-
 def command(environment: dict[str, str], *words: str) -> tuple[int, dict[str, object], str]:
     run = [sys.executable, "-m", "segmenter", *words]
     done = subprocess.run([*run, "--json"], env=environment, capture_output=True, text=True)
@@ -118,18 +86,18 @@ def test_who_began_late_is_repaired_and_verified(store: Store, until: Until, liv
     publish(store.settings, SECOND)
     worker.run(store.settings, once=True)
     sink.run(store.settings, once=True)
-    assert said(store) == []
-    nobody_lives(store)
+    assert differences(store.settings) == []
+    age_heartbeats(store.settings)
     with working(store, until) if lives else nullcontext():
         *_, last = reconcile_and_repair(store.settings, wait_s=60)
         assert last.result.equal
-        assert said(store) == []
+        assert differences(store.settings) == []
     assert profiles(store.settings) == profiles_of([*FIRST, *SECOND])
-    assert counted(store) == plain_counts(store, [*FIRST, *SECOND])
+    assert counts(store.settings) == counts_of([*FIRST, *SECOND], store.settings.partitions)
     publish(store.settings, more := list(generate(100, USERS, seed=3)))
     worker.run(store.settings, once=True)
-    assert counted(store) == plain_counts(store, [*FIRST, *SECOND, *more])
-    assert said(store) == []
+    assert counts(store.settings) == counts_of([*FIRST, *SECOND, *more], store.settings.partitions)
+    assert differences(store.settings) == []
 
 
 def test_wrong_counts_are_evidence_that_only_the_events_settle(store: Store, environment: dict[str, str]) -> None:
@@ -137,12 +105,12 @@ def test_wrong_counts_are_evidence_that_only_the_events_settle(store: Store, env
     publish(store.settings, FIRST)
     worker.run(store.settings, once=True)
     sink.run(store.settings, once=True)
-    nobody_lives(store)
-    right = counted(store)
+    age_heartbeats(store.settings)
+    right = counts(store.settings)
     user = min(profiles(store.settings))
     number = shard_of(user, store.settings.partitions)
     wrong = f"{Spoiler(*store, user).counts()}{right[number][0]}"
-    assert said(store) == [wrong]
+    assert differences(store.settings) == [wrong]
     code, report, text = command(environment, "verify", "--repair")
     assert (code, len(report["remaining"])) == (1, 1)  # type: ignore[arg-type]
     assert "`segmenter reconcile --repair`" in text
@@ -154,7 +122,7 @@ def test_wrong_counts_are_evidence_that_only_the_events_settle(store: Store, env
     assert wrong in text
     first, second = reconcile_and_repair(store.settings, wait_s=60)
     assert (first.repaired, first.repaired_counts, second.result.equal) == (0, 1, True)
-    assert said(store) == [] and counted(store) == right
+    assert differences(store.settings) == [] and counts(store.settings) == right
 
 
 def test_a_row_that_cannot_be_read_has_no_count_to_take_back(store: Store, until: Until) -> None:
@@ -162,11 +130,11 @@ def test_a_row_that_cannot_be_read_has_no_count_to_take_back(store: Store, until
     publish(store.settings, FIRST)
     worker.run(store.settings, once=True)
     sink.run(store.settings, once=True)
-    right = counted(store)
+    right = counts(store.settings)
     torn, gone, other = (Spoiler(*store, user) for user in sorted(profiles(store.settings))[:3])
     torn.torn_row(), gone.deleted_row(), other.counts()
-    nobody_lives(store)
+    age_heartbeats(store.settings)
     with working(store, until):
         *_, last = reconcile_and_repair(store.settings, wait_s=60)
-        assert last.result.equal and said(store) == []
-    assert profiles(store.settings) == profiles_of(FIRST) and counted(store) == right
+        assert last.result.equal and differences(store.settings) == []
+    assert profiles(store.settings) == profiles_of(FIRST) and counts(store.settings) == right

@@ -38,6 +38,8 @@ class CountsCorrection(NamedTuple):
 
     folded: int
     duplicates: int
+    begins: dict[str, int]
+    """The first offset that is counted, by topic, where it is not 0."""
     cut: Mapping[str, int]
     """The next offset, by topic."""
 
@@ -123,7 +125,8 @@ def repair_from_events(
         if right.cut != shard.state.offsets:
             moved_on.shards.add(shard.number)
             return Corrections(bases)
-        return Corrections(bases, Counts(right.folded, right.duplicates, shard.state.counts.dead_letters))
+        dead_letters = shard.state.counts.dead_letters
+        return Corrections(bases, Counts(right.folded, right.duplicates, dead_letters, right.begins))
 
     repair_shards(store, by_shard, corrections_of)
     return moved_on

@@ -1,0 +1,136 @@
+"""The two sides of a reconciliation, from the warehouse: the stream by a snapshot, and the batch up to its cuts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from segmenter import warehouse
+from segmenter.errors import WarehouseBehind
+from segmenter.events import TOPICS, Rules, shard_of
+from segmenter.model.features import features
+from segmenter.model.profiles import FIELDS, KIND_FIELDS
+from segmenter.operations.comparison import Number, Reconciliation, compare, unequal
+from segmenter.operations.integrity.differences import Difference
+from segmenter.settings import Settings
+from segmenter.shards.state import Counts
+from segmenter.warehouse import BatchCounts, Gap, Partition, Snapshot, Warehouse
+
+Values = tuple[Number, ...]
+"""The numbers of one user, in the order of `warehouse.VALUES`."""
+
+_TIMES = ("first_ms", "last_ms")
+
+
+class BothSides(NamedTuple):
+    """What stream and batch say of each user and shard."""
+
+    taken: Snapshot
+    partitions: int
+    cuts: dict[Partition, int]
+    """The next offset of each partition, by the snapshot."""
+    stream: dict[bytes, Values]
+    batch: dict[bytes, Values]
+    stream_counts: dict[int, Counts]
+    batch_counts: dict[int, BatchCounts]
+    begins: dict[int, dict[str, int]]
+    """The first offset of each topic that the batch knows of a shard, where that is not 0."""
+    gaps: list[Gap]
+    """What the batch lacks of the events that the stream may have."""
+
+    @property
+    def unknown(self) -> set[int]:
+        """The shards of which the batch does not know all events."""
+        return {gap.part for gap in self.gaps}
+
+    def right_counts(self, number: int) -> BatchCounts:
+        """What a shard must have counted."""
+        return self.batch_counts.get(number, BatchCounts(0, 0))
+
+    def wrong_users(self) -> set[bytes]:
+        """The users who differ, without those of whom the batch may not know all events."""
+        return {
+            user for user in unequal(self.stream, self.batch) if shard_of(user, self.partitions) not in self.unknown
+        }
+
+    def compared(self) -> Reconciliation:
+        """Stream minus batch."""
+        found = compare(warehouse.VALUES, self.stream, self.batch, in_gap=self._in_gap)
+        return found._replace(counts=tuple(self._wrong_counts()), gaps=tuple(self.gaps))
+
+    def _wrong_counts(self) -> list[Difference]:
+        found = [
+            Difference(number, "counts", "", name, getattr(counts, name), getattr(self.right_counts(number), name))
+            for number, counts in self.stream_counts.items()
+            for name in BatchCounts._fields
+            if number not in self.unknown
+        ]
+        return [difference for difference in found if difference.stored != difference.expected]
+
+    def _in_gap(self, user: bytes) -> bool:
+        """Whether all that differs of a user are numbers that the events in the gaps have a part in."""
+        if user not in self.stream:
+            return False
+        part = shard_of(user, self.partitions)
+        of_gaps = {name for gap in self.gaps if gap.part == part for name in KIND_FIELDS[TOPICS[gap.topic]]}
+        stream = self.stream[user]
+        batch = self.batch.get(user, (0,) * len(FIELDS))
+        differing = {name for name, left, right in zip(FIELDS, stream, batch, strict=False) if left != right}
+        return bool(of_gaps) and bool(differing) and differing <= {*of_gaps, *_TIMES}
+
+
+def read_both_sides(settings: Settings, snapshot_id: int | None, wait_s: float) -> BothSides:
+    """A snapshot, by default the latest, and the batch summary up to its cuts.
+
+    Raises `WarehouseBehind` when the sink does not load within ``wait_s`` seconds what the snapshot needs.
+    """
+    with warehouse.connect(settings.warehouse_url) as database:
+        warehouse.require_schema(database)
+        taken = warehouse.find_snapshot(database, snapshot_id)
+        number, window = taken.snapshot_id, settings.duplicate_window
+        warehouse.require_rules(database, Rules.of(settings))
+        _await_sink(database, taken, wait_s)
+        cuts = {at: cut.next_pos for at, cut in warehouse.kept_cuts(database, number).items()}
+        kept = warehouse.kept_counts(database, number)
+        counts = {part: msgspec.json.decode(each, type=Counts) for part, each in kept.items()}
+        reach = warehouse.kept_reach(database, number)
+        recorded = warehouse.recorded_gaps(database)
+        stream = warehouse.stream_rows(database, number)
+        summary = warehouse.batch_rows(database, number, window)
+        batch_counts = warehouse.batch_counts(database, number, window)
+        warehouse.find_snapshot(database, number)  # it was not removed meanwhile
+    batch: dict[bytes, Values] = {user: (*profile, *_features(profile)) for user, profile in summary.items()}
+    gaps = [gap for gap in recorded if _is_relevant(gap, cuts, reach, counts)]
+    return BothSides(
+        taken, settings.partitions, cuts, stream, batch, counts, batch_counts, warehouse.begins(recorded), gaps
+    )
+
+
+def _features(profile: tuple[int, ...]) -> list[Number]:
+    return list(features(dict(zip(FIELDS, profile, strict=True))).values())
+
+
+def _await_sink(database: Warehouse, taken: Snapshot, wait_s: float) -> None:
+    deadline = time.monotonic() + wait_s
+    while behind := warehouse.behind(database, taken.snapshot_id):
+        if time.monotonic() >= deadline:
+            first = behind[0]
+            raise WarehouseBehind(
+                f"warehouse behind: snapshot {taken.snapshot_id} needs topic {first.topic!r} partition {first.part} "
+                f"up to offset {first.needed}, loaded up to {first.has}"
+                + (f" (and {len(behind) - 1} more)" if len(behind) > 1 else "")
+                + ": run `segmenter sink --once`."
+            )
+        time.sleep(0.1)
+
+
+def _is_relevant(
+    gap: Gap, cuts: Mapping[Partition, int], reach: Mapping[Partition, int], counts: Mapping[int, Counts]
+) -> bool:
+    """Whether the stream may have applied offsets of the gap: it did not begin after it, nor stop before."""
+    at = gap.topic, gap.part
+    begin = counts[gap.part].begins.get(gap.topic, 0) if gap.part in counts else 0
+    return gap.end_pos > begin and gap.first_pos < max(cuts.get(at, 0), reach.get(at, 0))
