@@ -192,8 +192,9 @@ def _ask_warehouse(settings: Settings) -> _Loaded:
 def _last_reached_ms(part: str, settings: Settings, log: _Log | None, live: _Live | None) -> int | None:
     if part == "kafka":
         return max((state.log_seen_ms for state in live.shards.values()), default=0) or None if live else None
-    group = settings.group if part == "redis" else topics.sink_group(settings)
-    return topics.last_noted(settings, group) if log else None
+    if log is None:
+        return None
+    return topics.store_reached_ms(settings) if part == "redis" else topics.warehouse_reached_ms(settings)
 
 
 def _shard_status(

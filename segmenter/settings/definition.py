@@ -56,7 +56,8 @@ class Settings:
     group: str = _setting(
         "segmenter",
         allowed.name(1, 128),
-        "The consumer group in which workers share the shards.",
+        "What the name of the consumer group begins with in which workers share the shards. A dot and the id of the "
+        "store follow, so that no two stores share a group.",
     )
     partitions: int = _setting(4, allowed.whole(1, 1_024), "The partitions of each topic, and so the number of shards.")
     segments: tuple[str, ...] = _setting(

@@ -19,6 +19,15 @@ def masked(url: str) -> str:
     return re.sub(r"(?i)([?&][^=&]*(?:pass|secret|token)[^=&]*=)[^&]*", r"\1***", url)
 
 
+def location(url: str) -> str:
+    """Where ``url`` leads, without who logs in and how.
+
+    >>> location("rediss://app:s3cret@cache:6379/0?timeout=3")
+    'cache:6379/0'
+    """
+    return url.partition("?")[0].rpartition("://")[2].rpartition("@")[2]
+
+
 def hidden(password: str) -> str:
     """What is shown instead of a password; nothing if there is none."""
     return "***" if password else ""

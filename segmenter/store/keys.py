@@ -18,8 +18,9 @@ class Keys(NamedTuple):
     prefix: str
 
     def meta(self) -> str:
-        """Hash: ``layout`` (its number), ``rules`` (JSON, what verdicts depend on), ``group`` (that of the workers),
-        ``restoring`` (a snapshot's number, or 0 for the raw events, until that is restored).
+        """Hash: ``layout`` (its number), ``rules`` (JSON, what verdicts depend on), ``id`` (random, in the name of the
+        workers' group), ``group`` (how often they moved to another one), ``restoring`` (a snapshot's number, or 0 for
+        the raw events, until that is restored).
         """
         return f"{self.prefix}:meta"
 

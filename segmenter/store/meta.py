@@ -1,7 +1,8 @@
-"""What holds for the whole store: its layout, its rules, the group of its workers, and whether it is being restored."""
+"""What holds for the whole store: layout, rules, its id and the group of its workers, whether it is being restored."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
@@ -23,7 +24,7 @@ LAYOUT = 1
 RESTORING = "restoring"
 """The field of the meta hash with the number of the snapshot that is being restored, 0 for the raw events."""
 
-_GROUP = "group"
+_ID, _GROUP = "id", "group"
 _KEYS_AT_A_TIME = 1_000
 
 
@@ -105,15 +106,24 @@ def require_whole(client: redis.Redis, settings: Settings) -> None:
 
 
 def group_in_use(client: redis.Redis, settings: Settings) -> str:
-    """The group of the workers: that of the settings or, once it got stuck, ``GROUP.1``, ``GROUP.2`` and so on."""
+    """The group of the workers of this store, ``GROUP.ID``; once it got stuck, ``GROUP.ID.1`` and so on.
+
+    The id is random, and drawn when a worker first asks. So no two stores share a group, whatever their settings are:
+    each would be given only a part of the shards.
+    """
+    meta = Keys(settings.key_prefix).meta()
     with reaching(client):
-        number = cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), _GROUP))
-    return settings.group if number is None else f"{settings.group}.{int(number)}"
+        while True:
+            found, number = cast("list[bytes | None]", client.hmget(meta, _ID, _GROUP))
+            if found is not None:
+                break
+            client.hsetnx(meta, _ID, secrets.token_hex(4))
+    return ".".join((settings.group, found.decode(), *([] if number is None else [number.decode()])))
 
 
 def next_group(client: redis.Redis, settings: Settings, stuck: str) -> None:
     """Have the workers move to the next group, unless they have left the ``stuck`` one already."""
-    number = stuck.removeprefix(settings.group).removeprefix(".")
+    _, _, number = stuck.removeprefix(f"{settings.group}.").partition(".")
     with reaching(client):
         script(client, "regroup")(keys=[Keys(settings.key_prefix).meta()], args=[number])
 

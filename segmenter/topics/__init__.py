@@ -8,7 +8,7 @@ from segmenter.topics.client import Position
 from segmenter.topics.dead_letters import read_dead_letters, records_at
 from segmenter.topics.duplicate_window import window_starts_ms
 from segmenter.topics.group import ShardConsumer
-from segmenter.topics.lag_offsets import last_noted, sink_group
+from segmenter.topics.lag_offsets import sink_group, store_reached_ms, warehouse_reached_ms
 from segmenter.topics.producer import drop_producer, open_producer, produce_all
 from segmenter.topics.reader import RESTORE, Reader, beginnings, check_beginnings, check_ends, ends, read_to
 
@@ -28,13 +28,14 @@ __all__ = [
     "ensure_topics",
     "event_topics",
     "has_topic",
-    "last_noted",
     "open_producer",
     "produce_all",
     "read_dead_letters",
     "read_to",
     "records_at",
     "sink_group",
+    "store_reached_ms",
     "topic_ids",
+    "warehouse_reached_ms",
     "window_starts_ms",
 ]

@@ -17,7 +17,7 @@ from segmenter.events import Record
 from segmenter.settings import Settings
 from segmenter.topics.admin import check_partitions, event_topics
 from segmenter.topics.client import reaching
-from segmenter.topics.lag_offsets import noted
+from segmenter.topics.lag_offsets import noted, store_name
 from segmenter.topics.reader import ENDS_MS, check_held, held, is_behind, open_consumer, poll_held
 
 log = structlog.get_logger()
@@ -173,7 +173,7 @@ class ShardConsumer:
             for shard, by_topic in offsets.items()
             for topic, offset in by_topic.items()
         }
-        self._consumer.commit_async(noted(told, now_ms))
+        self._consumer.commit_async(noted(told, now_ms, store_name(self._settings)))
 
     def close(self) -> None:
         """Leave the group, once it has finished the rebalance that is going on.

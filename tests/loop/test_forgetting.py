@@ -198,7 +198,7 @@ def test_an_older_copy_is_read_on_from(
 def test_an_emptied_redis_is_filled_again(
     settings: Settings, environment: dict[str, str], until: Until, tmp_path: Path
 ) -> None:
-    """It starts again where the log does, and says so; rules and layout are back, and there is a new model."""
+    """It starts again where the log does, and says so, in a new group; rules and layout are back, with a new model."""
     publish(settings, BEFORE)
     with running(environment, tmp_path / "log"), closing(connect(settings)) as client:
         until(lambda: folded(settings) == 2_000 and read_model(client, settings))
@@ -211,7 +211,7 @@ def test_an_emptied_redis_is_filled_again(
     worker.run(settings, once=True)
     said = (tmp_path / "log").read_text("utf-8")
     assert said.count("a new shard begins where the log does") >= 2 * settings.partitions
-    assert "is no longer as it was left" in said
+    assert "the workers have moved to the group" in said
     assert {name: after[name] for name in (b"rules", b"layout")} == {
         name: before[name] for name in (b"rules", b"layout")
     }

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -23,6 +23,8 @@ from consumers import worker
 from producers.publish import publish
 from producers.synthetic.generator import generate
 from segmenter.settings import Settings
+from segmenter.store.connection import connect
+from segmenter.store.meta import group_in_use
 from segmenter.topics.client import client_options
 from tests.loop.helpers import folded, profiles
 from tests.loop.own_redis import OwnRedis
@@ -89,9 +91,11 @@ class Groups(KafkaAdminClient):  # type: ignore[misc]
 
 def members(settings: Settings) -> list[str]:
     """Who is in the group, as the broker says."""
+    with closing(connect(settings)) as client:
+        group = group_in_use(client, settings)
     with Groups(**client_options(settings)) as admin:
-        found = admin.describe_groups([settings.group])
-    return [member["member_id"] for member in found[settings.group]["members"]]
+        found = admin.describe_groups([group])
+    return [member["member_id"] for member in found[group]["members"]]
 
 
 @pytest.mark.timeout(400)

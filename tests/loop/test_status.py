@@ -29,7 +29,7 @@ from segmenter.operations.status import Window, read_status
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.shards import read_shards
-from segmenter.topics import ensure_topics, last_noted, open_producer, sink_group
+from segmenter.topics import ensure_topics, open_producer, store_reached_ms, warehouse_reached_ms
 from segmenter.warehouse.engine import writing
 from tests.loop.helpers import START_MS, publish
 from tests.loop.own_redis import OwnRedis
@@ -244,7 +244,7 @@ def test_without_redis_it_tells_the_rest_and_since_when(
         with running("worker", variables(own, environment)):
             until(lambda: fresh(own))
             well = now_ms()
-            until(lambda: parts == "embedded" or (last_noted(own, own.group) or 0) > well)
+            until(lambda: parts == "embedded" or (store_reached_ms(own) or 0) > well)
             redis.kill()
             killed = now_ms()
             found = read_status(own)
@@ -268,7 +268,7 @@ def test_without_the_warehouse_it_tells_the_rest_and_since_when(
         with running("sink", variables(own, environment)):
             until(lambda: read_status(own).sink_lag == 0)
             well = now_ms()
-            until(lambda: parts == "embedded" or (last_noted(own, sink_group(own)) or 0) > well)
+            until(lambda: parts == "embedded" or (warehouse_reached_ms(own) or 0) > well)
             way.close()
             closed = now_ms()
             found = read_status(own)

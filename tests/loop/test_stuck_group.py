@@ -35,10 +35,11 @@ def test_workers_leave_a_group_that_waits_for_ever(settings: Settings) -> None:
     """Its leader leaves without taking part just after another has joined; that one, and who comes later, gets on."""
     messages = list(generate(500, 50, seed=1))
     publish(settings, messages)
-    leader = ShardConsumer(settings, settings.group)
-    while not leader.shards():
-        leader.poll(100, 1)
     with closing(connect(settings)) as client, closing(TopicGuard(settings)) as guard:
+        first = group_in_use(client, settings)
+        leader = ShardConsumer(settings, first)
+        while not leader.shards():
+            leader.poll(100, 1)
         membership = Membership(Store(client, settings), guard)
         membership.follow()
         joined_until = time.monotonic() + 0.2
@@ -56,7 +57,7 @@ def test_workers_leave_a_group_that_waits_for_ever(settings: Settings) -> None:
             except OwnershipLost as reason:
                 given_up += 1
                 membership.rejoin(reason)
-        assert (given_up, group_in_use(client, settings)) == (2, f"{settings.group}.1")
+        assert (given_up, group_in_use(client, settings)) == (2, f"{first}.1")
         membership.leave()
     worker.run(settings, once=True, may_refit=False)
     assert profiles(settings) == profiles_of(messages)

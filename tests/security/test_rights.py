@@ -112,7 +112,7 @@ def test_rights_that_are_missing_in_kafka(guarded: Guarded) -> None:
     line = refused(guarded.run("sink", "--once", kafka="producer", warehouse="sink"), 2)
     assert "does not allow user 'producer' to Read topic '" in line
     line = refused(guarded.run("worker", "--once", kafka="worker", redis="worker", GROUP="another"), 2)
-    assert "does not allow user 'worker' to Read group 'another'" in line
+    assert "does not allow user 'worker' to Read group 'another." in line
     line = refused(guarded.run("generate", "--events", "10", kafka="producer", TOPIC_PREFIX="new."), 2)
     assert "topic 'new.clickstream'" in line
 
