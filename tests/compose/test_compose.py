@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from segmenter import __version__
-from segmenter.cli import VERBS
+from segmenter.cli import VERBS, build
 from segmenter.cli.status import status
 from segmenter.settings import PREFIX, Settings, load
 
@@ -44,7 +44,7 @@ def waited_for(name: str) -> dict[str, str]:
 
 def test_the_parts_and_the_system_are_there() -> None:
     assert set(SERVICES) - set(OURS) == {"kafka", "redis", "mysql"}
-    assert set(OURS) == {"migrate", "worker", "sink", "generate", "replay"}
+    assert set(OURS) == {"migrate", "worker", "sink", "snapshots", "generate", "replay"}
 
 
 @pytest.mark.parametrize("image", [service["image"] for service in SERVICES.values()])
@@ -88,6 +88,15 @@ def test_a_service_of_ours_runs_a_verb(name: str) -> None:
     verb = [*service.get("entrypoint", ["segmenter"]), *command][1]
     assert verb in {verb for verbs in VERBS.values() for verb in verbs}
     assert (ROOT / f"segmenter/cli/{verb}.py").exists()
+
+
+def test_snapshots_are_taken_far_more_often_than_kafka_forgets_and_old_ones_go() -> None:
+    """By default it forgets after a week; the service goes on whatever happens."""
+    service = SERVICES["snapshots"]
+    name, bound, _ = build().parse_args(service["command"])
+    assert name.__name__ == "snapshot" and service["restart"] == "unless-stopped"
+    assert 60 <= bound.arguments["every"] <= 3_600
+    assert 2 <= bound.arguments["keep"] <= 100
 
 
 def test_the_worker_is_healthy_while_no_shard_is_stuck() -> None:
