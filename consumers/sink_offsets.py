@@ -60,9 +60,12 @@ def _begin(
         (topic.removeprefix(settings.topic_prefix), part): Loaded(ids[topic], offset)
         for (topic, part), offset in begins.items()
     }
-    new = {where: start for where, start in starts.items() if where not in known}
-    gaps = [Gap(*where, 0, start.next_pos, now_ms) for where, start in new.items() if start.next_pos]
-    warehouse.begin(database, new, gaps)
+    gaps = [
+        Gap(*where, 0, start.next_pos, now_ms)
+        for where, start in starts.items()
+        if where not in known and start.next_pos
+    ]
+    warehouse.begin(database, starts, gaps)
     _warn(gaps)
 
 

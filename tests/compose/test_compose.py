@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from segmenter import __version__
-from segmenter.cli import VERBS
+from segmenter.cli import VERBS, build
 from segmenter.operations.health import Role
 from segmenter.settings import PREFIX, Settings, load
 
@@ -43,7 +43,7 @@ def waited_for(name: str) -> dict[str, str]:
 
 def test_the_parts_and_the_system_are_there() -> None:
     assert set(SERVICES) - set(OURS) == {"kafka", "redis", "mysql"}
-    assert set(OURS) == {"migrate", "worker", "sink", "generate", "replay"}
+    assert set(OURS) == {"migrate", "worker", "sink", "snapshots", "generate", "replay"}
 
 
 @pytest.mark.parametrize("image", [service["image"] for service in SERVICES.values()])
@@ -93,6 +93,15 @@ def test_a_service_of_ours_runs_a_verb(name: str) -> None:
 def test_each_role_is_checked_by_itself(role: str) -> None:
     assert SERVICES[role]["healthcheck"]["test"] == ["CMD", "segmenter", "status", "--check", role]
     assert role in get_args(Role)
+
+
+def test_snapshots_are_taken_far_more_often_than_kafka_forgets_and_old_ones_go() -> None:
+    """By default it forgets after a week; the service goes on whatever happens."""
+    service = SERVICES["snapshots"]
+    name, bound, _ = build().parse_args(service["command"])
+    assert name.__name__ == "snapshot" and service["restart"] == "unless-stopped"
+    assert 60 <= bound.arguments["every"] <= 3_600
+    assert 2 <= bound.arguments["keep"] <= 100
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -1,15 +1,18 @@
-"""The tests that the guarantees name are there."""
+"""The tests that guarantees and ways out of an outage name are there."""
 
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "guarantees.md").read_text("utf-8")
 
 
-def test_every_promise_names_a_test_that_is_there() -> None:
-    rows = [line for line in PAGE.splitlines() if line.startswith("| ") and not line.startswith(("| promise", "| ---"))]
-    assert len(rows) > 15
+@pytest.mark.parametrize(("page", "least"), [("guarantees.md", 15), ("outages.md", 10)])
+def test_every_promise_names_a_test_that_is_there(page: str, least: int) -> None:
+    lines = (ROOT / "docs" / page).read_text("utf-8").splitlines()
+    rows = [line for line in lines if line.startswith("| ") and not line.startswith(("| promise", "| what", "| ---"))]
+    assert len(rows) > least
     for row in rows:
         named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", row.split(" | ")[2])
         assert named, row

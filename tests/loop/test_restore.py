@@ -238,6 +238,31 @@ def test_a_worker_in_between_is_noticed(settings: Settings, client: Redis, monke
         worker.run(settings, once=True)
 
 
+def test_a_snapshot_that_is_removed_meanwhile_leaves_no_half_of_it(
+    settings: Settings, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store stays marked; the latest snapshot is restored instead."""
+    snapshot_of(settings, messages(1))
+    snapshot.take(settings, START_MS + 1)
+    before = content(settings)
+    empty(settings, client)
+
+    def too_late(*arguments: Any) -> Any:
+        snapshot_contents = warehouse.snapshot_contents.kept_users(*arguments)
+        with warehouse.connect(settings.warehouse_url) as database:
+            warehouse.remove_snapshots(database, 1)
+        return snapshot_contents
+
+    with monkeypatch.context() as patch:
+        patch.setattr(warehouse, "kept_users", too_late)
+        with pytest.raises(UsageError, match="the snapshot was removed from the warehouse meanwhile: run this again"):
+            bring_back(settings, snapshot_id=1)
+    with pytest.raises(UsageError, match="holds only a part of snapshot 1"):
+        worker.run(settings, once=True)
+    bring_back(settings)
+    assert content(settings) == before
+
+
 @pytest.mark.parametrize(
     "statement, error, said",
     [
@@ -252,7 +277,11 @@ def test_a_worker_in_between_is_noticed(settings: Settings, client: Redis, monke
             r"offset 1000000 of topic .*views' partition 0 .* the log ends at \d+. Put the missing part",
         ),
         ("UPDATE snapshot_users SET cut_views = 1000000", LogTruncated, "offset 1000000 of topic .* the log ends at"),
-        ("DELETE FROM snapshot_shards WHERE part = 1", UsageError, "a version without counts"),
+        (
+            "DELETE FROM snapshot_shards WHERE part = 1",
+            UsageError,
+            "a version without counts.* or run `segmenter restore --from-raw`",
+        ),
     ],
 )
 def test_what_cannot_be_restored_is_named_and_nothing_written(
@@ -267,7 +296,7 @@ def test_what_cannot_be_restored_is_named_and_nothing_written(
 
 
 def test_a_topic_made_anew_cannot_be_restored(settings: Settings, client: Redis) -> None:
-    """Worker, sink and restore say the same: only to begin anew helps."""
+    """Worker, sink and restore say the same: only to start afresh helps."""
     snapshot_of(settings, messages(1, 300))
     sink.run(settings, once=True)
     views = f"{settings.topic_prefix}views"

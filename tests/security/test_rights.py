@@ -37,6 +37,7 @@ def test_the_whole_loop_with_the_least_rights(guarded: Guarded) -> None:
         (["rename", "highly_engaged", "Our fans"], {"redis": "worker"}),
         (["sink", "--once"], {"kafka": "sink", "warehouse": "sink"}),
         (["snapshot"], {"warehouse": "snapshot"}),
+        (["snapshot", "--keep", "1"], {"warehouse": "snapshot"}),
         (["segments"], {}),
         (["status"], {}),
         (["dead-letters"], {}),
@@ -52,6 +53,8 @@ def test_what_goes_wrong_is_put_right_with_the_rights_for_it(guarded: Guarded, t
     """A snapshot put back into Redis, what is kept beside the rows verified, and a dead letter mended and published."""
     assert guarded.run("snapshot", warehouse="snapshot").returncode == 0
     until(lambda: guarded.run("restore", "--replace", redis="admin", STALE_AFTER_MS="1000").returncode == 0)
+    assert guarded.run("sink", "--once", kafka="sink", warehouse="sink").returncode == 0
+    assert guarded.run("restore", "--from-raw", "--replace", redis="admin", STALE_AFTER_MS="1000").returncode == 0
     assert guarded.run("generate", "--events", "0", "--invalid", "1", kafka="producer").returncode == 0
     assert guarded.run("worker", "--once", kafka="worker", redis="worker").returncode == 0
     assert guarded.run("verify", "--repair", redis="admin").returncode == 0
