@@ -50,7 +50,7 @@ def batch_counts(warehouse: Warehouse, snapshot_id: int, duplicate_window: int) 
     """What became of the events of each shard below the snapshot's cuts; a shard without any is absent."""
     (query,) = statements("counts.sql")
     bound = {"snapshot_id": snapshot_id, "duplicate_window": duplicate_window}
-    with reading(warehouse) as connection:
+    with reading(warehouse, SUMMARY_SECONDS) as connection:
         found = connection.execute(text(query), bound)
         return {part: BatchCounts(events - int(duplicates), int(duplicates)) for part, events, duplicates in found}
 
