@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 from kafka import KafkaConsumer
@@ -20,6 +20,7 @@ from segmenter.client import SegmentClient
 from segmenter.model.vectors import SCALE_BITS
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
+from segmenter.store.meta import group_in_use
 from segmenter.store.models import publish as publish_model
 from segmenter.store.models import read_model
 from segmenter.store.recount import recount
@@ -180,9 +181,11 @@ def test_a_killed_worker_leaves_nothing_undone_and_nothing_twice(
 @contextmanager
 def first_in_the_group(settings: Settings, until: Until) -> Iterator[None]:
     """Two members of the group that are given the two shards before any worker: their ids sort before a worker's."""
+    with closing(connect(settings)) as client:
+        group = group_in_use(client, settings)
     options = client_options(settings) | {
         "client_id": "first",
-        "group_id": settings.group,
+        "group_id": group,
         "partition_assignment_strategy": [RangePartitionAssignor],
         "heartbeat_interval_ms": 500,
         "session_timeout_ms": 6_000,
