@@ -295,6 +295,22 @@ def test_what_cannot_be_restored_is_named_and_nothing_written(
     assert client.keys(f"{settings.key_prefix}:*") == [f"{settings.key_prefix}:meta".encode()]
 
 
+def test_a_log_that_lost_its_end_is_followed_from_an_earlier_snapshot(settings: Settings, client: Redis) -> None:
+    """As if there had been more records than there are: the worker names the way on, and takes it from there."""
+    snapshot_of(settings, messages(1))
+    publish(settings, messages(2))
+    worker.run(settings, once=True)
+    for number, state in read_shards(client, settings).items():
+        beyond = {topic: offset + 50 for topic, offset in (state.offsets or {}).items()}
+        client.hset(f"{settings.key_prefix}:shard:{number}", "offsets", json.dumps(beyond, separators=(",", ":")))
+    with pytest.raises(LogTruncated, match=r"the log ends at .* an earlier snapshot by `segmenter restore --rep"):
+        worker.run(settings, once=True)
+    age_the_beats(settings, client)
+    assert bring_back(settings, snapshot_id=1, replace=True).to_come == len(messages(2))
+    worker.run(settings, once=True)
+    assert_exact(settings, [*messages(1), *messages(2)])
+
+
 def test_a_topic_made_anew_cannot_be_restored(settings: Settings, client: Redis) -> None:
     """Worker, sink and restore say the same: only to start afresh helps."""
     snapshot_of(settings, messages(1, 300))
