@@ -13,7 +13,7 @@ import structlog
 
 from consumers.trainer.refit import population_of, refit, refit_is_due, step
 from segmenter import logs
-from segmenter.errors import SegmenterError
+from segmenter.errors import Corrupt, SegmenterError
 from segmenter.model.drift import Drift
 from segmenter.model.generation import Generation, digest
 from segmenter.model.kmeans import inertia
@@ -55,7 +55,10 @@ class Trainer:
         """Look for the next generation: start a refit if one is due, else take a step if it is worth it."""
         if self._child and self._child.is_alive():
             return
-        shards = read_shards(self._store.client, self._store.settings)
+        try:
+            shards = read_shards(self._store.client, self._store.settings)
+        except Corrupt:  # `segmenter status` says so
+            return
         if self._drifted or refit_is_due(shards, self.generation, self._tried):
             self._tried = population_of(shards)
             self._drift, self._drifted = Drift(), False

@@ -7,7 +7,7 @@ import time
 import structlog
 
 from consumers.worker.membership import Membership
-from segmenter.errors import OwnershipLost, RolledBack, Unreachable
+from segmenter.errors import Corrupt, OwnershipLost, RolledBack, Unreachable
 from segmenter.store.connection import Store
 from segmenter.store.shards import heartbeat
 
@@ -17,14 +17,17 @@ log = structlog.get_logger()
 def send_heartbeats(store: Store, membership: Membership, need_end: bool) -> None:
     """Confirm that each owned shard is as it was left, and whether its log has been read to the end.
 
-    Raises `OwnershipLost` and `RolledBack`; and `Unreachable`, if ``need_end`` and Kafka cannot tell the log's end.
+    A shard that is corrupt is parked. Raises `OwnershipLost` and `RolledBack`; and `Unreachable`, if ``need_end`` and
+    Kafka cannot tell the log's end.
     """
     asked = time.monotonic()
     at_end = _at_end(membership, need_end)
     asked_ms = None if at_end is None else int((time.monotonic() - asked) * 1000)
     seen = {number: (shard.state, number in (at_end or ())) for number, shard in membership.shards.items()}
     for number, outcome in heartbeat(store.client, store.settings, seen, asked_ms).items():
-        if outcome != "ok":
+        if isinstance(outcome, Corrupt):
+            membership.park(number, membership.shards[number].state.token, outcome)
+        elif outcome != "ok":
             error = OwnershipLost if outcome == "not owner" else RolledBack
             raise error(f"shard {number} is no longer as it was left")
     membership.failures = 0

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import structlog
 
 from consumers.backoff import backoff_seconds
 from consumers.worker.owned_shard import OwnedShard, acquire
-from segmenter.errors import LogTruncated, OwnershipLost, PartitionsDiffer, SegmenterError
+from consumers.worker.parking import Parked, park, still_parked
+from consumers.worker.topic_check import TopicCheck
+from segmenter.errors import Corrupt, LogTruncated, OwnershipLost, PartitionsDiffer, SegmenterError
 from segmenter.events import Rules
 from segmenter.model.generation import Generation
 from segmenter.shards.duplicates import DuplicateWindow
 from segmenter.store.connection import Store
 from segmenter.store.meta import claim, group_in_use, next_group
-from segmenter.topics import Record, ShardConsumer, TopicGuard, check_ends, ends, event_topics
-
-INTERRUPTED_SECONDS = 0.05
-"""Between fetches that are no further apart, nobody deletes a topic, makes it anew and fills it to where we were."""
+from segmenter.store.shards import new_token
+from segmenter.topics import Position, Record, ShardConsumer, TopicGuard, check_ends, ends, event_topics
 
 log = structlog.get_logger()
 
@@ -29,6 +31,7 @@ class Membership:
     def __init__(self, store: Store, guard: TopicGuard, from_log_start: bool = False) -> None:
         self._store = store
         self._guard = guard
+        self._topics = TopicCheck(guard)
         self._from_log_start = from_log_start
         self._key = secrets.token_bytes(16)
         self._remembered: dict[int, DuplicateWindow] = {}
@@ -37,11 +40,9 @@ class Membership:
         self._consumer: ShardConsumer | None = None
         self._seen_assignments = 0
         self._not_before = 0.0
-        self._topic_ids: dict[str, str] = {}
-        self._started: set[int] = set()
-        """Shards of which no record has been delivered since they were started."""
-        self._polled = 0.0
         self.shards: dict[int, OwnedShard] = {}
+        self.parked: dict[int, Parked] = {}
+        """Assigned shards that are not acquired, since what Redis holds of them is corrupt, until that is repaired."""
         self.failures = 0
         """How often in a row shards had to be released before they could work."""
 
@@ -59,6 +60,7 @@ class Membership:
             assigned = self._assigned(self._consumer)
             log.info("shards assigned", shards=sorted(assigned))
             self.shards = {number: shard for number, shard in self.shards.items() if number in assigned}
+            self.parked = {number: parked for number, parked in self.parked.items() if number in assigned}
             self._remembered = {number: seen for number, seen in self._remembered.items() if number in assigned}
             for shard in self.shards.values():
                 if shard.paused_until is None:
@@ -85,20 +87,25 @@ class Membership:
         """Acquire the assigned shards that are not acquired yet, one after the other, unless backing off."""
         if self._consumer is None or self.backing_off():
             return
-        waiting = sorted(self._assigned(self._consumer) - self.shards.keys())
+        waiting = sorted(self._assigned(self._consumer) - self.shards.keys() - self.parked.keys())
         if not waiting:
             return
         settings = self._store.settings
         claim(self._store.client, settings, Rules.of(settings))
         at_end = ends(settings, event_topics(settings))
-        topic_ids = self._guard.ids()
-        if topic_ids != self._topic_ids:
+        if not self._topics.learn():
             self._remembered.clear()
-            self._topic_ids = topic_ids
         for number in waiting:
-            begins = self._consumer.beginnings(number)
+            begins, token = self._consumer.beginnings(number), new_token()
             seen = self._remembered.get(number)
-            shard = acquire(self._store, number, topic_ids, begins, generation, self._key, seen, self._from_log_start)
+            try:
+                ids = self._topics.ids
+                shard = acquire(
+                    self._store, number, token, ids, begins, generation, self._key, seen, self._from_log_start
+                )
+            except Corrupt as reason:
+                self.park(number, token, reason)
+                continue
             needed = {(settings.topic_prefix + topic, number): offset for topic, offset in shard.offsets.items()}
             check_ends(needed, at_end)
             self._start(self._consumer, shard)
@@ -108,7 +115,27 @@ class Membership:
 
     def _start(self, consumer: ShardConsumer, shard: OwnedShard) -> None:
         consumer.start(shard.number, shard.offsets, shard.seen.next)
-        self._started.add(shard.number)
+        self._topics.start(shard.number)
+
+    @contextmanager
+    def parking(self, number: int) -> Iterator[None]:
+        """Park an acquired shard when what Redis holds of it turns out to be corrupt."""
+        try:
+            yield
+        except Corrupt as reason:
+            self.park(number, self.shards[number].state.token, reason)
+
+    def park(self, number: int, token: str, reason: Corrupt) -> None:
+        """Work on a shard no more, as its owner ``token``; the others go on. Raises `OwnershipLost`."""
+        self.parked[number] = park(self._store, number, token, reason)
+        if self._consumer is not None:
+            self._consumer.stop(number)
+        if shard := self.shards.pop(number, None):
+            self._remembered[number] = shard.seen
+
+    def unpark(self) -> None:
+        """Have the parked shards acquired again that have been repaired, and now and then the others."""
+        self.parked = still_parked(self._store, self.parked)
 
     def backing_off(self) -> bool:
         """Whether the wait after a failure is still going on; until then nothing is tried again."""
@@ -159,47 +186,41 @@ class Membership:
         if self._consumer is None:
             time.sleep(timeout_ms / 1000)
             return []
-        interrupted = time.monotonic() > self._polled + INTERRUPTED_SECONDS
+        began = time.monotonic()
         try:
             polled = self._consumer.poll(timeout_ms, max_records)
         except LogTruncated:
-            self._check_topics()
+            self._topics.check()
             raise
-        self._polled = time.monotonic()
-        found = [(self.shards[number], records) for number, records in polled.items() if number in self.shards]
-        started = self._started & polled.keys()
-        if found and (interrupted or started or not self._consumer.knows_topics(self._topic_ids)):
-            self._check_topics()
-            self._started -= started
-        return found
-
-    def _check_topics(self) -> None:
-        """Raise `TopicRecreated` unless the topics are still those on which this member has acquired shards.
-
-        To be sure of records, it must be called after they were read.
-        """
-        self._guard.check(self._topic_ids)
+        self._topics.check_read(self._consumer, polled, began)
+        return [(self.shards[number], records) for number, records in polled.items() if number in self.shards]
 
     def _assigned(self, consumer: ShardConsumer) -> set[int]:
         """The shards that the group assigns to this member."""
         try:
             return consumer.shards()
         except PartitionsDiffer:
-            self._check_topics()
+            self._topics.check()
             raise
 
     def holds_all_assigned(self) -> bool:
-        """Whether this member has been assigned shards, and has acquired them all."""
-        return bool(self.shards) and self._consumer is not None and self.shards.keys() == self._consumer.shards()
+        """Whether this member has been assigned shards, and has acquired them all but the parked ones."""
+        held = self.shards.keys() | self.parked.keys()
+        return bool(held) and self._consumer is not None and held == self._consumer.shards()
 
-    def positions(self) -> dict[int, dict[str, int]]:
-        """The next offset to poll of each topic, by acquired shard."""
-        return {number: self._consumer.positions(number) for number in self.shards} if self._consumer else {}
+    def has_reached(self, goal: Mapping[Position, int]) -> bool:
+        """Whether this member holds all shards assigned to it, and has polled the acquired ones up to ``goal``."""
+        if self._consumer is None or not self.holds_all_assigned():
+            return False
+        prefix = self._store.settings.topic_prefix
+        polled = {number: self._consumer.positions(number) for number in self.shards}
+        needed = {position: end for position, end in goal.items() if position[1] in polled}
+        return all(polled[number][topic.removeprefix(prefix)] >= end for (topic, number), end in needed.items())
 
     def at_end(self) -> set[int]:
         """The acquired shards that have been polled to the end of the log, as it is now. Raises `TopicRecreated`."""
         found = self._consumer.at_end(self.shards) if self._consumer else set()
-        self._check_topics()
+        self._topics.check()
         return found
 
     def commit_lag_offsets(self) -> None:

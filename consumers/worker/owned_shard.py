@@ -1,7 +1,7 @@
 """A shard as its owner sees it: acquiring, folding batches, sweeping, writing.
 
-When a write is not confirmed, the owner no longer knows the state of the shard, and must acquire it again. So `Fenced`
-and `Unreachable` pass through here.
+When a write is not confirmed, the owner no longer knows the state of the shard, and must acquire it again. So `Fenced`,
+`Unreachable` and `Corrupt` pass through here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import structlog
 
 from segmenter import crash_points
-from segmenter.errors import LogTruncated, OwnershipLost, RolledBack, TopicRecreated
+from segmenter.errors import Corrupt, LogTruncated, OwnershipLost, RolledBack, TopicRecreated
+from segmenter.events import shown
 from segmenter.model.generation import Generation, digest
 from segmenter.shards import judge
 from segmenter.shards.batches import Batch
@@ -22,7 +23,7 @@ from segmenter.shards.state import Commit, ShardState
 from segmenter.store.connection import Store
 from segmenter.store.recount import recount
 from segmenter.store.rows import read_rows
-from segmenter.store.shards import acquire_shard, commit_shard, members
+from segmenter.store.shards import Outcome, acquire_shard, commit_shard, heartbeat, members
 
 _NOTHING_KNOWN = (
     "Stop the workers and run `segmenter restore`, or leave out the earlier events with `segmenter worker "
@@ -54,6 +55,7 @@ class OwnedShard:
 def acquire(
     store: Store,
     number: int,
+    token: str,
     topic_ids: Mapping[str, str],
     beginnings: Mapping[str, int],
     generation: Generation | None,
@@ -61,15 +63,17 @@ def acquire(
     seen: DuplicateWindow | None = None,
     from_log_start: bool = False,
 ) -> OwnedShard:
-    """Become the owner of a shard. One that Redis does not know begins where the log does; a dirty one is recounted.
+    """Become the owner of a shard, as ``token``.
+
+    One that Redis does not know begins where the log does; a dirty one is recounted.
 
     ``seen`` is what this process remembers of the shard and these very topics; it is used if the stored offsets fit.
     Else a new duplicate window begins, with ``key`` as its random key.
 
-    Raises `TopicRecreated` when the stored offsets belong to other topics, and `LogTruncated` when Redis does not know
-    the shard and the log no longer holds its first events, unless ``from_log_start`` leaves those out.
+    Raises `Corrupt`; `TopicRecreated` when the stored offsets belong to other topics; and `LogTruncated` when Redis
+    does not know the shard and the log no longer holds its first events, unless ``from_log_start`` leaves those out.
     """
-    state = acquire_shard(store.client, store.settings, number)
+    state = acquire_shard(store.client, store.settings, number, token)._replace(parked="")
     crash_points.reached("acquire")
     for topic, stored in state.topic_ids.items():
         if topic_ids.get(topic) != stored:
@@ -137,13 +141,34 @@ def sweep(store: Store, shard: OwnedShard, generation: Generation) -> None:
 
 
 def write(store: Store, shard: OwnedShard, commit: Commit, generation: Generation | None) -> None:
-    """Make a commit. Raises `Superseded`, `OwnershipLost` and `RolledBack`, with nothing written."""
+    """Make a commit. Raises `Superseded`, `OwnershipLost`, `RolledBack` and `Corrupt`.
+
+    Nothing is written then, unless the script met a key of another type half-way, and marked the shard dirty.
+    """
+    _check_census(store, shard, commit)
     judged_by = digest(generation) if generation else ""
     outcome, after = commit_shard(store.client, store.settings, shard.number, shard.state, commit, judged_by)
+    _check(shard, outcome)
+    shard.state = after
+
+
+def _check_census(store: Store, shard: OwnedShard, commit: Commit) -> None:
+    """Raise `Corrupt` if a commit would leave a census that no users add up to, though the shard is as it was left."""
+    for slug, tally in commit.after.census.items():
+        if not tally.is_possible():
+            state = {shard.number: (shard.state, False)}
+            _check(shard, heartbeat(store.client, store.settings, state, None)[shard.number])
+            user = next((shown(change.user) for change in commit.changes if change.before == slug), "unknown")
+            of = f"user {user} in segment {shown(slug.encode())}"
+            raise Corrupt(f"the census of shard {shard.number} does not count {of}")
+
+
+def _check(shard: OwnedShard, outcome: Outcome | Corrupt) -> None:
+    if isinstance(outcome, Corrupt):
+        raise outcome
     if outcome == "superseded":
         raise Superseded
     if outcome == "not owner":
         raise OwnershipLost(f"shard {shard.number} has another owner")
     if outcome == "rolled back":
         raise RolledBack(f"Redis no longer has the last writes of shard {shard.number}")
-    shard.state = after

@@ -22,8 +22,9 @@ def status(*, check: bool = False, json: common.Json = False) -> int:
     ----------
     check
         Print one line for each problem and nothing else. The exit code is 3 if a part cannot be reached, 1 if a shard
-        is stuck: its worker has been silent for ``SEGMENTER_STALE_AFTER_MS``, or has for 60 s neither committed nor
-        been at the end of the log. For health checks.
+        is parked, since what Redis holds of it is corrupt, or stuck: its worker has been silent for
+        ``SEGMENTER_STALE_AFTER_MS``, or has for 60 s neither committed nor been at the end of the log. For health
+        checks.
     """
     import msgspec
 
@@ -67,6 +68,9 @@ def show(found: Status) -> None:
             *map(_count, (shard.fenced, shard.generation)),
         )
     common.console.print(table)
+    for shard in found.shards:
+        if shard.parked:
+            common.console.print(f"shard {shard.shard} is parked: {shard.parked}", markup=False, soft_wrap=True)
 
 
 def _count(number: int | None) -> str:

@@ -30,6 +30,9 @@ def encode(profile: Sequence[int]) -> bytes:
 
 
 def decode(stored: bytes) -> Profile:
-    """The profile of `encode`'s bytes."""
+    """The profile of `encode`'s bytes. Raises ValueError for others."""
     fields = msgspec.json.decode(stored, type=dict[str, int])
-    return tuple([fields[name] for name in FIELDS])
+    try:
+        return tuple([fields[name] for name in FIELDS])
+    except KeyError as missing:
+        raise ValueError(f"the profile has no {missing}") from None

@@ -12,14 +12,17 @@ STUCK_AFTER_MS = 60_000
 
 
 def problems(status: Status, settings: Settings) -> Iterator[str]:
-    """One line for each part that is away, and for each shard that is stuck."""
+    """One line for each part that is away, and for each shard that is parked or stuck."""
     for away in status.unreachable.values():
         yield away.reason
     if "redis" in status.unreachable:
         return
     shards = {shard.shard: shard for shard in status.shards}
     for number in range(settings.partitions):
-        if reason := _stuck(shards.get(number), settings.stale_after_ms):
+        shard = shards.get(number)
+        if shard and shard.parked:
+            yield f"shard {number} is parked: {shard.parked}"
+        elif reason := _stuck(shard, settings.stale_after_ms):
             yield f"shard {number} is stuck: {reason}"
 
 

@@ -22,7 +22,7 @@ from segmenter.shards.state import ShardState
 from segmenter.store.connection import clock_ms, connect
 from segmenter.store.meta import check
 from segmenter.store.models import read_model
-from segmenter.store.shards import read_shards
+from segmenter.store.shards import read_stored_shards
 
 Offsets = dict[tuple[str, int], int]
 """An offset for each topic, without prefix, and partition."""
@@ -65,6 +65,8 @@ class ShardStatus(msgspec.Struct, frozen=True):
     folded: int
     duplicates: int
     fenced: int
+    parked: str | None = None
+    """Why its worker works on it no more; None if that is not so."""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -99,6 +101,7 @@ class _Live(NamedTuple):
     now_ms: int
     generation: int
     shards: dict[int, ShardState]
+    parked: dict[int, str]
 
 
 def read_status(settings: Settings) -> Status:
@@ -110,9 +113,7 @@ def read_status(settings: Settings) -> Status:
     states = live.shards if live else {}
     read = {(topic, number): at for number, state in states.items() for topic, at in (state.offsets or {}).items()}
     lag, sink_lag = _lag(log, read if live else None), _lag(log, loaded)
-    shards = [
-        _shard_status(number, state, live.now_ms, lag, sink_lag) for number, state in sorted(states.items()) if live
-    ]
+    shards = [_shard_status(number, state, live, lag, sink_lag) for number, state in sorted(states.items()) if live]
     return Status(
         parts={
             "kafka": settings.kafka,
@@ -156,7 +157,11 @@ def _ask_redis(settings: Settings) -> _Live:
     try:
         check(client, settings)
         model = read_model(client, settings)
-        return _Live(clock_ms(client), model.number if model else 0, read_shards(client, settings))
+        found = read_stored_shards(client, settings)
+        states = {number: stored.state for number, stored in found.items()}
+        reasons = {number: stored.state.parked or str(stored.corrupt or "") for number, stored in found.items()}
+        parked = {number: reason for number, reason in reasons.items() if reason}
+        return _Live(clock_ms(client), model.number if model else 0, states, parked)
     finally:
         client.close()
 
@@ -176,10 +181,10 @@ def _last_reached_ms(part: str, settings: Settings, log: _Log | None, live: _Liv
 
 
 def _shard_status(
-    number: int, state: ShardState, now_ms: int, lag: Offsets | None, sink_lag: Offsets | None
+    number: int, state: ShardState, live: _Live, lag: Offsets | None, sink_lag: Offsets | None
 ) -> ShardStatus:
     def age_ms(at_ms: int) -> int | None:
-        return max(0, now_ms - at_ms) if at_ms else None
+        return max(0, live.now_ms - at_ms) if at_ms else None
 
     return ShardStatus(
         shard=number,
@@ -193,6 +198,7 @@ def _shard_status(
         folded=state.counts.folded,
         duplicates=state.counts.duplicates,
         fenced=state.fenced,
+        parked=live.parked.get(number),
     )
 
 

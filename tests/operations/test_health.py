@@ -16,7 +16,7 @@ NOTHING = Status({}, {}, None, None, None, None, None, None, None, None, None, W
 SHARD = ShardStatus(0, 0, None, None, None, None, None, 0, 0, 0, 0)
 
 
-def found(**ages: int | None) -> Status:
+def found(**ages: int | str | None) -> Status:
     shards = [msgspec.structs.replace(SHARD, **ages)] if ages else []
     return msgspec.structs.replace(NOTHING, shards=shards)
 
@@ -43,6 +43,12 @@ def test_a_shard_that_is_at_the_end_or_gets_on_is_well(beat: int, at_end: int | 
 def test_a_stuck_shard_is_named(shard: dict[str, int | None], words: str) -> None:
     (line,) = problems(found(**shard), SETTINGS)
     assert line.startswith("shard 0 is stuck: ") and words in line
+
+
+def test_a_parked_shard_is_named() -> None:
+    """However lately it has sent a heartbeat."""
+    (line,) = problems(found(beat_age_ms=0, age_ms=0, commit_age_ms=0, parked="its row is corrupt"), SETTINGS)
+    assert line == "shard 0 is parked: its row is corrupt"
 
 
 def test_without_redis_nothing_is_said_of_shards() -> None:
