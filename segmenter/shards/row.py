@@ -13,8 +13,8 @@ from segmenter.model.features import FEATURES
 FIELDS = ("segment", "generation", "profile", "offsets", "vector")
 """The fields of a row in Redis, in their order."""
 
-LARGEST_NUMBER, LARGEST_COORDINATE = 2**62, 2**31
-"""No number in a profile, and none in a vector, comes near these; beyond them the arithmetic would overflow."""
+LARGEST_COORDINATE = 2**31
+"""No number in a vector comes near this; beyond it the arithmetic would overflow."""
 
 
 class Row(NamedTuple):
@@ -60,18 +60,11 @@ def decode(user: bytes, values: Sequence[bytes | None]) -> Row | None:
         return None
     basis = decode_basis(profile, offsets)
     row = Row(user, segment.decode(), int(generation), *basis, vectors.decode(vector.decode()))
-    if len(row.vector) != len(FEATURES) or not _are_within(row.vector, LARGEST_COORDINATE):
+    if len(row.vector) != len(FEATURES) or max(map(abs, row.vector)) > LARGEST_COORDINATE:
         raise ValueError("the vector is none")
     return row
 
 
 def decode_basis(profile: bytes, offsets: bytes) -> Basis:
     """The basis of a row from its fields. Raises ValueError for what no row can hold."""
-    basis = Basis(profiles.decode(profile), msgspec.json.decode(offsets, type=dict[str, int]))
-    if not _are_within((*basis.profile, *basis.offsets.values()), LARGEST_NUMBER):
-        raise ValueError("a number is out of bounds")
-    return basis
-
-
-def _are_within(numbers: Sequence[int], bound: int) -> bool:
-    return -bound <= min(numbers) and max(numbers) <= bound
+    return Basis(profiles.decode(profile), profiles.NUMBERS.decode(offsets))
