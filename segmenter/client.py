@@ -8,13 +8,17 @@ from typing import Any
 import msgspec
 
 from segmenter import embedded
+from segmenter.errors import Corrupt
 from segmenter.events import Rules
 from segmenter.events.sharding import shard_of
 from segmenter.model.features import features
 from segmenter.settings import load
-from segmenter.store.connection import connect, reaching
+from segmenter.store.connection import answers_of, connect, reaching
 from segmenter.store.keys import Keys
 from segmenter.store.meta import check
+
+FIELDS = ("segment", "generation", "profile", "offsets")
+"""The fields of a row that an answer is made of."""
 
 UNKNOWN = "unknown"
 """The segment of a user without any event that counts."""
@@ -25,7 +29,10 @@ class Answer(msgspec.Struct, frozen=True):
 
     user: str
     segment: str
-    """The slug: one of the segments, ``unassigned`` before there are any, ``unknown`` for a user without events."""
+    """The slug: one of the segments, ``unassigned`` before there are any, ``unknown`` for a user without events.
+
+    A user whose row is corrupt is ``unknown``, and stale.
+    """
     name: str
     """The segment's name for people."""
     features: dict[str, int | float | None]
@@ -62,16 +69,15 @@ class SegmentClient:
         asked = [(user, user.encode(errors="surrogatepass")) for user in users]  # text that is no id is unknown
         shards = {key: shard_of(key, self._count_partitions()) for _, key in asked}
         wanted = sorted(set(shards.values()))
-        with reaching(self._redis):
-            # Shards before rows, the clock last: a row is at least as fresh as its age says.
-            pipeline = self._redis.pipeline(transaction=False)
-            for shard in wanted:
-                pipeline.hmget(self._keys.shard(shard), "beat_ms", "caught_up_ms")
-            for _, key in asked:
-                pipeline.hmget(self._keys.user(key), "segment", "generation", "profile", "offsets")
-            pipeline.hget(self._keys.model(), "names")
-            pipeline.time()
-            *found, stored_names, (seconds, microseconds) = pipeline.execute()
+        # Shards before rows, the clock last: a row is at least as fresh as its age says.
+        pipeline = self._redis.pipeline(transaction=False)
+        for shard in wanted:
+            pipeline.hmget(self._keys.shard(shard), "beat_ms", "caught_up_ms")
+        for _, key in asked:
+            pipeline.hmget(self._keys.user(key), FIELDS)
+        pipeline.hget(self._keys.model(), "names")
+        pipeline.time()
+        *found, stored_names, (seconds, microseconds) = answers_of(self._redis, pipeline)
         now_ms = seconds * 1000 + microseconds // 1000
         names = msgspec.json.decode(stored_names or b"{}", type=dict[str, str])
         fresh = {shard: self._freshness(beats, now_ms) for shard, beats in zip(wanted, found, strict=False)}
@@ -99,28 +105,40 @@ class SegmentClient:
             self._partitions = msgspec.json.decode(rules, type=Rules).partitions
         return self._partitions
 
-    def _freshness(self, beats: list[bytes | None], now_ms: int) -> tuple[int | None, bool]:
-        beat, caught_up = beats
-        if beat is None or caught_up is None:
+    def _freshness(self, beats: list[bytes | None] | Corrupt, now_ms: int) -> tuple[int | None, bool]:
+        try:
+            if isinstance(beats, Corrupt):
+                return None, True
+            beat, caught_up = [int(at or 0) for at in beats]
+        except ValueError:
             return None, True
-        age = now_ms - int(caught_up)
-        return age, max(age, now_ms - int(beat)) > self._settings.stale_after_ms
+        if not beat or not caught_up:
+            return None, True
+        age = now_ms - caught_up
+        return age, max(age, now_ms - beat) > self._settings.stale_after_ms
 
 
-def _answer(user: str, row: list[bytes | None], names: Mapping[str, str], age_ms: int | None, stale: bool) -> Answer:
-    segment, generation, profile, offsets = row
-    if segment is None or generation is None or profile is None or offsets is None:
-        return Answer(user, UNKNOWN, "Unknown", {}, {}, 0, {}, age_ms, stale)
-    slug = segment.decode()
-    aggregates = msgspec.json.decode(profile, type=dict[str, int])
-    return Answer(
-        user,
-        slug,
-        names.get(slug, slug),
-        features(aggregates),
-        aggregates,
-        int(generation),
-        msgspec.json.decode(offsets, type=dict[str, int]),
-        age_ms,
-        stale,
-    )
+def _answer(
+    user: str, row: list[bytes | None] | Corrupt, names: Mapping[str, str], age_ms: int | None, stale: bool
+) -> Answer:
+    unknown = Answer(user, UNKNOWN, "Unknown", {}, {}, 0, {}, age_ms, stale)
+    if row == [None] * len(FIELDS):
+        return unknown
+    try:
+        if isinstance(row, Corrupt):
+            raise row
+        segment, generation, profile, offsets = [value or b"" for value in row]
+        slug, aggregates = segment.decode(), msgspec.json.decode(profile, type=dict[str, int])
+        return Answer(
+            user,
+            slug,
+            names.get(slug, slug),
+            features(aggregates),
+            aggregates,
+            int(generation),
+            msgspec.json.decode(offsets, type=dict[str, int]),
+            age_ms,
+            stale,
+        )
+    except (ValueError, KeyError, Corrupt):
+        return msgspec.structs.replace(unknown, stale=True)

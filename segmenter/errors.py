@@ -6,6 +6,7 @@
     ├── PromiseBroken          exit 1: something that is promised does not hold
     │   ├── TopicRecreated       the topic is not the one that the stored offsets belong to
     │   ├── LogTruncated         the log no longer holds an offset that is needed
+    │   ├── Corrupt              what Redis holds of a user or a shard is not what it can hold
     │   └── WarehouseBehind      the sink has not yet read as far as the snapshot
     ├── UsageError             exit 2: the caller can correct it
     │   ├── NothingYet           nobody has done yet what this builds on
@@ -24,6 +25,9 @@ Each message is one line: what was wrong, what is allowed, what to do.
 """
 
 from __future__ import annotations
+
+VERIFY = "Run `segmenter verify --repair`."
+"""What to do when something in Redis is corrupt."""
 
 START_AFRESH = (
     "Its offsets mean other events now, so nothing can be restored: start afresh with an unused SEGMENTER_KEY_PREFIX "
@@ -58,6 +62,13 @@ class LogTruncated(PromiseBroken):
         super().__init__(
             f"offset {needed} of topic {topic!r} partition {part} must be read next, but the log {but}. {restore}"
         )
+
+
+class Corrupt(PromiseBroken):
+    """What Redis holds of a user or a shard is not what it can hold, so that it can be neither read nor written to."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}. {VERIFY}")
 
 
 class WarehouseBehind(PromiseBroken):

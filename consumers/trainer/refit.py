@@ -22,7 +22,7 @@ from segmenter.shards.state import ShardState
 from segmenter.store.connection import Store, connect
 from segmenter.store.meta import open_store
 from segmenter.store.models import publish, read_model
-from segmenter.store.rows import scan_rows
+from segmenter.store.rows import read_stored_rows, scan_users
 from segmenter.store.shards import read_shards
 
 SAMPLE = 20_000
@@ -122,11 +122,14 @@ def refit_process(settings: Settings) -> None:
 
 
 def sample(store: Store, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    """The vectors of the users with the lowest hashes of seed and id: the same users whoever asks, in any order."""
+    """The vectors of the users with the lowest hashes of seed and id: the same users whoever asks, in any order.
+
+    Rows that cannot be read are left out; their shards say so.
+    """
     lowest: list[tuple[int, bytes, tuple[int, ...]]] = []
     salt = seed.to_bytes(8, "big")
-    for rows in scan_rows(store.client, store.settings):
-        for row in rows:
+    for users in scan_users(*store):
+        for row in [each.row for each in read_stored_rows(*store, users).values() if each.row]:
             hashed = -int.from_bytes(hashlib.blake2b(row.user, digest_size=8, salt=salt).digest(), "big")
             keep = heapq.heappush if len(lowest) < SAMPLE else heapq.heappushpop
             keep(lowest, (hashed, row.user, row.vector))

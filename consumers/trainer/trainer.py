@@ -12,6 +12,7 @@ import numpy as np
 import structlog
 
 from consumers.trainer.refit import population_of, refit, refit_is_due, refit_process, step
+from segmenter.errors import Corrupt
 from segmenter.model.drift import Drift
 from segmenter.model.generation import Generation, digest
 from segmenter.model.kmeans import inertia
@@ -65,7 +66,10 @@ class Trainer:
         if not self.idle:
             return
         self._check_child()
-        shards = read_shards(self._store.client, self._store.settings)
+        try:
+            shards = read_shards(self._store.client, self._store.settings)
+        except Corrupt:  # `segmenter status` says so
+            return
         if self._clock() >= self._not_before and self._refit_is_due(shards):
             self._fitting = population_of(shards)
             self._child = multiprocessing.get_context("spawn").Process(

@@ -6,6 +6,7 @@ import structlog
 
 from consumers.worker.membership import Membership
 from consumers.worker.owned_shard import OwnedShard, Superseded, write
+from segmenter.errors import Corrupt
 from segmenter.model.generation import Generation, digest
 from segmenter.store.commands import Command, Pause, Reply, Write, decode_command, finish_command, pending_commands
 from segmenter.store.connection import Store
@@ -17,20 +18,34 @@ def execute_commands(store: Store, membership: Membership, generation: Generatio
     """Execute the pending commands of the owned shards in their order, and resume shards whose pause is over.
 
     A command that cannot be decoded is dropped, with a warning. Raises `Fenced` when a shard is no longer as it was
-    left; its commands then stay for the next owner.
+    left; its commands then stay for the next owner, as do those of a shard that is parked on the way.
     """
     now_ms, pending = pending_commands(store.client, store.settings, membership.shards)
     for number, commands in pending.items():
-        for encoded in commands:
-            try:
-                command = decode_command(encoded)
-            except ValueError as reason:
-                log.warning("a command is dropped", shard=number, reason=str(reason))
-                finish_command(store.client, store.settings, number, encoded)
-                continue
-            reply = _execute(store, membership, membership.shards[number], command, now_ms, generation)
-            finish_command(store.client, store.settings, number, encoded, command.id, reply)
+        with membership.parking(number):
+            if isinstance(commands, Corrupt):
+                raise commands
+            for encoded in commands:
+                _execute_one(store, membership, membership.shards[number], encoded, now_ms, generation)
     membership.resume_due()
+
+
+def _execute_one(
+    store: Store,
+    membership: Membership,
+    shard: OwnedShard,
+    encoded: bytes,
+    now_ms: int,
+    generation: Generation | None,
+) -> None:
+    try:
+        command = decode_command(encoded)
+    except ValueError as reason:
+        log.warning("a command is dropped", shard=shard.number, reason=str(reason))
+        finish_command(store.client, store.settings, shard.number, encoded)
+        return
+    reply = _execute(store, membership, shard, command, now_ms, generation)
+    finish_command(store.client, store.settings, shard.number, encoded, command.id, reply)
 
 
 def _execute(

@@ -8,7 +8,7 @@ import structlog
 
 from consumers.worker.membership import Membership
 from consumers.worker.owned_shard import advance_offsets
-from segmenter.errors import OwnershipLost, RolledBack, Unreachable
+from segmenter.errors import Corrupt, OwnershipLost, RolledBack, Unreachable
 from segmenter.model.generation import Generation
 from segmenter.store.connection import Store
 from segmenter.store.shards import heartbeat
@@ -19,18 +19,21 @@ log = structlog.get_logger()
 def send_heartbeats(store: Store, membership: Membership, generation: Generation | None, need_end: bool) -> None:
     """Confirm that each owned shard is as it was left, and whether its log has been read to the end.
 
-    All that was polled must have been committed. Raises `OwnershipLost`, `RolledBack` and `Superseded`; and
-    `Unreachable`, if ``need_end`` and Kafka cannot tell the log's end.
+    All that was polled must have been committed. A shard that is corrupt is parked. Raises `OwnershipLost`,
+    `RolledBack` and `Superseded`; and `Unreachable`, if ``need_end`` and Kafka cannot tell the log's end.
     """
     for number, positions in membership.positions().items():
         if membership.shards[number].paused_until is None:
-            advance_offsets(store, membership.shards[number], positions, generation)
+            with membership.parking(number):
+                advance_offsets(store, membership.shards[number], positions, generation)
     asked = time.monotonic()
     at_end = _at_end(membership, need_end)
     asked_ms = None if at_end is None else int((time.monotonic() - asked) * 1000)
     seen = {number: (shard.state, number in (at_end or ())) for number, shard in membership.shards.items()}
     for number, outcome in heartbeat(store.client, store.settings, seen, asked_ms).items():
-        if outcome != "ok":
+        if isinstance(outcome, Corrupt):
+            membership.park(number, membership.shards[number].state.token, outcome)
+        elif outcome != "ok":
             error = OwnershipLost if outcome == "not owner" else RolledBack
             raise error(f"shard {number} is no longer as it was left")
     membership.failures = 0

@@ -13,6 +13,9 @@ A crash between any two of these loses nothing and counts nothing twice. Before 
 stored offsets: a dead letter is then published again under the same key, and readers drop repeats. After 5, nothing is
 left to do.
 
+A shard of which something in Redis turns out to be corrupt, at any of these, is parked: the worker goes on with the
+others, and acquires it again once it is repaired.
+
 Between polls the worker sends a heartbeat once a second, executes commands, sweeps users that an older generation
 judged, and, if it owns shard 0, runs the trainer.
 """
@@ -120,15 +123,23 @@ class Worker:
         elif any(shard.paused_until is not None for shard in self._shards()):
             execute_commands(self._store, self._membership, self._trainer.generation)
         self._membership.acquire(self._trainer.generation)
-        unswept = [each for each in self._shards() if each.paused_until is None and self._needs_sweep(each)]
-        for shard, records in self._membership.poll(0 if unswept else 100, POLL_RECORDS):
-            self._apply(shard, records)
-        for shard in unswept:
-            self._sweep(shard)
-        if goal is not None and not self._stopping() and self._reached(goal):
+        for shard, records in self._membership.poll(0 if self._unswept() else 100, POLL_RECORDS):
+            with self._membership.parking(shard.number):
+                self._apply(shard, records)
+        for shard in self._unswept():
+            with self._membership.parking(shard.number):
+                self._sweep(shard)
+        if goal is not None and not self._stopping() and self._membership.has_reached(goal):
             self._settle()
+            for parked in self._membership.parked.values():
+                raise parked.reason
             return True
         return False
+
+    def _unswept(self) -> list[OwnedShard]:
+        """The owned shards that are to be swept now."""
+        generation = self._trainer.generation
+        return [shard for shard in self._shards() if shard.paused_until is None and needs_sweep(shard, generation)]
 
     def _shards(self) -> list[OwnedShard]:
         return list(self._membership.shards.values())
@@ -162,11 +173,9 @@ class Worker:
             except Superseded:
                 self._catch_up_with_model()
 
-    def _needs_sweep(self, shard: OwnedShard) -> bool:
-        return needs_sweep(shard, self._trainer.generation)
-
     def _sweep(self, shard: OwnedShard) -> None:
-        if (generation := self._trainer.generation) is not None and self._needs_sweep(shard):
+        generation = self._trainer.generation
+        if generation is not None and needs_sweep(shard, generation):
             sweep(self._store, shard, generation)
 
     def _follow_model(self) -> bool:
@@ -190,6 +199,7 @@ class Worker:
         self._next_heartbeat = time.monotonic() + HEARTBEAT_SECONDS
         self._follow_model()
         self._membership.check_group()
+        self._membership.unpark()
         if self._membership.shards:
             send_heartbeats(self._store, self._membership, self._trainer.generation, need_end=self._gives_up)
             self._membership.commit_lag_offsets()
@@ -197,19 +207,6 @@ class Worker:
             execute_commands(self._store, self._membership, self._trainer.generation)
         if self._may_refit and 0 in self._membership.shards:
             self._trainer.advance()
-
-    def _reached(self, goal: Mapping[Position, int]) -> bool:
-        """Whether all owned shards have been read up to a goal."""
-        if self._membership.is_assigned_none():
-            log.info("nothing to do: other workers own all shards")
-            return True
-        positions = self._membership.positions()
-        prefix = self._settings.topic_prefix
-        return self._membership.holds_all_assigned() and all(
-            positions[part][topic.removeprefix(prefix)] >= end
-            for (topic, part), end in goal.items()
-            if part in positions
-        )
 
     def _settle(self) -> None:
         """End with all users of the owned shards judged by one generation, after all steps that are worth it."""
@@ -225,11 +222,12 @@ class Worker:
 
     def _sweep_all(self) -> None:
         for shard in self._shards():
-            while self._needs_sweep(shard):
-                try:
-                    self._sweep(shard)
-                except Superseded:
-                    self._catch_up_with_model()
+            with self._membership.parking(shard.number):
+                while needs_sweep(shard, self._trainer.generation):
+                    try:
+                        self._sweep(shard)
+                    except Superseded:
+                        self._catch_up_with_model()
 
 
 def run(
@@ -243,7 +241,8 @@ def run(
     """Run a worker until ``stopping``; with ``once``, until its shards, if any, are read to the log's end, and settled.
 
     ``may_refit`` runs the trainer. ``on_progress`` is called with the number of records of each commit. Raises
-    `LogTruncated` for a shard that Redis does not know and whose log has lost its beginning, unless ``from_log_start``.
+    `LogTruncated` for a shard that Redis does not know and whose log has lost its beginning, unless ``from_log_start``;
+    and, with ``once``, `Corrupt` in the end if a shard was parked.
     """
     worker = Worker(settings, may_refit, from_log_start, on_progress)
     goal = ends(settings, [settings.topic_prefix + topic for topic in TOPICS]) if once else None

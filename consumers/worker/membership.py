@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import structlog
 
 from consumers.backoff import backoff_seconds
-from consumers.worker.owned_shard import OwnedShard, acquire
-from segmenter.errors import LogTruncated, OwnershipLost, PartitionsDiffer, SegmenterError
+from consumers.worker.acquire import ShardLog, acquire
+from consumers.worker.groups import Groups
+from consumers.worker.owned_shard import OwnedShard
+from consumers.worker.parking import Parked, park, still_parked
+from consumers.worker.topic_check import TopicCheck
+from segmenter.errors import Corrupt, SegmenterError
 from segmenter.events import Rules
 from segmenter.model.generation import Generation
 from segmenter.shards.duplicates import DuplicateWindow
 from segmenter.store.connection import Store
-from segmenter.store.meta import claim, group_in_use, next_group
-from segmenter.topics import Record, ShardConsumer, TopicGuard, check_ends, ends, event_topics
-
-INTERRUPTED_SECONDS = 0.05
-"""Between fetches that are no further apart, nobody deletes a topic, makes it anew and fills it to where we were."""
+from segmenter.store.meta import claim
+from segmenter.store.shards import new_token
+from segmenter.topics import Position, Record, ShardConsumer, TopicGuard, check_ends, ends, event_topics
 
 log = structlog.get_logger()
 
@@ -30,21 +32,18 @@ class Membership:
 
     def __init__(self, store: Store, guard: TopicGuard, from_log_start: bool = False) -> None:
         self._store = store
-        self._guard = guard
+        self._groups = Groups(store, guard)
+        self._topics = TopicCheck(guard)
         self._from_log_start = from_log_start
         self._key = secrets.token_bytes(16)
         self._remembered: dict[int, DuplicateWindow] = {}
         """The duplicate windows of assigned shards that were released."""
-        self._stuck_in = ""
-        """The group that was left during an endless rebalance, until a group assigns shards again."""
         self._consumer: ShardConsumer | None = None
         self._seen_assignments = 0
         self._not_before = 0.0
-        self._topic_ids: dict[str, str] = {}
-        self._started: set[int] = set()
-        """Shards of which no record has been delivered since they were started."""
-        self._polled = 0.0
         self.shards: dict[int, OwnedShard] = {}
+        self.parked: dict[int, Parked] = {}
+        """Assigned shards that are not acquired, since what Redis holds of them is corrupt, until that is repaired."""
         self.failures = 0
         """How often in a row shards had to be released before they could work."""
 
@@ -53,66 +52,83 @@ class Membership:
         if self._consumer is None:
             if self.backing_off():
                 return
-            self._consumer = ShardConsumer(self._store.settings, group_in_use(self._store.client, self._store.settings))
+            self._consumer = self._groups.join()
             self._seen_assignments = 0
         while self._seen_assignments != self._consumer.assignments:
             self._seen_assignments = self._consumer.assignments
-            self._stuck_in = ""
+            self._groups.has_assigned()
             assigned = self._assigned(self._consumer)
             log.info("shards assigned", shards=sorted(assigned))
             self.shards = {number: shard for number, shard in self.shards.items() if number in assigned}
+            self.parked = {number: parked for number, parked in self.parked.items() if number in assigned}
             self._remembered = {number: seen for number, seen in self._remembered.items() if number in assigned}
             for shard in self.shards.values():
                 if shard.paused_until is None:
                     self._start(self._consumer, shard)
-        if self._consumer.stuck():
-            self._leave_stuck_group(self._consumer.group)
-
-    def _leave_stuck_group(self, group: str) -> None:
-        """Join again or, if that has been tried, have all workers move to a new group: the broker lost this one.
-
-        The embedded broker (Tansu 0.6) waits for ever for a member that left at the wrong moment.
-        """
-        self._guard.ids()  # raises when the broker cannot be reached, which is another fault
-        if self._stuck_in == group:
-            next_group(self._store.client, self._store.settings, group)
-        self._stuck_in = group
-        raise OwnershipLost(f"the group {group} has been rebalancing without end")
+        self._groups.check_stuck(self._consumer)
 
     def check_group(self) -> None:
         """Raise `OwnershipLost` when the workers have moved to another group."""
-        group = group_in_use(self._store.client, self._store.settings)
-        if self._consumer is not None and self._consumer.group != group:
-            raise OwnershipLost(f"the workers have moved to the group {group}")
+        if self._consumer is not None:
+            self._groups.check(self._consumer)
 
     def acquire(self, generation: Generation | None) -> None:
         """Acquire the assigned shards that are not acquired yet, one after the other, unless backing off."""
         if self._consumer is None or self.backing_off():
             return
-        waiting = sorted(self._assigned(self._consumer) - self.shards.keys())
+        waiting = sorted(self._assigned(self._consumer) - self.shards.keys() - self.parked.keys())
         if not waiting:
             return
         settings = self._store.settings
         claim(self._store.client, settings, Rules.of(settings))
-        at_end = ends(settings, event_topics(settings))
-        topic_ids = self._guard.ids()
-        if topic_ids != self._topic_ids:
+        if not self._topics.learn():
             self._remembered.clear()
-            self._topic_ids = topic_ids
-        for number in waiting:
-            begins = self._consumer.beginnings(number)
-            seen = self._remembered.get(number)
-            shard = acquire(self._store, number, topic_ids, begins, generation, self._key, seen, self._from_log_start)
-            needed = {(settings.topic_prefix + topic, number): offset for topic, offset in shard.offsets.items()}
-            check_ends(needed, at_end)
+        acquired = [shard for number in waiting if (shard := self._acquire(self._consumer, number, generation))]
+        at_end = ends(
+            settings, event_topics(settings)
+        )  # asked last: until it was taken, a shard's offsets may have moved
+        for shard in acquired:
+            check_ends(
+                {(settings.topic_prefix + topic, shard.number): at for topic, at in shard.offsets.items()}, at_end
+            )
             self._start(self._consumer, shard)
-            self._remembered.pop(number, None)
-            self.shards[number] = shard
-            log.info("shard acquired", shard=number, offsets=dict(shard.offsets))
+            self._remembered.pop(shard.number, None)
+            self.shards[shard.number] = shard
+            log.info("shard acquired", shard=shard.number, offsets=dict(shard.offsets))
+
+    def _acquire(self, consumer: ShardConsumer, number: int, generation: Generation | None) -> OwnedShard | None:
+        """Acquire a shard; None if it had to be parked."""
+        shard_log = ShardLog(self._topics.ids, consumer.beginnings(number), self._from_log_start)
+        token, seen = new_token(), self._remembered.get(number)
+        try:
+            return acquire(self._store, number, token, shard_log, generation, self._key, seen)
+        except Corrupt as reason:
+            self.park(number, token, reason)
+            return None
 
     def _start(self, consumer: ShardConsumer, shard: OwnedShard) -> None:
         consumer.start(shard.number, shard.offsets, shard.seen.next)
-        self._started.add(shard.number)
+        self._topics.start(shard.number)
+
+    @contextmanager
+    def parking(self, number: int) -> Iterator[None]:
+        """Park an acquired shard when what Redis holds of it turns out to be corrupt."""
+        try:
+            yield
+        except Corrupt as reason:
+            self.park(number, self.shards[number].state.token, reason)
+
+    def park(self, number: int, token: str, reason: Corrupt) -> None:
+        """Work on a shard no more, as its owner ``token``; the others go on. Raises `OwnershipLost`."""
+        self.parked[number] = park(self._store, number, token, reason)
+        if self._consumer is not None:
+            self._consumer.stop(number)
+        if shard := self.shards.pop(number, None):
+            self._remembered[number] = shard.seen
+
+    def unpark(self) -> None:
+        """Have the parked shards acquired again that have been repaired, and now and then the others."""
+        self.parked = still_parked(self._store, self.parked)
 
     def backing_off(self) -> bool:
         """Whether the wait after a failure is still going on; until then nothing is tried again."""
@@ -163,40 +179,17 @@ class Membership:
         if self._consumer is None:
             time.sleep(timeout_ms / 1000)
             return []
-        interrupted = time.monotonic() > self._polled + INTERRUPTED_SECONDS
-        with self._of_known_topics():
+        began = time.monotonic()
+        with self._topics.suspected():
             polled = self._consumer.poll(timeout_ms, max_records)
-        self._polled = time.monotonic()
         found = [(self.shards[number], records) for number, records in polled.items() if number in self.shards]
-        started = self._started & polled.keys()
-        if found and (interrupted or started or not self._consumer.knows_topics(self._topic_ids)):
-            self._check_topics()
-            self._started -= started
+        self._topics.check_read(self._consumer, {shard.number for shard, _ in found}, began)
         return found
-
-    @contextmanager
-    def _of_known_topics(self) -> Iterator[None]:
-        """A log that does not hold what it should may be that of a recreated topic: then raise `TopicRecreated`."""
-        try:
-            yield
-        except LogTruncated:
-            self._check_topics()
-            raise
-
-    def _check_topics(self) -> None:
-        """Raise `TopicRecreated` unless the topics are still those on which this member has acquired shards.
-
-        To be sure of records, it must be called after they were read.
-        """
-        self._guard.check(self._topic_ids)
 
     def _assigned(self, consumer: ShardConsumer) -> set[int]:
         """The shards that the group assigns to this member."""
-        try:
+        with self._topics.suspected():
             return consumer.shards()
-        except PartitionsDiffer:
-            self._check_topics()
-            raise
 
     def _is_steady(self, consumer: ShardConsumer) -> bool:
         """Whether the group has assigned nothing that `follow` has not seen.
@@ -206,10 +199,11 @@ class Membership:
         return not consumer.rebalancing and consumer.assignments == self._seen_assignments
 
     def holds_all_assigned(self) -> bool:
-        """Whether this member has been assigned shards, and has acquired them all."""
+        """Whether this member has been assigned shards, and has acquired them all but the parked ones."""
         if self._consumer is None or not self._is_steady(self._consumer):
             return False
-        return bool(self.shards) and self.shards.keys() == self._consumer.shards()
+        held = self.shards.keys() | self.parked.keys()
+        return bool(held) and held == self._consumer.shards()
 
     def is_assigned_none(self) -> bool:
         """Whether the group has assigned its shards, and none to this member."""
@@ -219,15 +213,27 @@ class Membership:
         """The next offset to poll of each topic, by acquired shard; empty during a rebalance."""
         if self._consumer is None:
             return {}
-        with self._of_known_topics():
+        with self._topics.suspected():
             found = {number: self._consumer.positions(number) for number in self.shards}
         return found if self._is_steady(self._consumer) else {}
 
+    def has_reached(self, goal: Mapping[Position, int]) -> bool:
+        """Whether this member holds all shards assigned to it, and has polled the acquired ones up to ``goal``."""
+        if self.is_assigned_none():
+            log.info("nothing to do: other workers own all shards")
+            return True
+        polled = self.positions()
+        prefix = self._store.settings.topic_prefix
+        needed = {position: end for position, end in goal.items() if position[1] in polled}
+        return self.holds_all_assigned() and all(
+            polled[number][topic.removeprefix(prefix)] >= end for (topic, number), end in needed.items()
+        )
+
     def at_end(self) -> set[int]:
         """The acquired shards that have been polled as far as the log may be read now. Raises `TopicRecreated`."""
-        with self._of_known_topics():
+        with self._topics.suspected():
             found = self._consumer.at_end(self.shards) if self._consumer else set()
-        self._check_topics()
+        self._topics.check()
         return found
 
     def commit_lag_offsets(self) -> None:

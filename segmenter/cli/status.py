@@ -24,9 +24,9 @@ def status(*, check: Literal["worker", "sink", "all"] | None = None, json: commo
     ----------
     check
         For health checks: print one line for each problem of this role, and nothing else. worker asks Redis alone,
-        sink the warehouse alone, all every part. The exit code is 3 if such a part cannot be reached, 1 if the role is
-        stuck: silent (a worker for ``SEGMENTER_STALE_AFTER_MS``, a sink for 30 s), or for 60 s neither at the end of
-        the log nor moving on.
+        sink the warehouse alone, all every part. The exit code is 3 if such a part cannot be reached, 1 if a shard is
+        parked, since what Redis holds of it is corrupt, or the role is stuck: silent (a worker for
+        ``SEGMENTER_STALE_AFTER_MS``, a sink for 30 s), or for 60 s neither at the end of the log nor moving on.
     """
     if check is not None:
         return _check(check, json)
@@ -80,6 +80,9 @@ def show(found: Status) -> None:
             *map(_count, (shard.fenced, shard.generation)),
         )
     common.console.print(table)
+    for shard in found.shards:
+        if shard.parked:
+            common.console.print(f"shard {shard.shard} is parked: {shard.parked}", markup=False, soft_wrap=True)
 
 
 def _count(number: int | None) -> str:

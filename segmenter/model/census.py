@@ -48,6 +48,11 @@ class Tally(msgspec.Struct, frozen=True, array_like=True):
         """Whether it differs from zero."""
         return bool(self.users) or any(self.present) or any(self.sums) or any(self.squares)
 
+    def is_possible(self) -> bool:
+        """Whether there can be users who add up to this."""
+        features = list(zip(self.present, self.sums, self.squares, strict=True))
+        return all(0 <= present <= self.users and total**2 <= present * square for present, total, square in features)
+
 
 Census = dict[str, Tally]
 """The tally of each segment, by slug; the users of a slug that is not there are none."""

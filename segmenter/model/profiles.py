@@ -7,6 +7,7 @@ Counts and sums form a group (zero, plus, minus); the first and the last time ar
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -26,6 +27,12 @@ KIND_FIELDS = {
 Profile = tuple[int, ...]
 """One user's aggregates, in the order of `FIELDS`."""
 
+LARGEST = 2**62
+"""No number of a row comes near this; beyond it the arithmetic would overflow."""
+
+NUMBERS = msgspec.json.Decoder(dict[str, Annotated[int, msgspec.Meta(ge=-LARGEST, le=LARGEST)]])
+"""Decodes numbers by name; made once, since that takes longer than to decode."""
+
 
 def encode(profile: Sequence[int]) -> bytes:
     """A profile as compact JSON by field name, as a Redis row keeps it.
@@ -37,6 +44,9 @@ def encode(profile: Sequence[int]) -> bytes:
 
 
 def decode(stored: bytes) -> Profile:
-    """The profile of `encode`'s bytes."""
-    fields = msgspec.json.decode(stored, type=dict[str, int])
-    return tuple([fields[name] for name in FIELDS])
+    """The profile of `encode`'s bytes. Raises ValueError for others."""
+    fields = NUMBERS.decode(stored)
+    try:
+        return tuple([fields[name] for name in FIELDS])
+    except KeyError as missing:
+        raise ValueError(f"the profile has no {missing}") from None

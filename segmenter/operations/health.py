@@ -45,19 +45,22 @@ def problems(settings: Settings, role: Role = "all") -> list[str]:
 def _worker_problems(settings: Settings) -> list[str]:
     from segmenter.store.connection import clock_ms, connect
     from segmenter.store.meta import check
-    from segmenter.store.shards import read_shards
+    from segmenter.store.shards import read_stored_shards
 
     with closing(connect(settings)) as client:
         check(client, settings)
-        states, now_ms = read_shards(client, settings), clock_ms(client)
+        shards, now_ms = read_stored_shards(client, settings), clock_ms(client)
 
     def age_ms(at_ms: int) -> int | None:
         return max(0, now_ms - at_ms) if at_ms else None
 
     found = []
     for number in range(settings.partitions):
-        state = states.get(number)
-        if state is None or not state.beat_ms:
+        stored = shards.get(number)
+        if stored and stored.why_parked:
+            found.append(f"shard {number} is parked: {stored.why_parked}")
+            continue
+        if stored is None or not (state := stored.state).beat_ms:
             found.append(f"shard {number} is stuck: no worker has acquired it. Start `segmenter worker`.")
             continue
         ages = age_ms(state.beat_ms), age_ms(state.caught_up_ms), age_ms(state.committed_ms)

@@ -15,7 +15,7 @@ from segmenter.model.generation import Generation, digest
 from segmenter.shards.state import Commit, ShardState
 from segmenter.store.commands import Command, Pause, Reply, Write, await_reply, send_command, withdraw_command
 from segmenter.store.connection import Store, clock_ms
-from segmenter.store.shards import acquire_shard, commit_shard, read_shards
+from segmenter.store.shards import acquire_shard, commit_shard, read_shards, read_stored_shards
 
 REPLY_SECONDS = 30.0
 """How long an owner may take to reply; it reads commands once a second, and between two batches."""
@@ -41,13 +41,13 @@ class ExclusiveShard:
 
 
 def with_living_owner(store: Store, numbers: Collection[int]) -> set[int]:
-    """Those of the shards whose owner has sent a heartbeat lately."""
+    """Those of the shards that are not parked and whose owner has sent a heartbeat lately."""
     now_ms = clock_ms(store.client)
-    states = read_shards(store.client, store.settings)
+    states = {number: stored.state for number, stored in read_stored_shards(*store).items() if number in numbers}
     return {
         number
-        for number in numbers
-        if number in states and now_ms - states[number].beat_ms <= store.settings.stale_after_ms
+        for number, state in states.items()
+        if not state.parked and now_ms - state.beat_ms <= store.settings.stale_after_ms
     }
 
 

@@ -22,7 +22,7 @@ from segmenter.shards.state import ShardState
 from segmenter.store.connection import clock_ms, connect
 from segmenter.store.meta import check
 from segmenter.store.models import read_model
-from segmenter.store.shards import read_shards
+from segmenter.store.shards import StoredShard, read_stored_shards
 
 Offsets = dict[tuple[str, int], int]
 """An offset for each topic, without prefix, and partition."""
@@ -65,6 +65,8 @@ class ShardStatus(msgspec.Struct, frozen=True):
     folded: int
     duplicates: int
     fenced: int
+    parked: str | None = None
+    """Why its worker works on it no more; None if that is not so."""
 
 
 class Sink(msgspec.Struct, frozen=True):
@@ -116,7 +118,7 @@ class _Log(NamedTuple):
 class _Live(NamedTuple):
     now_ms: int
     generation: int
-    shards: dict[int, ShardState]
+    shards: dict[int, StoredShard]
 
 
 def read_status(settings: Settings) -> Status:
@@ -125,12 +127,14 @@ def read_status(settings: Settings) -> Status:
     log = _ask("kafka", _ask_kafka, settings, away)
     live = _ask("redis", _ask_redis, settings, away)
     loaded = _ask("warehouse", _ask_warehouse, settings, away)
-    states = live.shards if live else {}
+    states = {number: stored.state for number, stored in live.shards.items()} if live else {}
     read = {(topic, number): at for number, state in states.items() for topic, at in (state.offsets or {}).items()}
     lag, sink_lag = _lag(log, read if live else None), _lag(log, loaded.offsets if loaded else None)
-    shards = [
-        _shard_status(number, state, live.now_ms, lag, sink_lag) for number, state in sorted(states.items()) if live
-    ]
+    shards = (
+        [_shard_status(number, stored, live.now_ms, lag, sink_lag) for number, stored in live.shards.items()]
+        if live
+        else []
+    )
     return Status(
         parts={
             "kafka": settings.kafka,
@@ -175,7 +179,8 @@ def _ask_redis(settings: Settings) -> _Live:
     try:
         check(client, settings)
         model = read_model(client, settings)
-        return _Live(clock_ms(client), model.number if model else 0, read_shards(client, settings))
+        found = read_stored_shards(client, settings)
+        return _Live(clock_ms(client), model.number if model else 0, found)
     finally:
         client.close()
 
@@ -191,18 +196,19 @@ def _ask_warehouse(settings: Settings) -> _Loaded:
 
 def _last_reached_ms(part: str, settings: Settings, log: _Log | None, live: _Live | None) -> int | None:
     if part == "kafka":
-        return max((state.log_seen_ms for state in live.shards.values()), default=0) or None if live else None
+        return max((stored.state.log_seen_ms for stored in live.shards.values()), default=0) or None if live else None
     if log is None:
         return None
     return topics.store_reached_ms(settings) if part == "redis" else topics.warehouse_reached_ms(settings)
 
 
 def _shard_status(
-    number: int, state: ShardState, now_ms: int, lag: Offsets | None, sink_lag: Offsets | None
+    number: int, stored: StoredShard, now_ms: int, lag: Offsets | None, sink_lag: Offsets | None
 ) -> ShardStatus:
     def age_ms(at_ms: int) -> int | None:
         return max(0, now_ms - at_ms) if at_ms else None
 
+    state = stored.state
     return ShardStatus(
         shard=number,
         users=sum(tally.users for tally in state.census.values()),
@@ -215,6 +221,7 @@ def _shard_status(
         folded=state.counts.folded,
         duplicates=state.counts.duplicates,
         fenced=state.fenced,
+        parked=stored.why_parked,
     )
 
 

@@ -8,9 +8,13 @@ from typing import NamedTuple
 import msgspec
 
 from segmenter.model import profiles, vectors
+from segmenter.model.features import FEATURES
 
 FIELDS = ("segment", "generation", "profile", "offsets", "vector")
 """The fields of a row in Redis, in their order."""
+
+LARGEST_COORDINATE = 2**31
+"""No number in a vector comes near this; beyond it the arithmetic would overflow."""
 
 
 class Row(NamedTuple):
@@ -39,16 +43,28 @@ def encode(row: Row) -> tuple[bytes | str | int, ...]:
     )
 
 
+class Basis(NamedTuple):
+    """The part of a row from which the rest follows."""
+
+    profile: profiles.Profile
+    offsets: dict[str, int]
+    """The last offset applied, by topic."""
+
+
 def decode(user: bytes, values: Sequence[bytes | None]) -> Row | None:
-    """The row with these values of `FIELDS`; None if one is missing. Raises ValueError or KeyError for other values."""
+    """The row with these values of `FIELDS`; None if there are none. Raises ValueError for what no row can hold."""
     segment, generation, profile, offsets, vector = values
     if segment is None or generation is None or profile is None or offsets is None or vector is None:
+        if any(value is not None for value in values):
+            raise ValueError("a field is missing")
         return None
-    return Row(
-        user,
-        segment.decode(),
-        int(generation),
-        profiles.decode(profile),
-        msgspec.json.decode(offsets, type=dict[str, int]),
-        vectors.decode(vector.decode()),
-    )
+    basis = decode_basis(profile, offsets)
+    row = Row(user, segment.decode(), int(generation), *basis, vectors.decode(vector.decode()))
+    if len(row.vector) != len(FEATURES) or max(map(abs, row.vector)) > LARGEST_COORDINATE:
+        raise ValueError("the vector is none")
+    return row
+
+
+def decode_basis(profile: bytes, offsets: bytes) -> Basis:
+    """The basis of a row from its fields. Raises ValueError for what no row can hold."""
+    return Basis(profiles.decode(profile), profiles.NUMBERS.decode(offsets))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
+from segmenter.events import TOPICS
 from segmenter.model import census as censuses
+from segmenter.model.features import FEATURES
 from segmenter.shards.row import Row
 
 
@@ -62,6 +64,8 @@ class ShardState(NamedTuple):
     """When the last commit was, by Redis' clock."""
     fenced: int = 0
     """How many writes and heartbeats were fenced since the shard began: of a former owner, or after lost writes."""
+    parked: str = ""
+    """Why its owner works on the shard no more, until somebody repairs it; empty if it does."""
 
 
 class Change(NamedTuple):
@@ -102,25 +106,56 @@ def encode_state(state: ShardState) -> dict[str, bytes | str | int]:
         "counts": msgspec.json.encode(state.counts),
         "generation": state.generation,
         "feed": state.feed,
+        "parked": state.parked,
     }
 
 
-def decode_state(fields: Mapping[bytes, bytes]) -> ShardState:
-    """The state that a shard's hash holds; a field that is not there yet is zero or empty."""
-    offsets = fields.get(b"offsets", b"")
-    return ShardState(
-        token=fields[b"token"].decode(),
-        version=int(fields[b"version"]),
-        dirty=fields.get(b"dirty", b"") != b"",
-        offsets=msgspec.json.decode(offsets, type=dict[str, int]) if offsets else None,
-        topic_ids=msgspec.json.decode(fields.get(b"topic_ids", b"{}"), type=dict[str, str]),
-        census=censuses.decode(fields.get(b"census", b"{}")),
-        counts=msgspec.json.decode(fields.get(b"counts", b"{}"), type=Counts),
-        generation=int(fields.get(b"generation", 0)),
-        feed=int(fields.get(b"feed", 0)),
-        beat_ms=int(fields.get(b"beat_ms", 0)),
-        caught_up_ms=int(fields.get(b"caught_up_ms", 0)),
-        log_seen_ms=int(fields.get(b"log_seen_ms", 0)),
-        committed_ms=int(fields.get(b"committed_ms", 0)),
-        fenced=int(fields.get(b"fenced", 0)),
-    )
+def decode_state(fields: Mapping[bytes, bytes]) -> tuple[ShardState, dict[str, bytes]]:
+    """The state that a shard's hash holds, and the fields that cannot be read, with their values.
+
+    Such a field, like one that is not there yet, is zero or empty in the state.
+    """
+    found: dict[str, Any] = {}
+    unreadable: dict[str, bytes] = {}
+    for name, decode in _DECODE.items():
+        value = fields.get(name.encode(), b"")
+        try:
+            if value:
+                found[name] = decode(value)
+        except ValueError:
+            unreadable[name] = value
+    return UNKNOWN_SHARD._replace(**found), unreadable
+
+
+def _number(stored: bytes) -> int:
+    return msgspec.json.decode(stored, type=int)
+
+
+def _offsets(stored: bytes) -> dict[str, int]:
+    offsets = msgspec.json.decode(stored, type=dict[str, Annotated[int, msgspec.Meta(ge=0)]])
+    if offsets.keys() != TOPICS.keys():
+        raise ValueError("these are of other topics")
+    return offsets
+
+
+def _census(stored: bytes) -> censuses.Census:
+    census = censuses.decode(stored)
+    if any(len(tally.present) != len(FEATURES) or not tally.is_possible() for tally in census.values()):
+        raise ValueError("no users add up to this")
+    return census
+
+
+_DECODE: dict[str, Callable[[bytes], Any]] = {
+    **dict.fromkeys(ShardState._fields, _number),
+    "token": bytes.decode,
+    "dirty": bool,
+    "offsets": _offsets,
+    "topic_ids": lambda stored: msgspec.json.decode(stored, type=dict[str, str]),
+    "census": _census,
+    "counts": lambda stored: msgspec.json.decode(stored, type=Counts),
+    "parked": bytes.decode,
+}
+"""How each field of `ShardState` is decoded; ValueError if it cannot be."""
+
+UNKNOWN_SHARD = ShardState("", 0, False, None, {}, {}, Counts(), 0, 0, 0, 0)
+"""A shard of which Redis knows nothing."""

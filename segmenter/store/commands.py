@@ -14,9 +14,10 @@ from typing import cast
 import msgspec
 import redis
 
+from segmenter.errors import Corrupt
 from segmenter.settings import Settings
 from segmenter.shards.state import Commit
-from segmenter.store.connection import reaching
+from segmenter.store.connection import answers_of, reaching
 from segmenter.store.keys import Keys
 
 REPLY_SECONDS = 60
@@ -84,15 +85,14 @@ def await_reply(client: redis.Redis, settings: Settings, command: Command, secon
 
 def pending_commands(
     client: redis.Redis, settings: Settings, shards: Iterable[int]
-) -> tuple[int, dict[int, list[bytes]]]:
+) -> tuple[int, dict[int, list[bytes] | Corrupt]]:
     """Redis' clock in milliseconds, and the commands on the lists of these shards, encoded, the oldest first."""
     keys, asked = Keys(settings.key_prefix), list(shards)
-    with reaching(client):
-        pipeline = client.pipeline(transaction=False)
-        pipeline.time()
-        for shard in asked:
-            pipeline.lrange(keys.commands(shard), 0, -1)
-        (seconds, microseconds), *found = pipeline.execute()
+    pipeline = client.pipeline(transaction=False)
+    pipeline.time()
+    for shard in asked:
+        pipeline.lrange(keys.commands(shard), 0, -1)
+    (seconds, microseconds), *found = answers_of(client, pipeline)
     return seconds * 1000 + microseconds // 1000, dict(zip(asked, found, strict=True))
 
 

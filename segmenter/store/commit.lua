@@ -14,7 +14,7 @@ if owner[1] == ARGV[1] and owner[2] == ARGV[3] then return 'done' end
 if owner[1] ~= ARGV[1] or owner[2] ~= ARGV[2] or (owner[3] or '') ~= ARGV[4] then
   if not owner[1] then return 'rolled back' end
   redis.call('HINCRBY', KEYS[1], 'fenced', '1')
-  local older = tonumber(owner[2]) < tonumber(ARGV[2])
+  local older = (tonumber(owner[2] or '') or 0) < tonumber(ARGV[2])
   return (owner[1] == ARGV[1] or older) and 'rolled back' or 'not owner'
 end
 if (redis.call('HGET', KEYS[2], 'digest') or '') ~= ARGV[5] then return 'superseded' end

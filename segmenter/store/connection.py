@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from segmenter.errors import Forbidden, SettingsError, Unreachable
+from segmenter.errors import Corrupt, Forbidden, SettingsError, Unreachable
 from segmenter.settings import Settings
 from segmenter.settings.urls import masked
 from segmenter.store.scripts import line_of
@@ -37,6 +37,10 @@ once; silence is not asked again, that is for the caller to pace.
 
 IN_SCRIPT = re.compile("The user executing the script can't|ACL failure in script")
 """What Redis says of a command in a script that the user may not run; it is no NOPERM."""
+
+
+OF_ANOTHER_TYPE = re.compile("WRONGTYPE|not an integer|attempt to (compare|perform arithmetic)")
+"""What Redis says when a key, or a value in a script, is of another type than it must be."""
 
 
 def connect(settings: Settings) -> redis.Redis:
@@ -70,6 +74,8 @@ def reaching(client: redis.Redis) -> Iterator[None]:
                 f"{where} does not allow that to user {user!r} ({error}{_script_line(error)}): grant it "
                 "(docs/security.md), or name another user in SEGMENTER_REDIS_URL."
             ) from error
+        if OF_ANOTHER_TYPE.search(str(error)):
+            raise Corrupt(f"{where} holds something of another type than it must be ({error})") from error
         raise Unreachable(
             f"{where} does not answer as it should ({error}). Is it running, is SEGMENTER_REDIS_URL its address and "
             f"password, and {_about_tls(error)}?"
@@ -86,6 +92,23 @@ def _about_tls(error: redis.RedisError) -> str:
     if "SSL" in str(error):
         return "is its certificate for this name, and signed by SEGMENTER_TLS_CA"
     return "does it speak TLS there (rediss://) or not (redis://)"
+
+
+def answers_of(client: redis.Redis, pipeline: redis.client.Pipeline) -> list[Any]:
+    """The answers to a pipeline; in the place of one that is `Corrupt`, that error, not raised."""
+    with reaching(client):
+        answers = pipeline.execute(raise_on_error=False)
+    return [_answer(client, answer) for answer in answers]
+
+
+def _answer(client: redis.Redis, answer: Any) -> Any:
+    try:
+        with reaching(client):
+            if isinstance(answer, Exception):
+                raise answer
+    except Corrupt as reason:
+        return reason
+    return answer
 
 
 def clock_ms(client: redis.Redis) -> int:

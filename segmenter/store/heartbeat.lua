@@ -1,16 +1,16 @@
--- The owner is alive and sees the shard as it left it. Writes no state, so the version stays.
+-- The owner is alive, works on the shard, and sees it as it left it. Writes no state, so the version stays.
 -- KEYS: shard   ARGV: token, version, how many ms ago the owner asked where the log ends ('' if nobody answered),
 --       whether it was there ('1' or '')
 local owner = redis.call('HMGET', KEYS[1], 'token', 'version')
 if owner[1] ~= ARGV[1] or owner[2] ~= ARGV[2] then
   if not owner[1] then return 'rolled back' end
   redis.call('HINCRBY', KEYS[1], 'fenced', '1')
-  local older = tonumber(owner[2]) < tonumber(ARGV[2])
+  local older = (tonumber(owner[2] or '') or 0) < tonumber(ARGV[2])
   return (owner[1] == ARGV[1] or older) and 'rolled back' or 'not owner'
 end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-redis.call('HSET', KEYS[1], 'beat_ms', string.format('%.0f', now))
+redis.call('HSET', KEYS[1], 'beat_ms', string.format('%.0f', now), 'parked', '')
 if ARGV[3] ~= '' then
   local asked = string.format('%.0f', now - tonumber(ARGV[3]))
   redis.call('HSET', KEYS[1], 'log_seen_ms', asked)

@@ -11,20 +11,24 @@ from segmenter.model.census import Census, moved
 from segmenter.settings import Settings
 from segmenter.shards.state import Change
 from segmenter.store.connection import Redis
-from segmenter.store.rows import scan_rows
+from segmenter.store.rows import read_rows, scan_users
 from segmenter.store.shards import audiences, members
 
 
 def recount(client: Redis, settings: Settings, shard: int) -> tuple[Census, list[Change]]:
-    """The census of a shard's rows, and the changes that make its audiences fit them."""
+    """The census of a shard's rows, and the changes that make its audiences fit them.
+
+    Raises `Corrupt` for a row of the shard that cannot be read.
+    """
     census: Census = {}
     right: dict[bytes, str] = {}
-    for rows in scan_rows(client, settings):
-        own = [row for row in rows if shard_of(row.user, settings.partitions) == shard]
-        if own:
-            vectors = np.array([row.vector for row in own], dtype=np.int64)
-            census = moved(census, vectors[:0], [], vectors, [row.segment for row in own])
-            right |= {row.user: row.segment for row in own}
+    for users in scan_users(client, settings):
+        own = [user for user in users if shard_of(user, settings.partitions) == shard]
+        rows = [row for row in read_rows(client, settings, own) if row is not None]
+        if rows:
+            vectors = np.array([row.vector for row in rows], dtype=np.int64)
+            census = moved(census, vectors[:0], [], vectors, [row.segment for row in rows])
+            right |= {row.user: row.segment for row in rows}
     found = {slug: set(members(client, settings, shard, slug)) for slug in audiences(client, settings, [shard])[shard]}
     return census, audience_changes(found, right)
 

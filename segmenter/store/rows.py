@@ -5,39 +5,51 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, cast
 
-import msgspec
 import redis
 
-from segmenter.errors import SegmenterError
+from segmenter.errors import Corrupt
 from segmenter.events import shown
-from segmenter.model import profiles
-from segmenter.model.features import FEATURES
 from segmenter.settings import Settings
-from segmenter.shards.row import FIELDS, Row, decode
-from segmenter.store.connection import reaching
+from segmenter.shards.row import FIELDS, Basis, Row, decode, decode_basis
+from segmenter.store.connection import answers_of, reaching
 from segmenter.store.keys import Keys
 from segmenter.store.scripts import script
 
-_LARGEST_NUMBER, _LARGEST_COORDINATE = 2**62, 2**31
-"""No number in a profile, and none in a vector, comes near these; beyond them the arithmetic would overflow."""
+
+def read_rows(client: redis.Redis, settings: Settings, users: Sequence[bytes]) -> list[Row | None]:
+    """The rows of ``users``, in one round trip. Raises `Corrupt` for one that cannot be read."""
+    keys = Keys(settings.key_prefix)
+    try:
+        with reaching(client):
+            found = cast("list[list[bytes | None]]", script(client, "rows")(keys=[keys.user(user) for user in users]))
+    except Corrupt:
+        found = _read_one_by_one(client, settings, users)
+    return [_decode(user, values) for user, values in zip(users, found, strict=True)]
 
 
 def _decode(user: bytes, values: Sequence[bytes | None]) -> Row | None:
-    """`decode`, but other values are a `SegmenterError` that names the user."""
+    """`decode`, but the error names the user."""
     try:
         return decode(user, values)
     except ValueError as error:
-        raise SegmenterError(
-            f"the row of user {shown(user)} in Redis cannot be read ({error}): run `segmenter verify --repair`."
-        ) from error
+        raise Corrupt(f"the row of user {shown(user)} in Redis cannot be read ({error})") from error
 
 
-def read_rows(client: redis.Redis, settings: Settings, users: Sequence[bytes]) -> list[Row | None]:
-    """The rows of ``users``, in one round trip."""
+def _read_one_by_one(client: redis.Redis, settings: Settings, users: Sequence[bytes]) -> list[list[bytes | None]]:
+    """The fields of rows of which one has a key of another type; raises `Corrupt` for that one."""
+    answers = _answers(client, settings, users)
+    for user, answer in zip(users, answers, strict=True):
+        if isinstance(answer, Corrupt):
+            raise Corrupt(f"the row of user {shown(user)} in Redis cannot be read (its key is of another type)")
+    return cast("list[list[bytes | None]]", answers)
+
+
+def _answers(client: redis.Redis, settings: Settings, users: Sequence[bytes]) -> list[list[bytes | None] | Corrupt]:
     keys = Keys(settings.key_prefix)
-    with reaching(client):
-        found = cast("list[list[bytes | None]]", script(client, "rows")(keys=[keys.user(user) for user in users]))
-    return [_decode(user, values) for user, values in zip(users, found, strict=True)]
+    pipeline = client.pipeline(transaction=False)
+    for user in users:
+        pipeline.hmget(keys.user(user), FIELDS)
+    return answers_of(client, pipeline)
 
 
 def scan_rows(client: redis.Redis, settings: Settings) -> Iterator[list[Row]]:
@@ -62,14 +74,6 @@ def scan_users(client: redis.Redis, settings: Settings) -> Iterator[list[bytes]]
             return
 
 
-class Basis(NamedTuple):
-    """The part of a row from which the rest follows."""
-
-    profile: profiles.Profile
-    offsets: dict[str, int]
-    """The last offset applied, by topic."""
-
-
 class StoredRow(NamedTuple):
     """A row as it is found, sound or not."""
 
@@ -81,38 +85,18 @@ class StoredRow(NamedTuple):
 
 def read_stored_rows(client: redis.Redis, settings: Settings, users: Sequence[bytes]) -> dict[bytes, StoredRow]:
     """The rows of ``users`` as they are found, to be checked; users without any field of a row are absent."""
-    keys = Keys(settings.key_prefix)
-    with reaching(client):
-        pipeline = client.pipeline(transaction=False)
-        for user in users:
-            pipeline.hmget(keys.user(user), FIELDS)
-        answers = pipeline.execute(raise_on_error=False)
-        for answer in answers:
-            if isinstance(answer, Exception) and not str(answer).startswith("WRONGTYPE"):
-                raise answer
-    found = zip(users, answers, strict=True)
+    found = zip(users, _answers(client, settings, users), strict=True)
     return {user: _stored(user, answer) for user, answer in found if answer != [None] * len(FIELDS)}
 
 
-def _stored(user: bytes, answer: object) -> StoredRow:
-    if isinstance(answer, Exception):
+def _stored(user: bytes, answer: list[bytes | None] | Corrupt) -> StoredRow:
+    if isinstance(answer, Corrupt):
         return StoredRow(None, None)
     row = basis = None
-    values = cast("list[bytes | None]", answer)
-    _, _, profile, offsets, _ = values
+    _, _, profile, offsets, _ = answer
     try:
-        basis = _basis(profile or b"", offsets or b"")
-        row = decode(user, values)
-    except (ValueError, KeyError, msgspec.MsgspecError):
+        basis = decode_basis(profile or b"", offsets or b"")
+        row = decode(user, answer)
+    except ValueError:
         pass
-    if row is not None and (len(row.vector) != len(FEATURES) or max(map(abs, row.vector)) > _LARGEST_COORDINATE):
-        row = None
     return StoredRow(row, basis)
-
-
-def _basis(profile: bytes, offsets: bytes) -> Basis:
-    """Raises ValueError, KeyError or MsgspecError for other values."""
-    basis = Basis(profiles.decode(profile), msgspec.json.decode(offsets, type=dict[str, int]))
-    if max(map(abs, (*basis.profile, *basis.offsets.values()))) > _LARGEST_NUMBER:
-        raise ValueError("out of bounds")
-    return basis

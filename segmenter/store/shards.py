@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 import redis
 
+from segmenter.errors import Corrupt
 from segmenter.settings import Settings
 from segmenter.shards import row as row_fields
-from segmenter.shards.state import Change, Commit, ShardState, decode_state, encode_offsets, encode_state
-from segmenter.store.connection import reaching
+from segmenter.shards.state import UNKNOWN_SHARD, Change, Commit, ShardState, decode_state, encode_offsets, encode_state
+from segmenter.store.connection import answers_of, reaching
 from segmenter.store.keys import Keys
 from segmenter.store.scripts import script
 
@@ -27,25 +28,83 @@ Outcome = Literal["ok", "done", "not owner", "rolled back", "superseded"]
 """A script's answer: written now, written before, another owner, Redis lost writes, judged by an old generation."""
 
 
-def acquire_shard(client: redis.Redis, settings: Settings, shard: int) -> ShardState:
-    """Become the owner of a shard: the owner before can write no more."""
-    token = secrets.token_hex(8)
+class StoredShard(NamedTuple):
+    """A shard as it is found, sound or not."""
+
+    state: ShardState
+    """What cannot be read of it is zero or empty."""
+    corrupt: Corrupt | None
+    """What is wrong, None if all of it can be read."""
+    unreadable: dict[str, bytes]
+    """The fields that cannot be read, and their values; none if the key is of another type."""
+
+    @property
+    def why_parked(self) -> str | None:
+        """Why its worker works on it no more, or soon will not; None if that is not so."""
+        return self.state.parked or (str(self.corrupt) if self.corrupt else None)
+
+
+def new_token() -> str:
+    """A random name for an owner."""
+    return secrets.token_hex(8)
+
+
+def acquire_shard(client: redis.Redis, settings: Settings, shard: int, token: str | None = None) -> ShardState:
+    """Become the owner of a shard, as ``token``: the owner before can write no more. Raises `Corrupt`."""
+    key = Keys(settings.key_prefix).shard(shard)
     with reaching(client):
-        flat = cast(
-            "list[bytes]", script(client, "acquire")(keys=[Keys(settings.key_prefix).shard(shard)], args=[token])
-        )
-    return decode_state(dict(zip(flat[::2], flat[1::2], strict=True)))
+        flat = cast("list[bytes]", script(client, "acquire")(keys=[key], args=[token or new_token()]))
+    return _sound(_stored(shard, dict(zip(flat[::2], flat[1::2], strict=True))))
 
 
 def read_shards(client: redis.Redis, settings: Settings) -> dict[int, ShardState]:
-    """The state of every shard that has one."""
+    """The state of every shard that has one. Raises `Corrupt`."""
+    return {shard: _sound(stored) for shard, stored in read_stored_shards(client, settings).items()}
+
+
+def read_stored_shards(client: redis.Redis, settings: Settings) -> dict[int, StoredShard]:
+    """Every shard that has a state, as it is found."""
     keys = Keys(settings.key_prefix)
+    pipeline = client.pipeline(transaction=False)
+    for shard in range(settings.partitions):
+        pipeline.hgetall(keys.shard(shard))
+    return {shard: _stored(shard, fields) for shard, fields in enumerate(answers_of(client, pipeline)) if fields}
+
+
+def _stored(shard: int, fields: dict[bytes, bytes] | Corrupt) -> StoredShard:
+    if isinstance(fields, Corrupt):
+        return StoredShard(UNKNOWN_SHARD, Corrupt(f"the key of shard {shard} in Redis is of another type"), {})
+    state, unreadable = decode_state(fields)
+    names = " and ".join(unreadable)
+    corrupt = Corrupt(f"{names} of shard {shard} in Redis cannot be read") if unreadable else None
+    return StoredShard(state, corrupt, unreadable)
+
+
+def _sound(stored: StoredShard) -> ShardState:
+    if stored.corrupt:
+        raise stored.corrupt
+    return stored.state
+
+
+def park_shard(client: redis.Redis, settings: Settings, shard: int, token: str, why: str) -> bool:
+    """Say that the owner works on a shard no more, and why; False if it is not the owner. Raises `Corrupt`."""
     with reaching(client):
-        pipeline = client.pipeline(transaction=False)
-        for shard in range(settings.partitions):
-            pipeline.hgetall(keys.shard(shard))
-        found = pipeline.execute()
-    return {shard: decode_state(fields) for shard, fields in enumerate(found) if fields}
+        answer = script(client, "park")(keys=[Keys(settings.key_prefix).shard(shard)], args=[token, why])
+    return bool(answer == b"ok")
+
+
+def parked_owners(client: redis.Redis, settings: Settings, shards: Iterable[int]) -> dict[int, bytes | None]:
+    """The tokens of the owners of those shards that are still parked; None if a shard's key is of another type."""
+    keys, asked = Keys(settings.key_prefix), list(shards)
+    pipeline = client.pipeline(transaction=False)
+    for shard in asked:
+        pipeline.hmget(keys.shard(shard), "token", "parked")
+    answers = dict(zip(asked, answers_of(client, pipeline), strict=True))
+    return {
+        shard: None if isinstance(answer, Corrupt) else answer[0]
+        for shard, answer in answers.items()
+        if isinstance(answer, Corrupt) or answer[1]
+    }
 
 
 def commit_shard(
@@ -80,20 +139,22 @@ def commit_shard(
 
 def heartbeat(
     client: redis.Redis, settings: Settings, shards: Mapping[int, tuple[ShardState, bool]], asked_ms: int | None
-) -> dict[int, Outcome]:
+) -> dict[int, Outcome | Corrupt]:
     """Send the owner's heartbeat of each shard, with the state last seen and whether its log was read to the end.
 
     ``asked_ms`` is how long ago the log was asked where it ends, None if it did not answer.
     """
     keys = Keys(settings.key_prefix)
-    with reaching(client):
-        pipeline = client.pipeline(transaction=False)
-        asked = "" if asked_ms is None else asked_ms
-        for shard, (state, at_end) in shards.items():
-            arguments: list[Argument] = [state.token, state.version, asked, "1" if at_end else ""]
-            script(client, "heartbeat")(keys=[keys.shard(shard)], args=arguments, client=pipeline)
-        answers = pipeline.execute()
-    return {shard: answer.decode() for shard, answer in zip(shards, answers, strict=True)}
+    pipeline = client.pipeline(transaction=False)
+    asked = "" if asked_ms is None else asked_ms
+    for shard, (state, at_end) in shards.items():
+        arguments: list[Argument] = [state.token, state.version, asked, "1" if at_end else ""]
+        script(client, "heartbeat")(keys=[keys.shard(shard)], args=arguments, client=pipeline)
+    answers = answers_of(client, pipeline)
+    return {
+        shard: answer if isinstance(answer, Corrupt) else answer.decode()
+        for shard, answer in zip(shards, answers, strict=True)
+    }
 
 
 def members(client: redis.Redis, settings: Settings, shard: int, segment: str) -> list[bytes]:

@@ -77,7 +77,7 @@ def _sweeping(world: World) -> Struck:
 
 
 def _recounting(world: World) -> Struck:
-    """A script fails half-way, since a set is a string for a while; a worker dies as it recounts the shard."""
+    """A script fails half-way, since a stream is a string for a while; a worker dies as it recounts the shard."""
     for child in world.workers:
         child.order("recount")
     _half_fail(world)
@@ -93,16 +93,14 @@ def half_failed(world: World) -> Struck:
 
 
 def _half_fail(world: World) -> int:
-    """Have a string stand for an audience until a shard is dirty. A new generation sees to it that users move."""
-    states = read_shards(world.client, world.settings)
-    shard = world.rng.choice(sorted(states))
-    sizes = {slug: tally.users for slug, tally in states[shard].census.items()}
-    audience = Keys(world.settings.key_prefix).audience(shard, max(sizes, key=lambda slug: sizes[slug]))
-    world.client.rename(audience, f"{audience}:aside")
-    world.client.set(audience, "no set")
+    """Have a string stand for a feed until a shard is dirty. A new generation sees to it that users move."""
+    shard = world.rng.choice(sorted(read_shards(world.client, world.settings)))
+    feed = Keys(world.settings.key_prefix).feed(shard)
+    world.client.rename(feed, f"{feed}:aside")
+    world.client.set(feed, "no stream")
     world.publish_next()
     world.until(lambda: read_shards(world.client, world.settings)[shard].dirty, f"shard {shard} is not dirty")
-    world.client.rename(f"{audience}:aside", audience)
+    world.client.rename(f"{feed}:aside", feed)
     return shard
 
 

@@ -81,16 +81,14 @@ def turned(client: Redis, settings: Settings) -> Generation:
 
 
 def half_fail(client: Redis, settings: Settings, folder: Path, until: Until) -> None:
-    """Have a commit script fail half-way, since a string stands where a set should be; then put the set back."""
-    sizes = {slug: tally.users for slug, tally in read_shards(client, settings)[0].census.items()}
-    audience = Keys(settings.key_prefix).audience(0, max(sizes, key=lambda slug: sizes[slug]))
-    client.rename(audience, f"{audience}:aside")
-    client.set(audience, "no set")
+    """Have a commit script fail half-way, since a string stands where a stream should be; then put the stream back."""
+    feed = Keys(settings.key_prefix).feed(0)
+    client.rename(feed, f"{feed}:aside")
+    client.set(feed, "no stream")
     child = start("worker --no-refit", "half-failed", settings, folder)
-    until(lambda: read_shards(client, settings)[0].dirty)
+    until(lambda: read_shards(client, settings)[0].dirty and "WRONGTYPE" in child.said())
     child.kill()
-    client.rename(f"{audience}:aside", audience)
-    assert "WRONGTYPE" in child.said()
+    client.rename(f"{feed}:aside", feed)
 
 
 def test_a_worker_killed_at_every_step(

@@ -91,7 +91,7 @@ class World:
     def publish_next(self) -> None:
         """The operator publishes another generation: everyone is to be judged anew."""
         turned = msgspec.structs.replace(
-            self.model, number=self.model.number + 1, cause="point", centres=self.model.centres[::-1]
+            self.model, number=self.model.number + 1, cause="step", centres=self.model.centres[::-1]
         )
         before, self.model = self.model, turned
         assert publish(self.client, self.settings, turned, before)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from consumers.worker.owned_shard import acquire
-from segmenter.errors import SegmenterError, TopicRecreated, Unreachable
+from consumers.worker.acquire import ShardLog, acquire
+from segmenter.errors import Corrupt, SegmenterError, TopicRecreated
+from segmenter.events import TOPICS
 from segmenter.model import census
 from segmenter.model.generation import Generation, Segment, digest
 from segmenter.settings import Settings
@@ -20,10 +21,11 @@ from segmenter.store.meta import group_in_use, next_group
 from segmenter.store.models import publish
 from segmenter.store.recount import recount
 from segmenter.store.rows import read_rows, scan_rows
-from segmenter.store.shards import acquire_shard, commit_shard, heartbeat, members, read_shards
+from segmenter.store.shards import acquire_shard, commit_shard, heartbeat, members, new_token, read_shards
 
 KEY = bytes(16)
 SHARD = 1
+ZERO = dict.fromkeys(TOPICS, 0)
 
 
 @pytest.fixture
@@ -44,7 +46,8 @@ def batch_of(state: ShardState, *rows: Row) -> Commit:
     for each in rows:
         one = census.Tally(1, (1, 1, 0, 0), (each.vector[0], 0, 0, 0), (each.vector[0] ** 2, 0, 0, 0))
         counted[each.segment] = counted[each.segment] + one if each.segment in counted else one
-    offsets = {"clickstream": (state.offsets or {}).get("clickstream", 0) + len(rows)}
+    offsets = state.offsets or ZERO
+    offsets = {**offsets, "clickstream": offsets["clickstream"] + len(rows)}
     changes = [Change(each.user, None, each.segment, "behaviour") for each in rows]
     return Commit(rows, changes, state._replace(census=counted, offsets=offsets))
 
@@ -66,7 +69,7 @@ def test_a_batch_is_written_whole(client: Redis, settings: Settings) -> None:
     assert sorted(members(client, settings, SHARD, "unassigned")) == [b"a", b"b\0b"]
     written = read_shards(client, settings)[SHARD]
     assert written.committed_ms > 0 and written._replace(committed_ms=0) == after
-    assert after.offsets == {"clickstream": 2} and after.feed == 2
+    assert after.offsets == {**ZERO, "clickstream": 2} and after.feed == 2
     entries = [fields for _, fields in client.xrange(Keys(settings.key_prefix).feed(SHARD))]
     assert [(entry[b"n"], entry[b"user"], entry[b"to"]) for entry in entries] == [
         (b"1", b"a", b"unassigned"),
@@ -175,14 +178,14 @@ def test_a_commit_that_fails_half_way_is_recounted(client: Redis, settings: Sett
     _, state = commit_shard(client, settings, SHARD, state, batch_of(state, row(b"u5", 1)), "")
     key = Keys(settings.key_prefix).user(b"u11")
     client.set(key, "not a hash")
-    with pytest.raises(Unreachable, match="WRONGTYPE"):
+    with pytest.raises(Corrupt, match="WRONGTYPE"):
         commit_shard(client, settings, SHARD, state, batch_of(state, row(b"u15", 3), row(b"u11", 4)), "")
     assert read_shards(client, settings)[SHARD].dirty
     client.delete(key)
     unknown = Keys(settings.key_prefix).audience(SHARD, "unknown_to_the_census")
     client.sadd(unknown, b"u5")
-    owned = acquire(store, SHARD, {}, {"clickstream": 0}, None, KEY)
-    assert not owned.state.dirty and owned.offsets == {"clickstream": 1}
+    owned = acquire(store, SHARD, new_token(), ShardLog({}, ZERO), None, KEY)
+    assert not owned.state.dirty and owned.offsets == {**ZERO, "clickstream": 1}
     written = [each.user for rows in scan_rows(client, settings) for each in rows]
     assert sorted(members(client, settings, SHARD, "unassigned")) == sorted(written)
     assert owned.state.census["unassigned"].users == len(written)
@@ -195,6 +198,6 @@ def test_a_commit_that_fails_half_way_is_recounted(client: Redis, settings: Sett
 def test_offsets_of_another_topic_are_refused(client: Redis, settings: Settings) -> None:
     """A topic of the same name that was made anew has other offsets."""
     store = Store(client, settings)
-    acquire(store, SHARD, {"clickstream": "id-1"}, {"clickstream": 0}, None, KEY)
+    acquire(store, SHARD, new_token(), ShardLog({"clickstream": "id-1"}, ZERO), None, KEY)
     with pytest.raises(TopicRecreated, match="'clickstream' was recreated"):
-        acquire(store, SHARD, {"clickstream": "id-2"}, {"clickstream": 0}, None, KEY)
+        acquire(store, SHARD, new_token(), ShardLog({"clickstream": "id-2"}, ZERO), None, KEY)

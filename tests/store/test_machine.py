@@ -21,8 +21,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from consumers.worker.owned_shard import OwnedShard, Superseded, acquire, fold, needs_sweep, sweep
-from segmenter.errors import Fenced, OwnershipLost, RolledBack, Unreachable
+from consumers.worker.acquire import ShardLog, acquire
+from consumers.worker.owned_shard import OwnedShard, Superseded, fold, needs_sweep, sweep
+from segmenter.errors import Corrupt, Fenced, OwnershipLost, RolledBack
 from segmenter.events import TOPICS
 from segmenter.model.census import Tally
 from segmenter.model.generation import Generation, digest
@@ -34,7 +35,7 @@ from segmenter.store.connection import Store, connect
 from segmenter.store.keys import Keys
 from segmenter.store.models import publish, read_model
 from segmenter.store.rows import read_rows, scan_rows
-from segmenter.store.shards import commit_shard, heartbeat, read_shards
+from segmenter.store.shards import commit_shard, heartbeat, new_token, read_shards
 from tests.store.ledger import Ledger, Log, Told, generation_of, piece_of, profile_of, segment_of
 
 USERS = [b"u1", b"u2", b"{u}", b"a:b", b"nul\0"]
@@ -88,7 +89,7 @@ class Machine(RuleBasedStateMachine):
         if self.owner:
             self.former.append(self.owner)
         self.judges = read_model(self.client, self.settings)
-        self.owner = acquire(self.store, 0, TOPIC_IDS, ZERO, self.judges, KEY)
+        self.owner = acquire(self.store, 0, new_token(), ShardLog(TOPIC_IDS, ZERO), self.judges, KEY)
         assert self.owner.state.token != self.ledger.token
         assert self.owner.state.version > self.ledger.version
         assert dict(self.owner.offsets) == self.ledger.offsets
@@ -150,7 +151,7 @@ class Machine(RuleBasedStateMachine):
         key = data.draw(st.sampled_from(keys))
         kept = self.client.dump(key)
         self.client.set(key, "of another type")
-        with pytest.raises(Unreachable, match="WRONGTYPE"):
+        with pytest.raises(Corrupt, match="WRONGTYPE"):
             self.committed(commit)
         self.client.delete(key)
         if kept:

@@ -19,11 +19,11 @@ class Difference(NamedTuple):
 
     shard: int
     where: str
-    """``shard``, ``census``, ``audience``, ``row`` or ``counts``."""
+    """``shard``, ``census``, ``audience``, ``row``, ``counts``, or ``key`` for a key of another type."""
     name: str
-    """The slug of the segment, or the user of the row."""
+    """The slug of the segment, the user of the row, or the key."""
     field: str
-    """The number of the census, the user of the audience, or the field of the row or of the counts."""
+    """The number of the census, the user of the audience, or the field of the shard, the row or the counts."""
     stored: str | int | None
     expected: str | int | None
     """None: it should not be there, or is unknown, since the row cannot be read."""

@@ -13,12 +13,14 @@ from segmenter.operations.integrity.verify import Findings, Verification, examin
 from segmenter.operations.owners import ExclusiveShard, exclusive, write
 from segmenter.settings import Settings
 from segmenter.shards import judge
-from segmenter.shards.row import Row
-from segmenter.shards.state import Commit, Counts
+from segmenter.shards.row import Basis, Row
+from segmenter.shards.state import Commit, Counts, ShardState
 from segmenter.store.connection import Store
+from segmenter.store.corruption import discard, last_change
 from segmenter.store.meta import open_store
 from segmenter.store.models import read_model
-from segmenter.store.rows import Basis, read_stored_rows
+from segmenter.store.rows import read_stored_rows
+from segmenter.store.shards import audiences, read_stored_shards
 
 TRIES = 3
 """How often the repair of a shard is tried again when another process writes to it meanwhile."""
@@ -80,12 +82,13 @@ def repair_shards(
     """Make census and audiences what the rows say, and rows what their profiles say; correct what the events tell.
 
     ``corrections_of`` gives that once nobody else writes to the shard. Without it, counts that differ from the rows
-    stay as they are: they are the evidence that one of the two is wrong. Raises `Fenced` when others write to a shard
-    again and again.
+    stay as they are: they are the evidence that one of the two is wrong. What cannot be read is removed first. A parked
+    shard goes on in the end. Raises `Fenced` when others write to a shard again and again.
     """
     remaining = set(numbers)
     for attempt in range(TRIES):
         try:
+            _discard(store, remaining)
             with exclusive(store, remaining) as shards:
                 found = examine(store, remaining)
                 generation = read_model(store.client, store.settings)
@@ -97,6 +100,12 @@ def repair_shards(
         except Fenced:
             if attempt + 1 == TRIES:
                 raise
+
+
+def _discard(store: Store, numbers: Collection[int]) -> None:
+    slugs, stored = audiences(*store, numbers), read_stored_shards(*store)
+    for number in numbers:
+        discard(*store, number, slugs[number], stored[number].unreadable if number in stored else {})
 
 
 def repair_from_events(
@@ -151,7 +160,9 @@ def _commits(
     """First census and audiences by the rows as they are, then the correct rows; each commit leaves them consistent."""
     size = store.settings.commit_rows
     changes = found.changes
-    after = shard.state._replace(counts=corrections.counts or shard.state.counts)
+    after = shard.state._replace(counts=corrections.counts or _counts(shard.state, found))
+    if not shard.owned:
+        shard.state = shard.state._replace(feed=max(shard.state.feed, last_change(*store, shard.number)))
     for first in range(0, max(1, len(changes)), size):
         dirty = shard.state.dirty and first + size < len(changes)
         after = after._replace(census=found.check.census, dirty=dirty)
@@ -165,6 +176,14 @@ def _commits(
         commit = judge.replace(kept, [user for user in some if user not in kept], rows, after, generation)
         after = commit.after
         yield commit
+    if shard.state.parked:
+        yield Commit([], [], after._replace(parked=""))
+
+
+def _counts(state: ShardState, found: Findings) -> Counts:
+    """The counts of a shard; those that could not be read begin again with what the rows hold."""
+    lost = state.counts == Counts() and not found.check.ahead
+    return Counts(found.check.events) if lost else state.counts
 
 
 def _rows(store: Store, users: list[bytes]) -> dict[bytes, Row | None]:

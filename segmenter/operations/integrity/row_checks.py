@@ -13,9 +13,9 @@ from segmenter.model.census import Census, moved
 from segmenter.model.generation import UNASSIGNED, Generation
 from segmenter.model.profiles import FIELDS
 from segmenter.operations.integrity.differences import Difference
-from segmenter.shards.row import Row
+from segmenter.shards.row import Basis, Row
 from segmenter.shards.state import ShardState
-from segmenter.store.rows import Basis, StoredRow
+from segmenter.store.rows import StoredRow
 
 EVENTS = tuple(FIELDS.index(name) for name in ("clicks", "searches", "views"))
 """The indices of the numbers of events in a profile."""

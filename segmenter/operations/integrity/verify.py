@@ -12,18 +12,18 @@ from segmenter.operations.integrity.differences import Difference, audience_diff
 from segmenter.operations.integrity.row_checks import RowCheck, add
 from segmenter.operations.owners import paused, with_living_owner
 from segmenter.settings import Settings
-from segmenter.shards.state import Change, Counts, ShardState
+from segmenter.shards.state import UNKNOWN_SHARD, Change, ShardState
 from segmenter.store.connection import Store
+from segmenter.store.corruption import mistyped
+from segmenter.store.keys import Keys
 from segmenter.store.meta import open_store
 from segmenter.store.models import kept_generations, read_model
 from segmenter.store.recount import audience_changes
 from segmenter.store.rows import StoredRow, read_stored_rows, scan_users
-from segmenter.store.shards import audiences, members, read_shards
+from segmenter.store.shards import StoredShard, audiences, members, read_stored_shards
 
 TRIES = 3
 """How often a shard is examined again that is written to although it is paused."""
-
-NEVER_ACQUIRED = ShardState("", 0, False, None, {}, {}, Counts(), 0, 0, 0, 0)
 
 
 class Findings(NamedTuple):
@@ -83,11 +83,11 @@ def find_differences(store: Store) -> dict[int, Findings]:
 def _unchanged(store: Store, numbers: Collection[int]) -> dict[int, Findings]:
     """The findings of those shards to which nobody has written meanwhile."""
     found = examine(store, numbers)
-    now = read_shards(store.client, store.settings)
+    now = {number: stored.state for number, stored in read_stored_shards(*store).items()}
     return {
         number: each
         for number, each in found.items()
-        if (state := now.get(number, NEVER_ACQUIRED)).version == each.state.version and state.token == each.state.token
+        if (state := now.get(number, UNKNOWN_SHARD)).version == each.state.version and state.token == each.state.token
     }
 
 
@@ -96,8 +96,9 @@ def examine(store: Store, numbers: Collection[int]) -> dict[int, Findings]:
     client, settings = store
     model, generations = read_model(client, settings), kept_generations(client, settings)
     current = model.number if model else 0
-    known = read_shards(client, settings)
-    states = {number: known.get(number, NEVER_ACQUIRED) for number in numbers}
+    known = read_stored_shards(client, settings)
+    stored = {number: known.get(number, StoredShard(UNKNOWN_SHARD, None, {})) for number in numbers}
+    states = {number: shard.state for number, shard in stored.items()}
     check = {number: RowCheck() for number in numbers}
     for users in scan_users(client, settings):
         own: dict[int, list[bytes]] = {}
@@ -108,19 +109,38 @@ def examine(store: Store, numbers: Collection[int]) -> dict[int, Findings]:
             rows = {user: found.get(user, StoredRow(None, None)) for user in own[number]}
             add(check[number], number, rows, states[number], generations, current)
     slugs = audiences(client, settings, states)
+    wrong_types = mistyped(client, settings, slugs)
+    keys = Keys(settings.key_prefix)
     return {
         number: _compare(
             number,
-            states[number],
+            stored[number],
+            wrong_types[number],
             check[number],
-            {slug: set(members(client, settings, number, slug)) for slug in slugs[number]},
+            {
+                slug: set(members(client, settings, number, slug))
+                for slug in slugs[number]
+                if keys.audience(number, slug) not in wrong_types[number]
+            },
         )
         for number in states
     }
 
 
-def _compare(number: int, state: ShardState, check: RowCheck, stored: Mapping[str, set[bytes]]) -> Findings:
-    differences = [Difference(number, "shard", "", "dirty", "true", "false")] if state.dirty else []
+def _compare(
+    number: int,
+    shard: StoredShard,
+    wrong_types: Mapping[str, tuple[str, str]],
+    check: RowCheck,
+    stored: Mapping[str, set[bytes]],
+) -> Findings:
+    state = shard.state
+    differences = [Difference(number, "key", key, "type", *types) for key, types in wrong_types.items()]
+    differences += [Difference(number, "shard", "", field, "unreadable", None) for field in shard.unreadable]
+    if state.parked:
+        differences.append(Difference(number, "shard", "", "parked", state.parked, ""))
+    if state.dirty:
+        differences.append(Difference(number, "shard", "", "dirty", "true", "false"))
     differences += census_differences(number, state.census, check.census)
     differences += audience_differences(number, stored, check.segments)
     differences += check.differences

@@ -1,0 +1,47 @@
+"""Parking: a shard of which something in Redis is corrupt is left alone until it is repaired."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import NamedTuple
+
+import structlog
+
+from segmenter.errors import Corrupt, OwnershipLost
+from segmenter.store.connection import Store
+from segmenter.store.shards import park_shard, parked_owners
+
+PARKED_SECONDS = 10.0
+"""How often a parked shard is tried again that nobody has taken: it may have been repaired by hand."""
+
+log = structlog.get_logger()
+
+
+class Parked(NamedTuple):
+    """A shard that is parked: why, as which owner, and when to try it again, by the monotonic clock."""
+
+    reason: Corrupt
+    token: str
+    retry_at: float
+
+
+def park(store: Store, number: int, token: str, reason: Corrupt) -> Parked:
+    """Say in Redis, as the owner ``token``, why it works on the shard no more. Raises `OwnershipLost`."""
+    with suppress(Corrupt):  # a key of another type says it by itself
+        if not park_shard(*store, number, token, str(reason)):
+            raise OwnershipLost(f"shard {number} has another owner")
+    log.error("shard parked", shard=number, reason=str(reason))
+    return Parked(reason, token, time.monotonic() + PARKED_SECONDS)
+
+
+def still_parked(store: Store, parked: Mapping[int, Parked]) -> dict[int, Parked]:
+    """Those that stay parked: Redis calls them so, and they have been taken, to be repaired, or are not due yet."""
+    owners = parked_owners(*store, parked) if parked else {}
+    now = time.monotonic()
+    return {
+        number: each
+        for number, each in parked.items()
+        if number in owners and (owners[number] != each.token.encode() or now < each.retry_at)
+    }
