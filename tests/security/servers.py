@@ -64,8 +64,12 @@ def mariadb(folder: Path, certificates: Path, password: str) -> tuple[list[str],
     """The command that serves MariaDB, and the port where it will listen."""
     (port,) = free_ports(1)
     folder.mkdir()
+    temporary = folder / "tmp"  # a MariaDB that starts removes the temporary tables of all others in its folder
+    temporary.mkdir()
     options = ["--no-defaults", f"--datadir={folder}/data", f"--user={getpass.getuser()}"]
-    subprocess.run(["mariadb-install-db", *options, "--skip-test-db"], check=True, capture_output=True)
+    install = ["mariadb-install-db", *options, "--skip-test-db"]
+    installed = subprocess.run(install, env=os.environ | {"TMPDIR": str(temporary)}, capture_output=True, text=True)
+    assert not installed.returncode, installed.stdout + installed.stderr
     (folder / "init.sql").write_text(
         f"CREATE USER '{ROOT}'@'%' IDENTIFIED BY '{password}' REQUIRE SSL;\n"
         f"GRANT ALL PRIVILEGES ON *.* TO '{ROOT}'@'%' WITH GRANT OPTION;\n"
@@ -76,6 +80,7 @@ def mariadb(folder: Path, certificates: Path, password: str) -> tuple[list[str],
     return [
         program,
         *options,
+        f"--tmpdir={temporary}",
         f"--socket={folder}/socket",
         "--bind-address=127.0.0.1",
         f"--port={port}",
