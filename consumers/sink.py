@@ -77,8 +77,12 @@ def run(
             loaded = totals.loaded.total()
             try:
                 warehouse.send_sink_heartbeat(database)
-                if _read_on(database, settings, goal, totals, on_progress, stopping, skip_gap):
-                    break
+                ids = topics.topic_ids(settings)
+                at = starting_offsets(database, settings, ids, skip_gap, time.time_ns() // 1_000_000)
+                skip_gap = False
+                _read_on(database, settings, ids, at, goal, totals, on_progress, stopping)
+                break
+            except Fenced:
                 log.info("another sink is loading, too: reading on from where it is")
             except Unreachable as reason:
                 if once:
@@ -104,30 +108,26 @@ class _Totals(NamedTuple):
 def _read_on(
     database: Warehouse,
     settings: Settings,
+    ids: Mapping[str, str],
+    at: dict[Position, int],
     goal: Mapping[Position, int] | None,
     totals: _Totals,
     on_progress: Callable[[int], None],
     stopping: Callable[[], bool],
-    skip_gap: bool,
-) -> bool:
-    """Load until it is time to end; False if another sink has loaded meanwhile."""
-    ids = topics.topic_ids(settings)
-    try:
-        at = starting_offsets(database, settings, ids, skip_gap, time.time_ns() // 1_000_000)
-    except Fenced:
-        return False
+) -> None:
+    """Load from the offsets ``at`` until it is time to end. Raises `Fenced` if another sink has loaded meanwhile."""
     rules = Rules.of(settings)
     known = {_plain(settings, topic): topic_id for topic, topic_id in ids.items()}
     with Reader(settings, at, sink_group(settings), LOST_END) as reader, closing(TopicGuard(settings)) as guard:
         moved = time.monotonic()
-        told, loaded = 0.0, False
+        last_heartbeat, loaded = 0.0, False
         while not stopping() and (goal is None or any(offset < goal[where] for where, offset in at.items())):
-            if time.monotonic() - told > HEARTBEAT_SECONDS:
-                warehouse.send_sink_heartbeat(database, reader.at_end(), loaded)
-                guard.check(known)
-                reader.commit_lag_offsets(at, now_ms=time.time_ns() // 1_000_000)
-                told, loaded = time.monotonic(), False
             try:
+                if time.monotonic() - last_heartbeat > HEARTBEAT_SECONDS:
+                    warehouse.send_sink_heartbeat(database, _is_at_end(reader), loaded)
+                    guard.check(known)
+                    reader.commit_lag_offsets(at, now_ms=time.time_ns() // 1_000_000)
+                    last_heartbeat, loaded = time.monotonic(), False
                 records = reader.poll(500, MAX_RECORDS)
                 reached = reader.positions()
             except LogTruncated:
@@ -149,16 +149,21 @@ def _read_on(
             guard.check(known)
             rows, invalid = convert(records, settings, ids, rules)
             crash_points.reached("convert")
-            try:
-                warehouse.load(database, rows, moves)
-            except Fenced:
-                return False
+            warehouse.load(database, rows, moves)
             crash_points.reached("load")
             totals.loaded.update({topic: len(batch) for topic, batch in rows.items()})
             totals.invalid.update(invalid)
             at, loaded = reached, True
             on_progress(len(records))
-    return True
+
+
+def _is_at_end(reader: Reader) -> bool:
+    """Whether the log has been read to its end; not, as far as is known, if Kafka does not answer in time."""
+    try:
+        return reader.at_end()
+    except Unreachable as reason:
+        log.warning("Kafka does not tell where the log ends", reason=str(reason))
+        return False
 
 
 def convert(

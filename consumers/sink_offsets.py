@@ -55,18 +55,11 @@ def _begin(
     database: Warehouse, settings: Settings, ids: Mapping[str, str], begins: Mapping[Position, int], now_ms: int
 ) -> None:
     """Store where the log begins as the offset of each partition that was never loaded."""
-    known = warehouse.loaded(database)
     starts = {
         (topic.removeprefix(settings.topic_prefix), part): Loaded(ids[topic], offset)
         for (topic, part), offset in begins.items()
     }
-    gaps = [
-        Gap(*where, 0, start.next_pos, now_ms)
-        for where, start in starts.items()
-        if where not in known and start.next_pos
-    ]
-    warehouse.begin(database, starts, gaps)
-    _warn(gaps)
+    _warn(warehouse.begin(database, starts, now_ms))
 
 
 def _stored(database: Warehouse, settings: Settings, ids: Mapping[str, str]) -> dict[Position, int]:

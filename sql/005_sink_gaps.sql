@@ -7,3 +7,17 @@ CREATE TABLE IF NOT EXISTS sink_gaps (
     recorded_ms BIGINT NOT NULL,
     PRIMARY KEY (topic, part, first_pos)
 );
+
+-- The sink of 0.1.0 recorded no gap when it began above offset 0: what is before its first event may be one.
+INSERT INTO sink_gaps (topic, part, first_pos, end_pos, recorded_ms)
+SELECT o.topic, o.part, 0, COALESCE(r.pos, o.next_pos), 0
+FROM sink_offsets o
+LEFT JOIN (
+    SELECT 'clickstream' AS topic, part, MIN(pos) AS pos FROM raw_clickstream GROUP BY part
+    UNION ALL
+    SELECT 'searches' AS topic, part, MIN(pos) AS pos FROM raw_searches GROUP BY part
+    UNION ALL
+    SELECT 'views' AS topic, part, MIN(pos) AS pos FROM raw_views GROUP BY part
+) r ON r.topic = o.topic AND r.part = o.part
+WHERE COALESCE(r.pos, o.next_pos) > 0
+    AND NOT EXISTS (SELECT 1 FROM sink_gaps g WHERE g.topic = o.topic AND g.part = o.part AND g.first_pos = 0);

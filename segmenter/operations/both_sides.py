@@ -39,12 +39,19 @@ class BothSides(NamedTuple):
     begins: dict[int, dict[str, int]]
     """The first offset of each topic that the batch knows of a shard, where that is not 0."""
     gaps: list[Gap]
-    """What the batch lacks of the events that the stream may have."""
+    """What the batch lacks of the events that the stream may have, in shards that differ."""
 
     @property
     def unknown(self) -> set[int]:
         """The shards of which the batch does not know all events."""
         return {gap.part for gap in self.gaps}
+
+    def without_harmless_gaps(self) -> BothSides:
+        """Where nothing differs, the stream has applied no event of a gap."""
+        users = unequal(self.stream, self.batch) if self.gaps else set()
+        counts = {difference.shard for difference in self._replace(gaps=[])._wrong_counts()}
+        differing = counts | {shard_of(user, self.partitions) for user in users}
+        return self._replace(gaps=[gap for gap in self.gaps if gap.part in differing])
 
     def right_counts(self, number: int) -> BatchCounts:
         """What a shard must have counted."""
@@ -104,9 +111,10 @@ def read_both_sides(settings: Settings, snapshot_id: int | None, wait_s: float) 
         warehouse.find_snapshot(database, number)  # it was not removed meanwhile
     batch: dict[bytes, Values] = {user: (*profile, *_features(profile)) for user, profile in summary.items()}
     gaps = [gap for gap in recorded if _is_relevant(gap, cuts, reach, counts)]
-    return BothSides(
+    sides = BothSides(
         taken, settings.partitions, cuts, stream, batch, counts, batch_counts, warehouse.begins(recorded), gaps
     )
+    return sides.without_harmless_gaps()
 
 
 def _features(profile: tuple[int, ...]) -> list[Number]:

@@ -88,7 +88,7 @@ def take_every(seconds: float, settings: Settings, keep: int | None, stopping: C
         try:
             yield take_and_keep(settings, keep)
         except (Unreachable, Fenced, NothingYet) as reason:
-            log.warning("no snapshot was taken", reason=str(reason))
+            log.warning("a snapshot was not taken, or old ones were not removed", reason=str(reason))
 
 
 def _copy(client: Redis, settings: Settings, database: Warehouse, now_ms: int) -> Snapshot:

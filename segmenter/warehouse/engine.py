@@ -51,7 +51,7 @@ _MYSQL = _Dialect(
         "connect_args": {
             "charset": "utf8mb4",
             "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",
-            "init_command": f"SET SESSION wait_timeout = {IDLE_SECONDS}",
+            "init_command": f"SET SESSION wait_timeout = {IDLE_SECONDS}, time_zone = '+00:00'",
             "connect_timeout": ANSWER_SECONDS,
             "read_timeout": ANSWER_SECONDS,
             "write_timeout": ANSWER_SECONDS,

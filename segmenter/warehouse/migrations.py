@@ -47,8 +47,8 @@ def migrate(warehouse: Warehouse, now_ms: int) -> list[str]:
     todo = pending(warehouse)
     for name in todo:
         with writing(warehouse, SUMMARY_SECONDS) as connection:
-            options = dialect(connection).table_options
             for statement in (_RECORD, *statements(name)):
+                options = dialect(connection).table_options if statement.startswith("CREATE TABLE") else ""
                 connection.execute(text(f"{statement} {options}"))
             insert(connection, "migrations", ("name", "applied_ms"), [(name, now_ms)], unless_there=True)
     return todo

@@ -40,6 +40,9 @@ RawRow = tuple[Any, ...]
 """One raw event, in the order of `RAW_COLUMNS`."""
 
 
+_ONE_AT_A_TIME = ("sink", "whoever begins partitions locks this row")
+
+
 class Loaded(NamedTuple):
     """The next offset to load of a partition, and the id of its topic."""
 
@@ -98,12 +101,17 @@ def raw_rows(warehouse: Warehouse) -> dict[str, int]:
         return {topic: connection.execute(text(f"SELECT COUNT(*) FROM raw_{topic}")).scalar_one() for topic in TOPICS}
 
 
-def begin(warehouse: Warehouse, starts: Mapping[Partition, Loaded], before: Sequence[Gap] = ()) -> None:
-    """Store from where partitions will be loaded, and the gaps before that, unless it is stored already."""
-    rows = [(topic, part, start.topic_id, start.next_pos) for (topic, part), start in starts.items()]
+def begin(warehouse: Warehouse, starts: Mapping[Partition, Loaded], now_ms: int) -> list[Gap]:
+    """Store from where partitions will be loaded, where nothing is stored yet; returns the gaps before that."""
     with writing(warehouse) as connection:
-        insert(connection, "sink_offsets", ("topic", "part", "topic_id", "next_pos"), rows, unless_there=True)
-        record(connection, before)
+        insert(connection, "meta", ("name", "value"), [_ONE_AT_A_TIME], unless_there=True)
+        known = read_loaded(connection)
+        new = {where: start for where, start in starts.items() if where not in known}
+        rows = [(topic, part, *start) for (topic, part), start in new.items()]
+        insert(connection, "sink_offsets", ("topic", "part", "topic_id", "next_pos"), rows)
+        gaps = [Gap(*where, 0, start.next_pos, now_ms) for where, start in new.items() if start.next_pos]
+        record(connection, gaps)
+    return gaps
 
 
 def load(warehouse: Warehouse, rows: Mapping[str, Sequence[RawRow]], moves: Mapping[Partition, Move]) -> None:

@@ -112,7 +112,8 @@ def remove_snapshots(warehouse: Warehouse, keep: int) -> list[int]:
     """
     further = text(
         "SELECT DISTINCT o.snapshot_id FROM snapshot_cuts o JOIN snapshot_cuts n ON n.topic = o.topic "
-        "AND n.part = o.part WHERE n.snapshot_id = :latest AND o.next_pos > n.next_pos"
+        "AND n.part = o.part WHERE n.snapshot_id = :latest AND o.next_pos > n.next_pos "
+        "AND (n.topic_id IS NULL OR n.topic_id = o.topic_id)"
     )
     with reading(warehouse) as connection:
         query = "SELECT snapshot_id FROM snapshots ORDER BY snapshot_id DESC"

@@ -137,7 +137,7 @@ def test_what_the_warehouse_lacks_is_named(settings: Settings, environment: dict
         warehouse.migrate(database, START_MS)
         where = ("views", 1)
         start = warehouse.Loaded(ids[f"{settings.topic_prefix}views"], begin)
-        warehouse.begin(database, {where: start}, [warehouse.Gap(*where, 0, begin, START_MS)])
+        warehouse.begin(database, {where: start}, START_MS)
     sink.run(settings, once=True)
     command = [sys.executable, "-m", "segmenter", "restore", "--from-raw"]
     done = subprocess.run([*command, "--json"], env=environment, capture_output=True, text=True, check=True)

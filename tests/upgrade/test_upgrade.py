@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from sqlalchemy import text
+
 from consumers import sink, worker
 from producers.messages import Message
 from producers.publish import publish
@@ -13,12 +15,13 @@ from segmenter import warehouse
 from segmenter.client import SegmentClient
 from segmenter.operations import restore, snapshot
 from segmenter.operations.integrity.verify import find_differences
-from segmenter.operations.reconcile import reconcile
+from segmenter.operations.reconcile import reconcile, reconcile_and_repair
 from segmenter.settings import Settings
 from segmenter.store.connection import Store
 from segmenter.store.shards import read_shards
 from segmenter.topics.dead_letters import read_dead_letters
 from segmenter.warehouse import migrations
+from segmenter.warehouse.engine import writing
 from tests.loop.helpers import profiles
 from tests.loop.plainly import profiles_of
 from tests.upgrade.left import Left
@@ -105,6 +108,22 @@ def test_the_sink_goes_on(left: Left, settings: Settings) -> None:
     assert snapshot.take(settings, START_MS + 1).snapshot_id == 2
     taken, found = reconcile(settings)
     assert found.equal and found.compared == taken.users == len(profiles(settings))
+
+
+def test_a_sink_that_began_late_may_lack_what_the_stream_has(left: Left, settings: Settings) -> None:
+    """It recorded no gap; a repair would take the right numbers for wrong ones."""
+    with warehouse.connect(settings.warehouse_url) as database:
+        with writing(database) as connection:
+            connection.execute(text("DELETE FROM raw_views WHERE part = 0 AND pos < 20"))
+            first = connection.execute(text("SELECT MIN(pos) FROM raw_views WHERE part = 0")).scalar_one()
+        warehouse.migrate(database, START_MS)
+        assert [gap[:4] for gap in warehouse.recorded_gaps(database)] == [("views", 0, 0, first)]
+    sink.run(settings, once=True)
+    worker.run(settings, once=True)
+    (only,) = reconcile_and_repair(settings, 0)
+    assert [gap[:4] for gap in only.result.gaps] == [("views", 0, 0, first)] and only.result.differing
+    assert (only.repaired, only.repaired_counts) == (0, 0)
+    assert profiles(settings) == profiles_of(left.events)
 
 
 def test_an_old_snapshot_is_compared_and_restored(left: Left, settings: Settings, store: Store) -> None:

@@ -31,7 +31,7 @@ def count(database: Warehouse, table: str = "raw_views") -> int:
 
 @pytest.fixture
 def begun(database: Warehouse) -> Warehouse:
-    warehouse.begin(database, {("views", 0): Loaded("t1", 0), ("views", 1): Loaded("t1", 40)})
+    warehouse.begin(database, {("views", 0): Loaded("t1", 0), ("views", 1): Loaded("t1", 40)}, 7)
     return database
 
 
@@ -63,7 +63,7 @@ def test_a_failed_load_leaves_nothing(begun: Warehouse) -> None:
 
 
 def test_beginning_again_keeps_what_is_there(begun: Warehouse) -> None:
-    warehouse.begin(begun, {("views", 0): Loaded("t2", 99), ("views", 2): Loaded("t2", 7)})
+    warehouse.begin(begun, {("views", 0): Loaded("t2", 99), ("views", 2): Loaded("t2", 7)}, 8)
     assert warehouse.loaded(begun)["views", 0] == Loaded("t1", 0)
     assert warehouse.loaded(begun)["views", 2] == Loaded("t2", 7)
 

@@ -101,7 +101,7 @@ def summed(log: Log, cut_of: Callable[[bytes, str, int], int], window: int = WIN
 def load(database: Warehouse, log: Log, up_to: Cuts | None = None) -> None:
     """Load the log as a sink would, up to the given cuts."""
     reach = up_to or ends(log)
-    warehouse.begin(database, {partition: Loaded("t1", 0) for partition in log})
+    warehouse.begin(database, {partition: Loaded("t1", 0) for partition in log}, 7)
     rows = {
         topic: [
             raw_row(Record(name, part, pos), "t1", event)
