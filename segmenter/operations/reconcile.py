@@ -7,12 +7,18 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from segmenter import warehouse
+from segmenter.errors import Corrupt
 from segmenter.events import TOPICS, shard_of
 from segmenter.model.profiles import FIELDS, Profile
 from segmenter.operations import snapshot
 from segmenter.operations.both_sides import BothSides, Values, read_both_sides
 from segmenter.operations.comparison import Reconciliation
-from segmenter.operations.integrity.repair import Correction, CountsCorrection, repair_from_events
+from segmenter.operations.integrity.repair import (
+    Correction,
+    CountsCorrection,
+    repair_from_events,
+    verify_and_repair,
+)
 from segmenter.operations.owners import paused, with_living_owner
 from segmenter.settings import Settings
 from segmenter.store.meta import open_store
@@ -47,13 +53,14 @@ def reconcile(settings: Settings, snapshot_id: int | None = None, wait_s: float 
 def reconcile_and_repair(settings: Settings, wait_s: float) -> Iterator[Pass]:
     """Take a snapshot, compare it and repair what differs, again and again until nothing differs.
 
-    There are `PASSES` passes at most. Raises `WarehouseBehind` as `reconcile` does.
+    What cannot be read is removed first. There are `PASSES` passes at most. Raises `WarehouseBehind` as `reconcile`
+    does.
     """
     with open_store(settings, writing=True) as store:
         unsettled: set[int] = set()
         for _ in range(PASSES):
             with paused(store, with_living_owner(store, unsettled)):
-                taken = snapshot.take(settings, time.time_ns() // 1_000_000)
+                taken = _take_snapshot(settings)
                 sides = read_both_sides(settings, taken.snapshot_id, wait_s)
                 result = sides.compared()
                 users, counts = _corrections(settings, sides, result)
@@ -68,6 +75,15 @@ def reconcile_and_repair(settings: Settings, wait_s: float) -> Iterator[Pass]:
             if not users and not counts:
                 return
             unsettled = moved_on.shards | {shard_of(user, settings.partitions) for user in moved_on.users}
+
+
+def _take_snapshot(settings: Settings) -> Snapshot:
+    """Take a snapshot; where something cannot be read, after a repair, which removes it."""
+    try:
+        return snapshot.take(settings, time.time_ns() // 1_000_000)
+    except Corrupt:
+        verify_and_repair(settings)
+        return snapshot.take(settings, time.time_ns() // 1_000_000)
 
 
 def _corrections(

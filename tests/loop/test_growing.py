@@ -88,7 +88,7 @@ def test_a_site_that_grows(settings: Settings, until: Until) -> None:
 
 
 def test_a_fit_that_fails_is_told_and_tried_again_after_a_pause(settings: Settings, until: Until) -> None:
-    """A row that cannot be read fails the process that fits; once it is put right, the next try succeeds."""
+    """A model that cannot be read fails the process that fits; once it is gone, the next try succeeds."""
     publish_clicks(settings, [(user, 1 + user % 9) for user in range(40)])
     worker.run(settings, once=True, may_refit=False)
     now = 0.0
@@ -96,22 +96,19 @@ def test_a_fit_that_fails_is_told_and_tried_again_after_a_pause(settings: Settin
         trainer = Trainer(Store(client, settings), clock=lambda: now)
 
         def failures() -> int:
-            trainer.refresh()
             trainer.advance()
             return len([entry for entry in logs if entry["event"] == "a refit failed"])
 
-        key = Keys(settings.key_prefix).user(b"u7")
-        vector = client.hget(key, "vector")
-        client.hset(key, "vector", "1,2,three,4")
+        client.set(Keys(settings.key_prefix).model(), "no hash")
         until(lambda: failures() == 1)
         for _ in range(50):
             assert failures() == 1 and trainer.idle
 
         now += PAUSE_SECONDS
         until(lambda: failures() == 2)
-        client.hset(key, "vector", vector)
+        client.delete(Keys(settings.key_prefix).model())
         now += PAUSE_SECONDS
-        until(lambda: failures() == 2 and trainer.idle and trainer.generation)
+        until(lambda: failures() == 2 and trainer.idle and trainer.refresh())
         trainer.stop()
     assert [entry["exit_code"] for entry in logs if entry["event"] == "a refit failed"] == [1, 1]
 
