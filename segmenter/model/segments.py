@@ -1,7 +1,7 @@
 """Segments that stay: the next generation, and which of its segments are the old ones.
 
 New centres are matched to the old segments, so that an id stays with the users it stood for and never comes back for
-others. Slugs are given out again each time, by rank.
+others. Slugs are assigned again each time, by rank.
 """
 
 from __future__ import annotations
