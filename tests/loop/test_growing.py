@@ -1,4 +1,4 @@
-"""A running worker finds segments early, fits them anew as users come, and tries again later what has failed."""
+"""A running worker finds segments early, refits them as users come, and tries again later what has failed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Until = Callable[[Callable[[], object]], None]
 
 
 def clicks_of(users: Iterable[tuple[int, int]]) -> list[Event]:
-    """Events of these users, told by number and how many clicks they make."""
+    """Events of these users, given by number and how many clicks they make."""
     return [Event(f"u{user}", START_MS + n) for user, clicks in users for n in range(clicks)]
 
 
@@ -88,7 +88,7 @@ def test_a_site_that_grows(settings: Settings, until: Until) -> None:
 
 
 def test_a_fit_that_fails_is_told_and_tried_again_after_a_pause(settings: Settings, until: Until) -> None:
-    """A row that cannot be read fails the process that fits; once it is put right, the next try succeeds."""
+    """A row that cannot be read fails the process that fits; once it is repaired, the next try succeeds."""
     publish_clicks(settings, [(user, 1 + user % 9) for user in range(40)])
     worker.run(settings, once=True, may_refit=False)
     now = 0.0
