@@ -124,7 +124,7 @@ def test_a_name_can_be_taken_back() -> None:
     ],
 )
 def test_a_name_that_cannot_be_had(slug: str, name: str, says: str) -> None:
-    """Unknown slugs, and names that somebody else has, or would have, or that cannot be shown."""
+    """Unknown slugs, and names that another segment has, or would have, or that cannot be shown."""
     model = generation(Segment(0, "low_engagement", "Low engagement"), Segment(1, "highly_engaged", "Our fans"))
 
     with pytest.raises(UsageError, match=says):

@@ -1,4 +1,4 @@
-"""Who has the rights of a role can do what it is for, over TLS, and nothing else."""
+"""A user with the rights of a role can do what it is for, over TLS, and nothing else."""
 
 from __future__ import annotations
 
