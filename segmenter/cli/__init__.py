@@ -23,7 +23,7 @@ VERBS = {
     "Live": ("worker", "refit", "lookup", "segments", "rename", "restore"),
     "Proof": ("sink", "snapshot", "reconcile", "verify", "plot"),
 }
-"""Every verb, by the heading it stands under in the help."""
+"""Every verb, by its heading in the help."""
 
 
 def build() -> App:

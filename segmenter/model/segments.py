@@ -77,13 +77,13 @@ def successor(
     moves = taken.gain >= margin and taken.centres != generation.centres
     if not moves or len(generation.centres) > len(names):
         return None
-    dealt = ranked(generation.segments, taken.means, names, generation.features, taken.scale)
+    order = ranked(generation.segments, taken.means, names, generation.features, taken.scale)
     return msgspec.structs.replace(
         generation,
         number=generation.number + 1,
         cause="step",
-        centres=tuple([taken.centres[index] for index in dealt]),
-        segments=tuple(dealt.values()),
+        centres=tuple([taken.centres[index] for index in order]),
+        segments=tuple(order.values()),
         scale=taken.scale,
         fill=taken.fill,
         gain=taken.gain,
@@ -126,13 +126,13 @@ def refitted(
             return None
     matched = match(generation, found.centres, scale) if generation else initial(found.centres, features, scale)
     means = member_means(sample, matched.centres, scale, fill)
-    dealt = ranked(matched.segments, means, names, features, scale)
+    order = ranked(matched.segments, means, names, features, scale)
     return Generation(
         number=generation.number + 1 if generation else 1,
         cause="refit" if generation else "bootstrap",
         features=features,
-        centres=tuple([matched.centres[index] for index in dealt]),
-        segments=tuple(dealt.values()),
+        centres=tuple([matched.centres[index] for index in order]),
+        segments=tuple(order.values()),
         scale=scale,
         fill=fill,
         gain=gain,
@@ -153,8 +153,8 @@ def unfit(census: Census, generation: Generation, names: Sequence[str]) -> bool:
     if len(generation.segments) > len(names) or any(part.users < least for part in census.values()):
         return True
     now = step(census, generation)
-    dealt = ranked(generation.segments, now.means, names, generation.features, now.scale)
-    return any(generation.segments[index] != segment for index, segment in dealt.items())
+    order = ranked(generation.segments, now.means, names, generation.features, now.scale)
+    return any(generation.segments[index] != segment for index, segment in order.items())
 
 
 def _starts(vectors: int) -> int:

@@ -93,7 +93,7 @@ def half_failed(world: World) -> Struck:
 
 
 def _half_fail(world: World) -> int:
-    """Have a string stand for a feed until a shard is dirty. A new generation makes users move."""
+    """Put a string in the place of a feed until a shard is dirty. A new generation makes users move."""
     shard = world.rng.choice(sorted(read_shards(world.client, world.settings)))
     feed = Keys(world.settings.key_prefix).feed(shard)
     world.client.rename(feed, f"{feed}:aside")
@@ -123,7 +123,7 @@ def zombie(world: World) -> Struck:
     struck = world.strike_of([child])
     in_flight, before, fenced = world.in_flight(), world.tokens(), world.fenced_now()
     number = int(struck.at.split()[1])
-    world.until(lambda: world.tokens()[number] != before[number], f"nobody took shard {number} from a stopped worker")
+    world.until(lambda: world.tokens()[number] != before[number], f"nobody acquired shard {number} of the stopped one")
     child.send(signal.SIGCONT)
     world.until(lambda: world.fenced_now() > fenced, "the worker that was stopped has not been fenced")
     world.fenced += world.fenced_now() - fenced
@@ -141,7 +141,7 @@ def joins(world: World) -> Struck:
     newcomer = Child(name, "worker --no-refit", world.environment, world.folder)
     world.workers.append(newcomer)
     newcomer.start()
-    world.until(lambda: world.tokens() != before, f"{name} was given no shard")
+    world.until(lambda: world.tokens() != before, f"{name} was assigned no shard")
     return Struck("worker joins", f"{len(world.workers)} of them now", in_flight)
 
 

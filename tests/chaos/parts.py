@@ -34,7 +34,7 @@ class Part(Protocol):
 
 
 class Parts(NamedTuple):
-    """What a run stands on. The embedded broker forgets all when it is killed, and SQLite is not a process."""
+    """What a run is built on. The embedded broker forgets all when it is killed, and SQLite is not a process."""
 
     which: Which
     settings: Settings

@@ -3,7 +3,7 @@
     python -m tests.chaos.publisher FILE RECORDS_PER_SECOND
 
 Each line on standard input is the number of records to go up to; what comes with "0" is the rest, at full speed.
-How many have been handed to the producer stands on standard output, a few times a second; it ends when all are
+How many have been given to the producer is printed on standard output, a few times a second; it ends when all are
 acknowledged.
 """
 

@@ -111,7 +111,7 @@ class World:
 
     def await_back(self) -> None:
         """Wait until every worker owns a shard, and every shard has an owner that sends heartbeats."""
-        self.until(self._back, "not every worker has a shard, or not every shard an owner that beats")
+        self.until(self._back, "not every worker has a shard, or not every shard an owner that sends heartbeats")
 
     def _back(self) -> bool:
         for child in self.children():

@@ -112,7 +112,7 @@ def test_a_worker_that_slept_beyond_its_session_is_fenced_and_comes_back(
     flow = Flow(settings)
     with flow.flowing():
         second = join()
-        wait(lambda: not set(asleep.values()) & set(owners(settings).values()), "the second worker to take the shards")
+        wait(lambda: not set(asleep.values()) & set(owners(settings).values()), "the second worker to own the shards")
         wait(lambda: folded(settings) > before, "the second worker to go on")
         fenced = read_status(settings).fenced
         first.process.send_signal(signal.SIGCONT)

@@ -205,7 +205,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(most=few)
     def a_takeover_is_lost(self, most: int) -> None:
-        """Two took the shard at the same version: the later one has it."""
+        """Two acquired the shard at the same version: the later one has it."""
         self.owner_()
         self.a_copy_is_made()
         self.another_takes_the_shard()
@@ -295,7 +295,7 @@ class Machine(RuleBasedStateMachine):
     # in words
 
     def owner_(self) -> OwnedShard:
-        """The owner; where there is none, somebody takes the shard."""
+        """The owner; where there is none, somebody acquires the shard."""
         if self.owner is None:
             self.another_takes_the_shard()
         assert self.owner
