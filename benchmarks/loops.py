@@ -1,4 +1,4 @@
-"""The three loops that are compared; each gives events a second.
+"""The three loops that are compared; each returns events per second.
 
 A clock starts when the first records have been polled, so that neither connecting nor joining the group counts.
 """
@@ -38,7 +38,7 @@ class Log(NamedTuple):
 
 
 class Worked(NamedTuple):
-    """What the worker told, and the seconds from its first record until it had settled and left."""
+    """What the worker reported, and the seconds from its first record until it had settled and left."""
 
     result: WorkerResult
     settled_seconds: float

@@ -3,7 +3,7 @@
 bare    polls and decodes, no more: the same Kafka client with the same options. The worker cannot be faster.
 worker  `consumers.worker.run` on an empty store; again with the time until everyone is judged by a settled model.
 naive   a first version: for each event json, a Redis pipeline, river's K-Means, and the segment written. It refuses
-        nothing, drops no duplicate, keeps no offset, and judges nobody anew when its model moves. It gets one event
+        nothing, drops no duplicate, keeps no offset, and judges nobody again when its model moves. It gets one event
         in twenty, as it is slow.
 
 Every round measures all, turning the order around, and a ratio compares what one round measured; what is shown is the
@@ -42,11 +42,11 @@ from segmenter.topics import beginnings, dead_letter_topic, event_topics
 from segmenter.topics.client import client_options
 
 NAIVE_SHARE = 20
-"""The naive loop gets one event of so many."""
+"""The naive loop gets one event of this many."""
 
 Positive = Annotated[int, Parameter(validator=Number(gte=1))]
 Rates = dict[str, float]
-"""Events a second by loop, of one round."""
+"""Events per second by loop, of one round."""
 
 app = App(help=__doc__, help_format="plaintext")
 

@@ -61,12 +61,12 @@ class SegmentClient:
         self._partitions: int | None = None
 
     def lookup(self, user: str) -> Answer:
-        """What is known of one user; an unknown user is no error."""
+        """What is known of one user; an unknown user is not an error."""
         return self.lookup_many([user])[0]
 
     def lookup_many(self, users: Iterable[str]) -> list[Answer]:
         """What is known of each user, in the same order, in one round trip."""
-        asked = [(user, user.encode(errors="surrogatepass")) for user in users]  # text that is no id is unknown
+        asked = [(user, user.encode(errors="surrogatepass")) for user in users]  # text that is not an id is unknown
         shards = {key: shard_of(key, self._count_partitions()) for _, key in asked}
         wanted = sorted(set(shards.values()))
         # Shards before rows, the clock last: a row is at least as fresh as its age says.

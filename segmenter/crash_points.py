@@ -27,6 +27,6 @@ def watch(watcher: Watcher) -> None:
 
 
 def reached(point: CrashPoint) -> None:
-    """Tell the watchers that this process has reached a crash point."""
+    """Notify the watchers that this process has reached a crash point."""
     for watcher in _watchers:
         watcher(point)

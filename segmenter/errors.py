@@ -6,14 +6,14 @@
     ├── PromiseBroken          exit 1: something that is promised does not hold
     │   ├── TopicRecreated       the topic is not the one that the stored offsets belong to
     │   ├── LogTruncated         the log no longer holds an offset that is needed
-    │   ├── Corrupt              what Redis holds of a user or a shard is not what it can hold
+    │   ├── Corrupt              what Redis holds of a user or a shard cannot be right
     │   └── WarehouseBehind      the sink has not yet read as far as the snapshot
     ├── UsageError             exit 2: the caller can correct it
-    │   ├── NothingYet           nobody has done yet what this builds on
+    │   ├── NothingYet           a step that this needs has not been done yet
     │   ├── SettingsError        a setting is unknown or out of bounds
     │   ├── MappingError         a mapping does not fit its file
-    │   ├── Forbidden            a part refuses who asks, or what was asked
-    │   ├── RulesDiffer          the stored rules for events are others than ours
+    │   ├── Forbidden            a part refuses the user, or what was asked
+    │   ├── RulesDiffer          the stored rules for events differ from ours
     │   └── PartitionsDiffer     topics have different numbers of partitions
     ├── Unreachable            exit 3: a part cannot be reached; trying again may help
     │   └── NoStack              no embedded stack runs here
@@ -65,7 +65,7 @@ class LogTruncated(PromiseBroken):
 
 
 class Corrupt(PromiseBroken):
-    """What Redis holds of a user or a shard is not what it can hold, so that it can be neither read nor written to."""
+    """What Redis holds of a user or a shard cannot be right, so that it can be neither read nor written to."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what}. {VERIFY}")
@@ -82,7 +82,7 @@ class UsageError(SegmenterError):
 
 
 class NothingYet(UsageError):
-    """Nobody has done yet what this builds on; later it may work."""
+    """A step that this needs has not been done yet; later it may work."""
 
 
 class SettingsError(UsageError):
@@ -98,7 +98,7 @@ class Forbidden(UsageError):
 
 
 class RulesDiffer(UsageError):
-    """The rules for events that are stored beside the data are others than ours."""
+    """The rules for events that are stored with the data differ from ours."""
 
     def __init__(self, where: str, stored: dict[str, object], ours: dict[str, object]) -> None:
         if unknown := sorted(stored.keys() - ours.keys()):

@@ -1,4 +1,4 @@
-"""Logging to standard error: ``key=value`` at a terminal, else one JSON object a line."""
+"""Logging to standard error: ``key=value`` at a terminal, else one JSON object per line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from structlog.typing import Processor
 def setup(level: str) -> None:
     """Write log lines of ``level`` (debug, info, warning or error) and above.
 
-    Of libraries that use the standard logging, write warnings and above.
+    For libraries that use the standard logging, write warnings and above.
     """
     common: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -39,6 +39,6 @@ def setup(level: str) -> None:
     logging.basicConfig(
         handlers=[handler], level=max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]), force=True
     )
-    # They tell of every attempt to connect and of every slow turn; what matters of that is raised as an error.
+    # They log every attempt to connect and every slow turn; what matters of that is raised as an error.
     for name in ("kafka.net", "kafka.cluster"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

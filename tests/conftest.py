@@ -2,7 +2,7 @@
 
 With ``SEGMENTER_TEST_REAL=1`` every test that uses `settings` runs a second time, on Apache Kafka, Redis and a database
 server, named by ``SEGMENTER_TEST_KAFKA``, ``SEGMENTER_TEST_REDIS_URL`` and ``SEGMENTER_TEST_WAREHOUSE_URL``; a skip is
-then a failure. The summary tells how many tests ran on which parts, and which recorded files were not there.
+then a failure. The summary says how many tests ran on which parts, and which recorded files were not there.
 """
 
 from __future__ import annotations

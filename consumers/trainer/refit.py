@@ -32,7 +32,7 @@ FIRST_USERS_A_SEGMENT = 4
 """How many users for each segment a worker waits for before it looks for the first segments."""
 
 STEP_MARGIN = 0.001
-"""The share of the inertia that a step must save to be worth judging everyone anew; a step moves few users."""
+"""The share of the inertia that a step must save to be worth judging everyone again; a step moves few users."""
 
 REFIT_MARGIN = 0.02
 """The same for a refit, which may move many."""
@@ -46,7 +46,7 @@ log = structlog.get_logger()
 def step(store: Store, shards: Mapping[int, ShardState], generation: Generation, now_ms: int) -> bool:
     """Publish the next Lloyd step if every shard is judged by ``generation`` and it is worth it.
 
-    A provisional model takes no steps: it is soon fitted anew.
+    A provisional model takes no steps: it is soon refitted.
     """
     if generation.provisional or not _settled(store.settings, shards, generation):
         return False
@@ -122,7 +122,7 @@ def refit_process(settings: Settings) -> None:
 
 
 def sample(store: Store, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    """The vectors of the users with the lowest hashes of seed and id: the same users whoever asks, in any order.
+    """The vectors of the users with the lowest hashes of seed and id: the same users for every caller, in any order.
 
     Rows that cannot be read are left out; their shards say so.
     """

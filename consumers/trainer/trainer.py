@@ -48,7 +48,7 @@ class Trainer:
         return self._child is None or not self._child.is_alive()
 
     def refresh(self) -> bool:
-        """Read the current generation; tells whether it differs from the one before."""
+        """Read the current generation; returns whether it differs from the one before."""
         current = read_model(self._store.client, self._store.settings)
         before, self.generation = self.generation, current
         return (before and digest(before)) != (current and digest(current))
@@ -103,7 +103,7 @@ class Trainer:
         refit(self._store, now_ms())
 
     def step_now(self) -> bool:
-        """Take a step if it is worth it; tells whether one was published."""
+        """Take a step if it is worth it; returns whether one was published."""
         shards = read_shards(self._store.client, self._store.settings)
         return self.generation is not None and step(self._store, shards, self.generation, now_ms())
 

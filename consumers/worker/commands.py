@@ -1,4 +1,4 @@
-"""What the owner of shards does because another process commands it; see `segmenter.store.commands`."""
+"""How the owner of shards executes the commands of other processes; see `segmenter.store.commands`."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _execute(
 
 
 def _write(store: Store, shard: OwnedShard, command: Write, generation: Generation | None) -> bool:
-    """Make the commits of a command; tells whether all were made."""
+    """Make the commits of a command; returns whether all were made."""
     if (command.token, command.version) != (shard.state.token, shard.state.version):
         return False
     if command.digest != (digest(generation) if generation else ""):

@@ -20,7 +20,7 @@ def send_heartbeats(store: Store, membership: Membership, generation: Generation
     """Confirm that each owned shard is as it was left, and whether its log has been read to the end.
 
     All that was polled must have been committed. A shard that is corrupt is parked. Raises `OwnershipLost`,
-    `RolledBack` and `Superseded`; and `Unreachable`, if ``need_end`` and Kafka cannot tell the log's end.
+    `RolledBack` and `Superseded`; and `Unreachable`, if ``need_end`` and Kafka does not return the log's end.
     """
     for number, positions in membership.positions().items():
         if membership.shards[number].paused_until is None:
@@ -46,5 +46,5 @@ def _at_end(membership: Membership, need_end: bool) -> set[int] | None:
     except Unreachable as reason:
         if need_end:
             raise
-        log.warning("Kafka does not tell where the log ends", reason=str(reason))
+        log.warning("Kafka does not say where the log ends", reason=str(reason))
         return None

@@ -13,8 +13,8 @@ A crash between any two of these loses nothing and counts nothing twice. Before 
 stored offsets: a dead letter is then published again under the same key, and readers drop repeats. After 5, nothing is
 left to do.
 
-A shard of which something in Redis turns out to be corrupt, at any of these, is parked: the worker goes on with the
-others, and acquires it again once it is repaired.
+A shard that turns out to be corrupt in Redis, at any of these, is parked: the worker goes on with the others, and
+acquires it again once it is repaired.
 
 Between polls the worker sends a heartbeat once a second, executes commands, sweeps users that an older generation
 judged, and, if it owns shard 0, runs the trainer.
@@ -102,7 +102,7 @@ class Worker:
             drop_producer(self._producer)
 
     def _turn(self, goal: Mapping[Position, int] | None) -> bool:
-        """Do everything once; tells whether the goal is reached. After a failure, shards must be acquired again."""
+        """Do everything once; returns whether the goal is reached. After a failure, shards must be acquired again."""
         try:
             try:
                 return self._work(goal)

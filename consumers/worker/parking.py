@@ -1,4 +1,4 @@
-"""Parking: a shard of which something in Redis is corrupt is left alone until it is repaired."""
+"""Parking: a shard that is corrupt in Redis is left alone until it is repaired."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from segmenter.store.connection import Store
 from segmenter.store.shards import park_shard, parked_owners
 
 PARKED_SECONDS = 10.0
-"""How often a parked shard is tried again that nobody has taken: it may have been repaired by hand."""
+"""How often to try a parked shard again that nobody has acquired: it may have been repaired by hand."""
 
 log = structlog.get_logger()
 
@@ -28,8 +28,8 @@ class Parked(NamedTuple):
 
 
 def park(store: Store, number: int, token: str, reason: Corrupt) -> Parked:
-    """Say in Redis, as the owner ``token``, why it works on the shard no more. Raises `OwnershipLost`."""
-    with suppress(Corrupt):  # a key of another type says it by itself
+    """Mark a shard as parked in Redis, as the owner ``token``. Raises `OwnershipLost`."""
+    with suppress(Corrupt):  # a key of another type shows it by itself
         if not park_shard(*store, number, token, str(reason)):
             raise OwnershipLost(f"shard {number} has another owner")
     log.error("shard parked", shard=number, reason=str(reason))
@@ -37,7 +37,7 @@ def park(store: Store, number: int, token: str, reason: Corrupt) -> Parked:
 
 
 def still_parked(store: Store, parked: Mapping[int, Parked]) -> dict[int, Parked]:
-    """Those that stay parked: Redis calls them so, and they have been taken, to be repaired, or are not due yet."""
+    """Those that stay parked: Redis says so, and they have been acquired for repair, or are not due yet."""
     owners = parked_owners(*store, parked) if parked else {}
     now = time.monotonic()
     return {

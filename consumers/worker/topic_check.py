@@ -1,4 +1,4 @@
-"""The check that what is read is of the topics on which the shards were acquired, not of others made anew."""
+"""The check that what is read is of the topics on which the shards were acquired, not of recreated ones."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from segmenter.errors import LogTruncated, PartitionsDiffer
 from segmenter.topics import ShardConsumer, TopicGuard
 
 INTERRUPTED_SECONDS = 0.05
-"""Between fetches that are no further apart, nobody deletes a topic, makes it anew and fills it to where we were."""
+"""Between fetches no further apart than this, nobody deletes a topic, recreates it and fills it to where we were."""
 
 
 class TopicCheck:
-    """The ids of the topics, and since when the reading of them has gone on without a pause.
+    """The ids of the topics, and since when they have been read without a pause.
 
-    To be sure of records, the brokers must be asked after these were read. That is spared where the client would know.
+    To be sure of records, the brokers must be asked after these were read, unless the client would know by itself.
     """
 
     def __init__(self, guard: TopicGuard) -> None:
@@ -27,7 +27,7 @@ class TopicCheck:
         self.ids: dict[str, str] = {}
 
     def learn(self) -> bool:
-        """Take the topics to be those that the brokers have now; tells whether they are still the same."""
+        """Take the topics to be those that the brokers have now; returns whether they are still the same."""
         before, self.ids = self.ids, self._guard.ids()
         return before == self.ids
 
@@ -37,7 +37,7 @@ class TopicCheck:
 
     @contextmanager
     def suspected(self) -> Iterator[None]:
-        """Where the log is not as it should be, raise `TopicRecreated` if the reason is that it is another one."""
+        """When the log is not as it should be, raise `TopicRecreated` if the reason is that a topic was recreated."""
         try:
             yield
         except (LogTruncated, PartitionsDiffer):
@@ -45,7 +45,7 @@ class TopicCheck:
             raise
 
     def start(self, shard: int) -> None:
-        """The reading of a shard begins, perhaps after a pause."""
+        """Note that the reading of a shard begins, perhaps after a pause."""
         self._started.add(shard)
 
     def check_read(self, consumer: ShardConsumer, shards: Iterable[int], began: float) -> None:

@@ -1,1 +1,1 @@
-"""The reference pages: one module a page, each a function from the code to Markdown."""
+"""The reference pages: one module per page, each a function from the code to Markdown."""

@@ -39,7 +39,7 @@ object on standard output; logs and progress go to standard error.
 
 
 def verbs(app: App, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The words that call each verb; a group is one when it does something by itself."""
+    """The words that call each verb; a group is one if it does something by itself."""
     for name in app:
         if name.startswith("-"):
             continue

@@ -71,8 +71,8 @@ the same topic and partition. An event without an `event_id` is never a duplicat
 again. How much time the window spans depends on the traffic; `segmenter status` shows how much it is now: the age of
 the record that is `duplicate_window` offsets before the end, in the partition where that is the least.
 
-A record is invalid for one of these reasons. Whether it is depends on the record and the rules alone, never on a clock
-or on who asks.
+A record is invalid for one of these reasons. This depends on the record and the rules alone, never on a clock
+or on the reader.
 
 {table(("reason", "meaning"), [(code(reason), meaning) for reason, meaning in REASONS.items()])}
 ## Dead letters
@@ -111,7 +111,7 @@ LETTER = {
     "detail": "What was found and what is allowed, for people.",
     "timestamp_ms": "The record's timestamp, in milliseconds since 1970-01-01 UTC.",
 }
-"""The fields of a dead letter whose names say enough in the code."""
+"""The fields of a dead letter that need no explanation in the code."""
 
 
 def _row(name: str, field: dict[str, Any], required: bool) -> tuple[str, ...]:

@@ -46,13 +46,13 @@ SHARD = {
 MODEL = {
     "cause": "bootstrap (the first), step (an exact Lloyd step), refit (afresh) or rename (a name set by hand).",
     "features": "The names of the features, in the order of a vector.",
-    "centres": "One point a segment, in a vector's units.",
-    "scale": "By what each feature is divided before distances are taken.",
+    "centres": "One point per segment, in a vector's units.",
+    "scale": "The number that each feature is divided by before distances are computed.",
     "created_ms": "When it was published, in milliseconds since 1970-01-01 UTC.",
 }
 FEED = {
     "n": "the running number of the shard's changes; after a jump, entries are missing: cut off, or a script failed",
-    "user": "who moved",
+    "user": "the user who moved",
     "from": "the segment before; empty for a new user",
     "to": "the segment after; empty when the row was removed: forget the user",
     "cause": "`behaviour` (the user's events), `model` (a new generation) or `repair` (the row was wrong)",
@@ -102,17 +102,17 @@ readable name of each slug. A generation is JSON:
 {_fields(Generation, MODEL)}
 ## The change feed: `{keys()["feed"]}`
 
-One entry a change of segment, written with the change itself; about the newest {FEED_LENGTH:,} are kept.
+One entry per change of segment, written with the change itself; about the newest {FEED_LENGTH:,} are kept.
 
 {table(("field", "meaning"), [(code(name), meaning) for name, meaning in FEED.items()])}
 ## Commands: `{keys()["commands"]}`
 
 Only the owner of a shard writes to it. Other processes that need a write, such as `segmenter verify --repair`, send
-the owner a command. It reads the list once a second, and ten times a second while a shard is paused. During a `pause`,
-until `until_ms` by Redis' clock, the owner reads no records of the shard and judges nobody; a `write` is made if the
-shard still has its `version`, else not at all. The reply is under the `id` of the command. While a shard is paused,
-its records wait in the log and its lookups get stale; other shards go on. A pause lasts as long as reading all rows,
-about a second for 20,000 users, and at most {PAUSE_SECONDS:.0f} s after the process that asked for it has died.
+the owner a command. The owner reads the list once a second, and ten times a second while a shard is paused. During a
+`pause`, until `until_ms` by Redis' clock, the owner reads no records of the shard and judges nobody; a `write` is made
+if the shard still has its `version`, else not at all. The reply is under the `id` of the command. While a shard is
+paused, its records wait in the log and its lookups get stale; other shards go on. A pause lasts as long as reading all
+rows, about a second for 20,000 users, and at most {PAUSE_SECONDS:.0f} s after the process that asked for it has died.
 """
 
 

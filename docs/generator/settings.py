@@ -35,7 +35,7 @@ else; setting both is an error. No secret is shown in logs, errors or the proces
 {table(("variable", "setting"), [(code(f"{PREFIX}{name.upper()}_FILE"), code(name)) for name in SECRETS])}
 ## The embedded Redis
 
-`{REDIS_BIN}` is no setting: it names the `redis-server` that `segmenter up` and `segmenter demo` start.
+`{REDIS_BIN}` is not a setting: it names the `redis-server` that `segmenter up` and `segmenter demo` start.
 Without it they take the one on `PATH`, else the one of the extra `embedded`.
 
 ## segmenter.toml

@@ -1,4 +1,4 @@
-"""What the pages are made of: meanings that stand in the source, and Markdown tables."""
+"""What the pages are made of: meanings from the source, and Markdown tables."""
 
 from __future__ import annotations
 

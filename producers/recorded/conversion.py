@@ -103,8 +103,8 @@ def _converter(mapping: Mapping) -> Callable[[Cells], tuple[str, Event]]:
                 fields[field] = cells[at]
         if kind in TIMED and (duration := duration_of(cells)) is not None:
             fields["duration_ms"] = duration
-        if told := {name: cells[at] for name, at in properties if cells[at]}:
-            fields["properties"] = _raw(told)
+        if given := {name: cells[at] for name, at in properties if cells[at]}:
+            fields["properties"] = _raw(given)
         return TOPIC_OF[kind], Event(cells[user_at], time_of(cells), **fields)
 
     return convert

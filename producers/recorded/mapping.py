@@ -50,7 +50,7 @@ Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class Time(msgspec.Struct, frozen=True):
-    """Which columns tell when an event happened, and how to read them."""
+    """Which columns hold the time of an event, and how to read them."""
 
     column: str | tuple[str, ...]
     format: str

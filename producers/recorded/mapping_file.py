@@ -33,7 +33,7 @@ def load(path: Path) -> Mapping:
             _check_keys(path, tables.get(name, {}), f"[{name}] ", table)
         mapping = msgspec.convert(tables, Mapping)
     except OSError as error:
-        raise MappingError(f"cannot read {path}: {error.strerror}. --mapping wants a TOML file.") from None
+        raise MappingError(f"cannot read {path}: {error.strerror}. --mapping needs a TOML file.") from None
     except msgspec.ValidationError as error:
         said = str(error).replace("`", "")
         raise MappingError(f"{path}: {said}. See examples/mappings/ for whole mappings.") from None
@@ -76,13 +76,13 @@ def _problems(mapping: Mapping) -> Iterator[str]:
         for field in getattr(mapping, table):
             if field not in FIELDS:
                 yield (
-                    f"[{table}] {field!r} is no event field; allowed are {', '.join(FIELDS)}."
+                    f"[{table}] {field!r} is not an event field; allowed are {', '.join(FIELDS)}."
                     f"{did_you_mean(field, FIELDS)}"
                 )
     if "user_id" not in mapping.columns:
         yield '[columns] needs user_id: the column whose text says whose event it is, as in user_id = "customer".'
     for field in mapping.columns.keys() & mapping.constants.keys():
-        yield f"{field} stands in [columns] and in [constants]; keep one of them."
+        yield f"{field} is in [columns] and in [constants]; keep one of them."
     if len(mapping.separator) != 1:
         yield f"separator must be one character, not {mapping.separator!r}."
     yield from _encoding_problems(mapping.encoding)
@@ -133,7 +133,7 @@ def _duration_problems(mapping: Mapping) -> Iterator[str]:
     if duration.column is not None and duration.derive is not None:
         yield "[duration] has a column and derive; keep one of them."
     if duration.derive is not None and "session_id" not in mapping.columns:
-        yield "[duration] derive needs [columns] session_id: only the next event of the same session tells a duration."
+        yield "[duration] derive needs [columns] session_id: only the next event of the same session gives a duration."
     if not 0 < duration.cap_s <= MAX_CAP_S:
         yield f"[duration] cap_s is {duration.cap_s}; allowed are 1 to {MAX_CAP_S} seconds."
 

@@ -64,7 +64,7 @@ def _bytes(file: Path) -> IO[bytes]:
 
 
 def _decoded(raw: IO[bytes], encoding: str) -> IO[str]:
-    """Text without a byte order mark; a byte that does not fit the encoding spoils its own cell only."""
+    """Text without a byte order mark; a byte that does not fit the encoding affects only its own cell."""
     with_mark = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
     return io.TextIOWrapper(raw, with_mark, errors="surrogateescape", newline="")
 

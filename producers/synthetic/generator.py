@@ -55,9 +55,9 @@ class Columns(NamedTuple):
 def generate(
     events: int, users: int, seed: int, start_ms: int = START_MS, days: int = 7, invalid: int = 0
 ) -> Iterator[Message]:
-    """Exactly ``events`` events of ``users`` users within about ``days`` days, and ``invalid`` invalid records besides.
+    """Exactly ``events`` events of ``users`` users within about ``days`` days, and ``invalid`` invalid records.
 
-    `personas` of the same users and seed tells who they are. The id of an event is made of the seed and its number, so
+    `personas` of the same users and seed says who they are. The id of an event is made of the seed and its number, so
     an event that is published twice counts once.
     """
     rng = np.random.default_rng([seed, 1])
@@ -111,7 +111,7 @@ def _topics(persona: Ints, rng: np.random.Generator) -> Ints:
 
 
 def _durations(persona: Ints, user: Ints, topic: Ints, rng: np.random.Generator) -> Ints:
-    """Milliseconds, spread about the median of persona and user; one in ten has none, nor has a search."""
+    """Milliseconds, spread about the median of persona and user; one in ten has none, and no search has one."""
     pace = rng.lognormal(0.0, 0.25, len(persona))[user]
     median = np.choose(topic, [_of("click_ms", persona)[user], 0.0, _of("view_ms", persona)[user]]) * pace
     drawn = np.minimum(median * rng.lognormal(0.0, DURATION_SPREAD, len(user)), DAY_MS).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Invalid records, of every sort that a careless producer sends."""
+"""Invalid records, of every kind that a careless producer sends."""
 
 from __future__ import annotations
 

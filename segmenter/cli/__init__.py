@@ -1,4 +1,4 @@
-"""The ``segmenter`` command: one verb a file, each loaded only when it is called.
+"""The ``segmenter`` command: one file per verb, each loaded only when it is called.
 
 Exit codes: 0 done; 1 a promise does not hold (or a defect, with its traceback); 2 usage, settings or mapping;
 3 a part cannot be reached; 130 interrupted; 141 the reader of the output went away.
@@ -23,7 +23,7 @@ VERBS = {
     "Live": ("worker", "refit", "lookup", "segments", "rename", "restore"),
     "Proof": ("sink", "snapshot", "reconcile", "verify", "plot"),
 }
-"""Every verb, by the heading it stands under in the help."""
+"""Every verb, by its heading in the help."""
 
 
 def build() -> App:

@@ -81,7 +81,7 @@ def progress(description: str, total: int | None = None) -> Iterator[Callable[[i
 
 
 OVERDUE_SECONDS = 4.8
-"""How long after SIGTERM what may be killed at any moment ends by itself, whatever it waits for."""
+"""How long after SIGTERM a process that may be killed at any moment ends by itself, whatever it waits for."""
 
 
 @contextlib.contextmanager
@@ -116,7 +116,7 @@ def stopping(overdue_seconds: float | None = None) -> Iterator[threading.Event]:
 
 
 def _end_as_it_stands() -> None:
-    print("a part keeps silent: ended in the middle, which loses nothing", file=sys.stderr, flush=True)
+    print("a part does not answer: ended in the middle, which loses nothing", file=sys.stderr, flush=True)
     os._exit(128 + signal.SIGTERM)
 
 

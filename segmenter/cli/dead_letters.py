@@ -53,7 +53,7 @@ def listed(*, limit: Annotated[int, Parameter(validator=Number(gte=0))] = 20, js
 def export(
     file: Annotated[Path, Parameter(allow_leading_hyphen=True, validator=_writable)], /, *, json: common.Json = False
 ) -> None:
-    """Write every dead letter to a file, to be corrected: one JSON object a line, each record once, the oldest first.
+    """Write every dead letter to a file, to be corrected: one JSON object per line, each record once, the oldest first.
 
     Correct the values, remove the lines that nobody needs, and publish the rest by `segmenter dead-letters replay`.
     The whole of a large value is read from its topic; if the log no longer holds it, the line says cut.

@@ -38,7 +38,7 @@ def generate(
     days
         The number of days over which the events are spread, from 2026-01-05 on.
     invalid
-        How many invalid records to publish besides: they become dead letters.
+        How many invalid records to publish as well: they become dead letters.
     """
     from producers.publish import publish
     from producers.synthetic.generator import generate as synthetic

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def lookup(*users: str, json: common.Json = False) -> None:
-    """Tell which segment each user is in, by what, and how fresh the answer is.
+    """Show which segment each user is in, from which features, and how fresh the answer is.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from segmenter.cli import common
 def migrate(*, pending: bool = False, json: common.Json = False) -> None:
     """Create the warehouse's tables, or bring them up to this version; doing it again changes nothing.
 
-    Sink and snapshot do so themselves: this verb is for a database user who alone may change tables.
+    Sink and snapshot do so themselves: use this verb where they run as a database user who may not change tables.
 
     Parameters
     ----------

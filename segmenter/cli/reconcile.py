@@ -26,7 +26,7 @@ def reconcile(
     """Compare each user of a snapshot with the batch summary of the raw events; end with 1 if anything differs.
 
     What each shard has counted is compared, too. Where the warehouse lacks events, since the log had lost them before
-    they were loaded, this is said, and the exit code is 1 as well: the proof has a hole there.
+    they were loaded, it says so, and the exit code is 1 as well: the proof has a hole there.
 
     Parameters
     ----------

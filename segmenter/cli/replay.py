@@ -52,7 +52,7 @@ def replay(
         How many times as fast as it happened, any number above 0; max is as fast as the brokers take it. Anything
         but max holds the whole file in memory and publishes in the order of the times.
     rebase
-        now moves all times alike, so that the newest event happens now. Holds the whole file in memory.
+        now moves all times by the same amount, so that the newest event happens now. Holds the whole file in memory.
     limit
         Read this many rows at most.
     preview

@@ -24,7 +24,7 @@ def snapshot(
     Parameters
     ----------
     every
-        Go on, with a snapshot every so many seconds, until stopped.
+        Take a snapshot every so many seconds, until stopped.
     keep
         How many snapshots to keep: older ones are removed from the warehouse. By default all stay.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def status(*, check: Literal["worker", "sink", "all"] | None = None, json: common.Json = False) -> int:
     """Show how far worker and sink have read, how fresh the segments are, what is invalid, and what is away.
 
-    A part that cannot be reached hides nothing of the others, and makes the exit code 3.
+    A part that cannot be reached does not hide the others, and makes the exit code 3.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def _count(number: int | None) -> str:
 
 def _since(since_ms: int | None) -> str:
     if since_ms is None:
-        return ", nobody can say since when"
+        return ", since when is not known"
     at = datetime.fromtimestamp(since_ms / 1_000, UTC)
     ago_ms = (datetime.now(UTC) - at) / timedelta(milliseconds=1)
     return f", last reached at {at:%Y-%m-%d %H:%M:%S} UTC, {common.ago(max(0, int(ago_ms)))}"

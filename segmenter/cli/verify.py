@@ -18,13 +18,13 @@ def verify(*, repair: bool = False, digest: bool = False, json: common.Json = Fa
     """Compare census, audiences and counts with the rows, exactly; end with 1 if anything differs.
 
     A shard that is written to meanwhile is paused, and compared again: its records wait in the log, about a second for
-    20,000 users. Whether the rows are what the events say is for `segmenter reconcile` to tell.
+    20,000 users. `segmenter reconcile` checks whether the rows are what the events say.
 
     Parameters
     ----------
     repair
         Repair what differs, by the shard's owner if it has one, and compare again. Counts that differ from the rows
-        stay: only the events can tell which of the two is wrong, so ``segmenter reconcile --repair`` repairs that.
+        stay: only the events can show which of the two is wrong, so ``segmenter reconcile --repair`` repairs that.
     digest
         Instead of comparing, print SHA-256 digests of the aggregates of all users, of their whole rows without
         offsets, and of the census. They are exact while nobody writes to the store.

@@ -28,7 +28,7 @@ def worker(
         Whether to look for better generations of the model; ``--no-refit`` keeps the current one.
     from_log_start
         Leave out events that the log no longer holds and that Redis has not applied: go on where the log begins.
-        Without this it is an error, so that neither an emptied Redis nor too long a stop can go unnoticed.
+        Without this it is an error, so that an emptied Redis or too long a stop is always noticed.
     """
     from consumers import worker as workers
 

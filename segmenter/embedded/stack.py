@@ -4,7 +4,7 @@
 `private_stack` brings up a stack that ends with this process, however it ends. Each stack begins empty: the broker
 keeps its log in memory, so Redis and the warehouse file of an earlier stack are wiped.
 
-A stack is up while its supervisor holds the lock on ``FOLDER/lock``: a process id may be another's tomorrow.
+A stack is up while its supervisor holds the lock on ``FOLDER/lock``: a process id may be reused.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def private_stack() -> Iterator[Addresses]:
 
 
 def _spawn(folder: Path, lock: int, *parent: int) -> subprocess.Popen[bytes]:
-    """Run the supervisor in a session of its own, so that Ctrl-C here is not its business, and hand it the lock."""
+    """Run the supervisor in a session of its own, so that Ctrl-C here does not reach it, and pass it the lock."""
     command = [sys.executable, "-I", "-S", supervisor.__file__, folder, _broker_binary(), _redis_binary()]
     _wipe(folder)
     with (folder / LOG).open("wb") as log:
@@ -145,7 +145,7 @@ def _spawn(folder: Path, lock: int, *parent: int) -> subprocess.Popen[bytes]:
 
 
 def _started(process: subprocess.Popen[bytes], folder: Path) -> Addresses:
-    """Wait until the supervisor closes its output: silent when both parts answer, else with the reason."""
+    """Wait until the supervisor closes its output: empty when both parts answer, else the reason."""
     assert process.stdout is not None
     try:
         words = process.stdout.read().decode(errors="replace").strip()

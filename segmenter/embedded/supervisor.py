@@ -1,4 +1,4 @@
-"""The process that owns the embedded parts: starts broker and Redis, and sees to it that they end.
+"""The process that owns the embedded parts: starts broker and Redis, and makes sure that they end.
 
 Run by `segmenter.embedded` as a script, with nothing but the standard library::
 
@@ -6,7 +6,7 @@ Run by `segmenter.embedded` as a script, with nothing but the standard library::
 
 A stack lives as long as ``FOLDER/stack.json``, which is written when both parts answer and removed first when they
 are to end. It ends when that file goes, on SIGTERM, or when a part dies; with PARENT, a process id, also when that
-process is no longer the parent, and then the folder goes too. Should this process be killed, the kernel kills the
+process is no longer the parent, and then the folder goes too. If this process is killed, the kernel kills the
 parts (Linux; elsewhere they stay, and must be ended by hand).
 """
 
@@ -90,7 +90,7 @@ def supervise(folder: Path, broker: str, redis: str, parent: int | None, stop: t
                 raise Ended(f"broker and Redis did not answer within {START_SECONDS:.0f} s")
             watch(0.02)
         write_private(stack, addresses(folder, kafka_port, redis_port, password))
-        os.dup2(2, 1)  # tells the launcher, who waits for the end of our output
+        os.dup2(2, 1)  # the launcher waits for the end of our output
         while stack.exists():
             watch(TICK_SECONDS)
         raise Ended("")

@@ -1,7 +1,7 @@
 """What an event is, and whether a record counts as one.
 
-The verdict is a pure function of the record and the `Rules`: worker, sink and any later reader of the
-same log come to the same one. What cannot be read is a value, `InvalidRecord`, never an exception.
+The verdict is a pure function of the record and the `Rules`, so worker, sink and any later reader of the
+same log agree. An invalid record is a value, `InvalidRecord`, never an exception.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether a record counts as an event.
 
-The verdict is a pure function of the record and the `Rules`: worker, sink and any later reader of the same log come to
-the same one. What is no event is a value, `InvalidRecord`, never an exception.
+The verdict is a pure function of the record and the `Rules`, so worker, sink and any later reader of the same log
+agree. An invalid record is a value, `InvalidRecord`, never an exception.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Record(Protocol):
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """All that a verdict depends on besides the record. Stored beside the data: a part with others refuses to start.
+    """All that a verdict depends on except the record. Stored with the data: a part with other rules refuses to start.
 
-    The default of a rule that a version adds is what the versions before it did.
+    The default of a rule that a version adds is what earlier versions did.
     """
 
     partitions: int
@@ -72,11 +72,11 @@ REASONS = {
     "wrong_partition": "the partition is not the one Kafka's default partitioner gives to the key",
     "time_ahead": "the event's time is further ahead of the record's timestamp than the rules allow",
 }
-"""Every reason of a `InvalidRecord`, and what it means."""
+"""Every reason of an `InvalidRecord`, and what it means."""
 
 
 def completed(where: str, stored: Mapping[str, object], ours: Rules) -> dict[str, object]:
-    """The rules that are stored ``where``; those that the version which stored them did not know have their defaults.
+    """The rules that are stored ``where``; rules that the version that stored them did not know have their defaults.
 
     Raises `RulesDiffer` unless these are ``ours``.
     """
@@ -93,7 +93,7 @@ _decoder = msgspec.json.Decoder(Event)
 def decode(
     value: bytes | None, key: bytes | None, partition: int, timestamp_ms: int, rules: Rules
 ) -> Event | InvalidRecord:
-    """The event that a record holds, or why it holds none.
+    """The event that a record holds, or why the record is invalid.
 
     >>> decode(b"[]", b"u42", 3, 0, Rules(partitions=4)).reason
     'malformed'
@@ -105,7 +105,7 @@ def decode(
     if _too_deep(value):
         return InvalidRecord("malformed", f"nested more than {MAX_NESTING} deep")
     try:
-        value.decode()  # the parser passes over the bytes of what it keeps unparsed or does not know
+        value.decode()  # the parser does not check the bytes of unparsed and unknown fields
         event = _decoder.decode(value)
         user = event.user_id.encode()
         problem = _properties_problem(event.properties)
@@ -130,7 +130,7 @@ def decode(
 
 
 def _too_deep(value: bytes) -> bool:
-    """Whether brackets outside strings nest beyond the limit: how deep a parser can go depends on who calls it."""
+    """Whether brackets outside strings nest beyond the limit: how deep a parser can go depends on its caller."""
     if value.count(b"{") + value.count(b"[") <= MAX_NESTING:
         return False
     depth = 0
@@ -145,7 +145,7 @@ def _too_deep(value: bytes) -> bool:
 
 
 def _properties_problem(properties: msgspec.Raw) -> str | None:
-    """What is wrong with the only field that is kept unparsed."""
+    """What is wrong, if anything, with the only field that is kept unparsed."""
     raw = bytes(properties)
     if raw in (b"", b"null"):
         return None

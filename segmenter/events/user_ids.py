@@ -1,4 +1,4 @@
-"""User ids are bytes: how they stand in Kafka, Redis and SQL, and how people and JSON are shown them."""
+"""User ids are bytes: how Kafka, Redis and SQL hold them, and how they are shown to people and in JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def key_of(user_id: str) -> bytes:
 
 
 def shown(user: bytes) -> str:
-    """A user id as one can read and copy it: quoted and escaped unless it is plain.
+    """A user id for people to read and copy: quoted and escaped unless it is plain.
 
     >>> print(shown(b"u42"), shown(b"bob "), shown("b\\u00f3b".encode()), shown(b"Bob\\0"))
     u42 'bob ' 'b\\xf3b' 'Bob\\x00'

@@ -1,7 +1,7 @@
 """The census: for each segment, how many users it has and what their vectors add up to.
 
-It is a group: it can be added, subtracted, and is dropped where zero. Integers without bound make it exact, so it is a
-function of the set of users alone: any order, batch split, crash or forgetting ends in the same census.
+It is a group: censuses can be added and subtracted, and zeros are dropped. Unbounded integers make it exact, so it is a
+function of the set of users alone: any order, batch split, crash or forgetting gives the same census.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Label = TypeVar("Label", bound=Hashable)
 _INT64_MAX = 2**63 - 1
 
 UNIT = 2.0**SCALE_BITS
-"""What a vector calls 1."""
+"""The number that stands for 1 in a vector."""
 
 
 class Tally(msgspec.Struct, frozen=True, array_like=True):
-    """Some users, and of each feature how many of them have it, their sum and their sum of squares (fixed point)."""
+    """The number of users and, for each feature, how many have it, its sum and its sum of squares (fixed point)."""
 
     users: int
     present: tuple[int, ...]
@@ -55,7 +55,7 @@ class Tally(msgspec.Struct, frozen=True, array_like=True):
 
 
 Census = dict[str, Tally]
-"""The tally of each segment, by slug; the users of a slug that is not there are none."""
+"""The tally of each segment, by slug; a slug that is absent has no users."""
 
 
 class Population(NamedTuple):
@@ -63,9 +63,9 @@ class Population(NamedTuple):
 
     users: int
     fill: tuple[float, ...]
-    """Where a missing feature stands: at the mean of those who have it (0 if nobody has)."""
+    """What stands for a missing feature: the mean of those who have it (0 if nobody has)."""
     scale: tuple[float, ...]
-    """The standard deviation, missing ones standing at the fill; where that is 0, `UNIT`."""
+    """The standard deviation, with the fill for missing features; where that is 0, `UNIT`."""
 
 
 def tally(vectors: NDArray[np.int64], labels: Iterable[Label]) -> dict[Label, Tally]:
@@ -82,7 +82,7 @@ def tally(vectors: NDArray[np.int64], labels: Iterable[Label]) -> dict[Label, Ta
 
 
 def merged(censuses: Iterable[Mapping[Label, Tally]]) -> dict[Label, Tally]:
-    """The sum of all, without what is zero in the end."""
+    """The sum of all, without what is zero."""
     total: dict[Label, Tally] = {}
     for census in censuses:
         for label, part in census.items():
@@ -97,9 +97,9 @@ def moved(
     after: NDArray[np.int64],
     after_slugs: Sequence[str],
 ) -> Census:
-    """The census once users gave back the vectors they had and brought the ones they have now.
+    """The census after subtracting the vectors that users had and adding those they have now.
 
-    Who is new has no row in ``before``, who is forgotten none in ``after``; the rows need not be in the same order.
+    A new user has no row in ``before``, a forgotten one none in ``after``; the rows need not be in the same order.
     """
     given_back = {slug: -part for slug, part in tally(before, before_slugs).items()}
     return merged((census, given_back, tally(after, after_slugs)))
@@ -142,7 +142,7 @@ def _tally(vectors: NDArray[np.int64]) -> Tally:
     values = vectors * present
     sums = squares = (0,) * vectors.shape[1]
     largest = max(1, int(abs(values).max(initial=0)))
-    chunk = _INT64_MAX // largest**2  # so many squares add up in 64 bits; Python's integers take over from there
+    chunk = _INT64_MAX // largest**2  # the sum of this many squares fits in 64 bits; Python's integers add up the rest
     for start in range(0, len(values), chunk):
         part = values[start : start + chunk]
         sums = _plus(sums, part.sum(axis=0).tolist())

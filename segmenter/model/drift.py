@@ -6,7 +6,7 @@ from river import drift
 
 
 class Drift:
-    """Tells when users no longer fit the model: their mean scaled distance from the centres has risen (ADWIN).
+    """Detects that users no longer fit the model: their mean scaled distance from the centres has risen (ADWIN).
 
     >>> watch = Drift()
     >>> [batch for batch, distance in enumerate([1.0, 1.1] * 100 + [2.0, 2.1] * 100) if watch.update(distance)]

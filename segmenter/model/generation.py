@@ -1,6 +1,6 @@
 """A generation: one published, frozen model that judges users, as plain data.
 
-It needs no numpy, so that a lookup can name a segment without waiting for it.
+It does not import numpy, so that a lookup can name a segment without that delay.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PROVISIONAL_USERS = 300
 """A model that was fitted to fewer users than these is provisional."""
 
 Point = tuple[float, ...]
-"""One number a feature, in a vector's fixed-point units."""
+"""One number per feature, in a vector's fixed-point units."""
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -29,14 +29,14 @@ class Segment(msgspec.Struct, frozen=True):
     slug: str
     """Its rank among the others, as of this generation."""
     name: str
-    """That of the slug, or one set by hand, which stays with the id."""
+    """The slug's, or one set by hand, which stays with the id."""
 
 
 class Lineage(msgspec.Struct, frozen=True):
     """What a refit did to the list of segments.
 
-    A retired segment's users go, for the most part, ``into`` another. It is a merge if that one stayed where it was
-    and now covers both, a retirement if it had to move there.
+    Most users of a retired segment go ``into`` another. It is a merge if that one stayed where it was and now covers
+    both, a retirement if it had to move there.
     """
 
     kind: Literal["birth", "merge", "retirement"]
@@ -47,8 +47,7 @@ class Lineage(msgspec.Struct, frozen=True):
 class Generation(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A model: a vector belongs to the segment whose centre is nearest, each feature divided by its scale.
 
-    A generation that was stored keeps its bytes, and so its digest: encoded again by a version with other fields, the
-    bytes would differ.
+    A stored generation keeps its bytes, and so its digest: a version with other fields would encode it differently.
     """
 
     number: int
@@ -60,16 +59,16 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One for each centre, in the same order, from the least to the most engaged."""
     scale: Point
     fill: Point
-    """Where a missing feature stands."""
+    """What stands for a missing feature."""
     gain: float = 0.0
-    """By what share of the inertia it was better than the one before, when published."""
+    """The share of the inertia that it saved over the one before, when published."""
     population: int
     """Users when published."""
     fitted_population: int
     """Users at the last bootstrap or refit."""
     created_ms: int
     retired: tuple[Segment, ...] = ()
-    """All segments that once were and are no more, with their last slugs, which others may have now."""
+    """All segments that no longer exist, with their last slugs, which others may have now."""
     changes: tuple[Lineage, ...] = ()
     """How the segments differ from the generation before."""
 
@@ -100,7 +99,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 
 def digest(generation: Generation) -> str:
-    """The SHA-256 of its JSON, in hexadecimal: two generations with one digest judge alike."""
+    """The SHA-256 of its JSON, in hexadecimal: two generations with the same digest judge the same way."""
     return hashlib.sha256(generation.encode()).hexdigest()
 
 

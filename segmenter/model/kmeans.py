@@ -1,8 +1,8 @@
-"""The arithmetic of K-Means: judging by frozen centres, Lloyd's step from a census, a fit from nothing.
+"""The arithmetic of K-Means: judging by frozen centres, Lloyd's step from a census, a fit from scratch.
 
 Judging is element-wise float arithmetic in one fixed order, so that every machine and every batch split gives the same
-segments. A Lloyd step needs no points: a census tells the mean of each segment and what moving there gains. A few
-extreme users neither own a segment nor pull one along.
+segments. A Lloyd step needs no points: a census gives the mean of each segment and the gain of moving there. A few
+extreme users neither get a segment of their own nor pull one along.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ LEAST_USERS = 5
 """The fewest users that a segment of a fit holds, once there are enough of them."""
 
 LEAST_ONE_IN = 100
-"""A segment of a fit holds at least one user in so many."""
+"""A segment of a fit holds at least one in this many users."""
 
-_ROUNDS = 300  # Lloyd converges in some tens; rounding errors must not make it go round in circles
+_ROUNDS = 300  # Lloyd converges in some tens of rounds; with rounding errors it might never end
 
 
 class Step(NamedTuple):
@@ -36,11 +36,11 @@ class Step(NamedTuple):
     scale: Point
     fill: Point
     gain: float
-    """What share of the inertia it saves, by this scale and fill, before anyone is judged anew."""
+    """What share of the inertia it saves, by this scale and fill, before anyone is judged again."""
 
 
 class Fit(NamedTuple):
-    """Centres found from nothing."""
+    """Centres found from scratch."""
 
     centres: tuple[Point, ...]
     inertia: float
@@ -99,7 +99,7 @@ def squared_distance(one: Point, other: Point, scale: Point) -> float:
 
 
 def least_users(users: int, k: int) -> int:
-    """How many of so many users a segment of a fit must hold at least; while they are few, half of an equal part.
+    """The fewest users that a segment of a fit must hold; while users are few, half of an equal part.
 
     >>> [least_users(users, k=3) for users in (3, 12, 30, 500, 5_000)]
     [1, 2, 5, 5, 50]
@@ -111,8 +111,8 @@ def step(census: Census, generation: Generation, least: int = 0) -> Step:
     """The exact Lloyd step that a census implies: each centre moves to the mean of its users.
 
     Scale and fill become those of the whole population, and the gain is measured by them. A segment without users
-    keeps its centre, and so does one in which fewer than ``least`` extreme users would be enough to pull the mean so
-    far. Users of other slugs (unassigned ones) count in scale and fill alone.
+    keeps its centre, and so does one in which fewer than ``least`` extreme users would be enough to pull the mean that
+    far. Users of other slugs (unassigned ones) count only in scale and fill.
     """
     _, fill, scale = population(census)
     tallies = [census.get(slug) for slug in generation.slugs]
@@ -141,11 +141,11 @@ def fit(vectors: NDArray[np.int64], k: int, seed: int, starts: int, scale: Point
 def fit_crowds(
     vectors: NDArray[np.int64], k: int, seed: int, starts: int, scale: Point, fill: Point
 ) -> tuple[NDArray[np.int64], Fit]:
-    """A fit in which every centre has at least `least_users`, and the vectors that it is of.
+    """A fit in which every centre has at least `least_users`, and the vectors it was fitted to.
 
-    Those about a centre with fewer are left out and the rest is fitted anew: a few extreme users do not move a centre,
-    and belong to the nearest one. There are fewer centres if fewer points differ, or if more than `least_users` for
-    each centre would have to be left out.
+    Those around a centre with fewer are left out and the rest is fitted again: a few extreme users do not move a
+    centre, and belong to the nearest one. There are fewer centres if fewer points differ, or if more than `least_users`
+    for each centre would have to be left out.
     """
     least = least_users(len(vectors), k)
     room = k * least

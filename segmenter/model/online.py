@@ -39,10 +39,10 @@ class OnlineKMeans(base.Clusterer):
     margin
         What share of the inertia a step or a refit must save to be taken.
     grace_period
-        A step is considered each time so many points have been learnt. A refit (k-means++) is considered when there
+        A step is considered each time this many points have been learnt. A refit (k-means++) is considered when there
         are `n_clusters` points, and each time there are twice as many.
     window
-        How many points, the newest, make up the model. Older ones are forgotten.
+        How many of the newest points make up the model. Older ones are forgotten.
     seed
         Seed of the refits.
 
@@ -95,7 +95,7 @@ class OnlineKMeans(base.Clusterer):
         self._learn(self._vectors(X))
 
     def forget_one(self, x: Mapping[Any, Any]) -> None:
-        """Give back a point as it was learnt. One that the window has dropped is forgotten already."""
+        """Forget a point, given as it was learnt. One that the window has dropped is forgotten already."""
         if not set(x) <= set(self.features):
             return
         vector = self._vector(x)
@@ -105,11 +105,11 @@ class OnlineKMeans(base.Clusterer):
             self._move(vector, vector[:0])
 
     def predict_one(self, x: Mapping[Any, Any]) -> int:
-        """The id of a point's cluster, 0 before there is a model. Nothing changes by asking."""
+        """The id of a point's cluster, 0 before there is a model. The model does not change."""
         return self._ids(self._vector(x))[0]
 
     def predict_many(self, X: pd.DataFrame) -> pd.Series[int]:
-        """The id of each row's cluster, as `predict_one` would tell."""
+        """The id of each row's cluster, as `predict_one` returns it."""
         import pandas as pd
 
         return pd.Series(self._ids(self._vectors(X)), index=X.index, dtype="int64")
@@ -189,7 +189,7 @@ def _fixed(values: NDArray[np.float64]) -> Matrix:
 
 
 def _placed(values: Iterable[T], old: Sequence[Hashable], new: Sequence[Hashable], default: T) -> tuple[T, ...]:
-    """The values of the features ``old`` in the order of ``new``, and the default for those that came in between."""
+    """The values of the features ``old`` in the order of ``new``, and the default for those that are not in ``old``."""
     known = dict(zip(old, values, strict=True))
     return tuple([known.get(name, default) for name in new])
 

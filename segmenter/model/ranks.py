@@ -23,7 +23,7 @@ _MOST = math.log(2.0**1023)  # floats end just above
 
 
 def engagement(mean: Point, features: Sequence[str], scale: Point) -> tuple[float, float]:
-    """How active the users about a point are: the events that they typically have; where these are equal, their times.
+    """How active the users around a point are: their typical number of events and, to break ties, their times.
 
     Events are the sum of all features that are counts (a feature of an unknown name is one); times are the sum of the
     others, each divided by its scale.
@@ -47,7 +47,7 @@ def ranked(
 ) -> dict[int, Segment]:
     """The segments by their index, least engaged first, each with the slug of its rank out of ``names``.
 
-    Their users' means tell how engaged they are. Fewer segments than names take slugs spread evenly, the lowest and the
+    Their users' means say how engaged they are. Fewer segments than names take slugs spread evenly, the lowest and the
     highest among them; there must not be more. A name set by hand stays with the id, any other is the slug's.
 
     >>> ranked([Segment(7, "a", "A"), Segment(8, "b", "Fans")], [(9.0,), (1.0,)], ["low", "mid", "high"], ["x"], (1.0,))
@@ -60,7 +60,7 @@ def ranked(
 
 
 def renamed(generation: Generation, slug: str, name: str, names: Sequence[str], now_ms: int) -> Generation:
-    """The next generation, in which the segment that has this slug now has another name; nobody moves.
+    """The next generation, in which the segment with this slug has another name; nobody moves.
 
     The name stays with the segment's id, whatever its rank will be; the slug's own name takes it back. Raises
     `UsageError` for an unknown slug, and for a name that another segment or rank has or that cannot be shown.
@@ -68,7 +68,7 @@ def renamed(generation: Generation, slug: str, name: str, names: Sequence[str], 
     if slug not in generation.slugs:
         raise UsageError(f"there is no segment {slug!r}; there are: {', '.join(generation.slugs)}.")
     if not name.isprintable() or name != name.strip() or not 1 <= len(name) <= LONGEST_NAME:
-        raise UsageError(f"a name is 1 to {LONGEST_NAME} printable characters, without spaces about it.")
+        raise UsageError(f"a name is 1 to {LONGEST_NAME} printable characters, without spaces around it.")
     others = {segment.name for segment in generation.segments if segment.slug != slug}
     if name in others | {name_of(rank) for rank in names if rank != slug}:
         raise UsageError(f"{name!r} is the name of another segment.")

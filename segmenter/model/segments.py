@@ -1,7 +1,7 @@
-"""Segments that stay: which generation comes next, and who is who in it.
+"""Segments that stay: the next generation, and which of its segments are the old ones.
 
 New centres are matched to the old segments, so that an id stays with the users it stood for and never comes back for
-others. Slugs are dealt out anew each time, by rank.
+others. Slugs are assigned again each time, by rank.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ NAMES = tuple([feature.name for feature in FEATURES])
 
 
 class Match(NamedTuple):
-    """New centres and whom they stand for; the slugs are those of before."""
+    """New centres and their segments; the slugs are those of before."""
 
     centres: tuple[Point, ...]
     segments: tuple[Segment, ...]
     retired: tuple[Segment, ...] = ()
-    """All segments that once were and are no more."""
+    """All segments that no longer exist."""
     changes: tuple[Lineage, ...] = ()
 
 
@@ -40,7 +40,7 @@ def initial(centres: Sequence[Point], features: Sequence[str], scale: Point) -> 
 
 
 def match(generation: Generation, centres: Sequence[Point], scale: Point) -> Match:
-    """Give new centres to the old segments so that together these move least (Hungarian method).
+    """Give new centres to the old segments so that these move least in total (Hungarian method).
 
     Centres left over are births, and come last. Segments left over retire.
     """
@@ -59,7 +59,7 @@ def match(generation: Generation, centres: Sequence[Point], scale: Point) -> Mat
         (*generation.retired, *[generation.segments[old] for old in gone]),
         (
             *[Lineage("birth", segment.id) for segment in born.values()],
-            *[_farewell(generation, old, costs, kept) for old in gone],
+            *[_lineage(generation, old, costs, kept) for old in gone],
         ),
     )
 
@@ -69,22 +69,21 @@ def successor(
 ) -> Generation | None:
     """The next generation by one step, None if that gains less than the share ``margin`` of the inertia.
 
-    The census must have been judged by ``generation``, every user of it. Centres which no more than a few extreme users
-    pull (`least_users`) stay where they are. A model with more segments than ``names`` takes no step: it waits for a
-    refit.
+    Every user of the census must have been judged by ``generation``. Centres that only a few extreme users pull
+    (`least_users`) stay where they are. A model with more segments than ``names`` takes no step: it waits for a refit.
     """
     users = sum([part.users for part in census.values()])
     taken = step(census, generation, least_users(users, len(generation.centres)))
     moves = taken.gain >= margin and taken.centres != generation.centres
     if not moves or len(generation.centres) > len(names):
         return None
-    dealt = ranked(generation.segments, taken.means, names, generation.features, taken.scale)
+    order = ranked(generation.segments, taken.means, names, generation.features, taken.scale)
     return msgspec.structs.replace(
         generation,
         number=generation.number + 1,
         cause="step",
-        centres=tuple([taken.centres[index] for index in dealt]),
-        segments=tuple(dealt.values()),
+        centres=tuple([taken.centres[index] for index in order]),
+        segments=tuple(order.values()),
         scale=taken.scale,
         fill=taken.fill,
         gain=taken.gain,
@@ -104,7 +103,7 @@ def refitted(
     margin: float,
     features: tuple[str, ...] = NAMES,
 ) -> Generation | None:
-    """The next generation by a fit from nothing on a sample of the users, None if it is not worth it.
+    """The next generation by a fit from scratch on a sample of the users, None if it is not worth it.
 
     There is one segment for each slug of ``names``, or fewer while fewer vectors differ. A fit is worth it
 
@@ -127,13 +126,13 @@ def refitted(
             return None
     matched = match(generation, found.centres, scale) if generation else initial(found.centres, features, scale)
     means = member_means(sample, matched.centres, scale, fill)
-    dealt = ranked(matched.segments, means, names, features, scale)
+    order = ranked(matched.segments, means, names, features, scale)
     return Generation(
         number=generation.number + 1 if generation else 1,
         cause="refit" if generation else "bootstrap",
         features=features,
-        centres=tuple([matched.centres[index] for index in dealt]),
-        segments=tuple(dealt.values()),
+        centres=tuple([matched.centres[index] for index in order]),
+        segments=tuple(order.values()),
         scale=scale,
         fill=fill,
         gain=gain,
@@ -146,7 +145,7 @@ def refitted(
 
 
 def unfit(census: Census, generation: Generation, names: Sequence[str]) -> bool:
-    """Whether a model should not stay: it has more segments than names, one of only a few users, or wrong slugs.
+    """Whether a model should be replaced: it has more segments than names, one of only a few users, or wrong slugs.
 
     The census must have been judged by ``generation``. A segment without users does no harm.
     """
@@ -154,8 +153,8 @@ def unfit(census: Census, generation: Generation, names: Sequence[str]) -> bool:
     if len(generation.segments) > len(names) or any(part.users < least for part in census.values()):
         return True
     now = step(census, generation)
-    dealt = ranked(generation.segments, now.means, names, generation.features, now.scale)
-    return any(generation.segments[index] != segment for index, segment in dealt.items())
+    order = ranked(generation.segments, now.means, names, generation.features, now.scale)
+    return any(generation.segments[index] != segment for index, segment in order.items())
 
 
 def _starts(vectors: int) -> int:
@@ -173,8 +172,8 @@ def _born(id: int) -> Segment:
     return Segment(id, f"segment_{id}", name_of(f"segment_{id}"))
 
 
-def _farewell(generation: Generation, old: int, costs: list[list[float]], kept: dict[int, Segment]) -> Lineage:
-    """Its users go where the nearest new centre is; that is a merge if the segment there was nearest to it as well."""
+def _lineage(generation: Generation, old: int, costs: list[list[float]], kept: dict[int, Segment]) -> Lineage:
+    """Its users go to the nearest new centre; that is a merge if the segment there was nearest to it, too."""
     nearest = _least(costs[old])
     heir = kept[nearest]
     stayed = _least(costs[generation.segments.index(heir)]) == nearest

@@ -1,7 +1,7 @@
 """The vector of a user: the features as fixed-point integers, so that sums of them are exact in any order.
 
-A feature v becomes ``round(log1p(v) * 2**20)``, which no scale, fill or generation enters. The squeeze by log1p keeps
-one very busy user from drowning all others.
+A feature v becomes ``round(log1p(v) * 2**20)``, whatever the scale, fill or generation. The squeeze by log1p keeps
+one very busy user from outweighing all others.
 """
 
 from __future__ import annotations

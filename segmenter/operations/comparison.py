@@ -36,7 +36,7 @@ class Reconciliation(NamedTuple):
     gaps: tuple[Gap, ...] = ()
     """What the warehouse lacks of the events that the stream may have: without these the proof has a hole."""
     in_gaps: int = 0
-    """How many of those who differ or are extra may do so because of the gaps."""
+    """How many of the users who differ or are extra may do so because of the gaps."""
 
     @property
     def differs(self) -> bool:
@@ -58,7 +58,7 @@ def compare(
 ) -> Reconciliation:
     """Compare rows by user, their values in the order of ``fields``; keep the first ``examples`` by user id.
 
-    ``in_gap`` tells of a user who is not the same on both sides whether a gap may be why; such users come last.
+    ``in_gap`` returns whether a gap may be why a user is not the same on both sides; such users come last.
 
     >>> compare(["clicks"], {b"a": (1,), b"b": (2,)}, {b"b": (3,)}).examples[1]
     Example(user=b'b', verdict='differing', fields={'clicks': (2, 3)})

@@ -62,7 +62,7 @@ class Sums(msgspec.Struct, frozen=True):
 
 
 class Demo(msgspec.Struct, frozen=True):
-    """What came of a demo."""
+    """The result of a demo."""
 
     events: int
     events_per_second: int
@@ -106,7 +106,7 @@ def run(
     """Publish the events of a source to empty parts, segment their users, load the warehouse, and compare the two.
 
     ``total`` is the number of messages of the source, None if it is unknown; plots go into the folder ``out``. Returns
-    what came of it, and a lookup from each of at most three segments. Raises `UsageError` when nothing was published.
+    the result, and a lookup from each of at most three segments. Raises `UsageError` when nothing was published.
     """
     with progress("publishing", total) as advance:
         published = publish(settings, source, advance)

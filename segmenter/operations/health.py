@@ -15,16 +15,16 @@ from segmenter.settings import Settings
 Role = Literal["worker", "sink", "all"]
 
 SINK_SILENT_AFTER_MS = 30_000
-"""A sink without heartbeats for so long is not running; it may wait some seconds for Kafka or its database."""
+"""A sink without heartbeats for this long is not running; it may wait some seconds for Kafka or its database."""
 
 STUCK_AFTER_MS = 60_000
-"""What has for so long neither been at the end of the log nor moved on is stuck."""
+"""A worker or sink that for this long has neither been at the end of the log nor moved on is stuck."""
 
 
 def problems(settings: Settings, role: Role = "all") -> list[str]:
     """One line for each problem.
 
-    ``worker`` asks Redis whether each shard has a worker that is alive and gets on, ``sink`` asks the warehouse the
+    ``worker`` asks Redis whether each shard has a worker that is alive and moves on, ``sink`` asks the warehouse the
     same of the sink, ``all`` asks both, and whether Kafka can be reached. Raises `Unreachable` when a part cannot be
     reached; with ``all`` the others are asked first, and the message has a line for each problem.
     """
@@ -74,10 +74,10 @@ def _sink_problems(settings: Settings) -> list[str]:
 
     with warehouse.connect(settings.warehouse_url) as database:
         warehouse.require_schema(database)
-        told = warehouse.read_sink_heartbeat(database)
-    if told.beat_age_ms is None:
+        heartbeat = warehouse.read_sink_heartbeat(database)
+    if heartbeat.beat_age_ms is None:
         return ["no sink has loaded into the warehouse. Start `segmenter sink`."]
-    reason = stuck("sink", *told, SINK_SILENT_AFTER_MS)
+    reason = stuck("sink", *heartbeat, SINK_SILENT_AFTER_MS)
     return [f"the sink is stuck: {reason}"] if reason else []
 
 

@@ -1,4 +1,4 @@
-"""How an operation of several stages tells how far it is."""
+"""How an operation of several stages reports its progress."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ lasts as long as the stage, and gives a function to call with how much more has 
 
 @contextmanager
 def silent(stage: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """A `Progress` that tells nobody."""
+    """A `Progress` that reports nothing."""
     yield lambda count: None

@@ -1,4 +1,4 @@
-"""Restore: the store is made what a snapshot in the warehouse says, and workers read on from its offsets.
+"""Restore: the store is filled from a snapshot in the warehouse, and workers read on from its offsets.
 
 `prepare` checks that this is possible, and writes nothing. `write` marks the store, removes what it holds, writes the
 users and then, for each shard, its offsets and counts; at the very end it removes the mark. So workers see a restore
@@ -206,10 +206,10 @@ def _write_users(
     for number in {user.part for user in users}:
         own = [user for user in users if user.part == number]
         for first in range(0, len(own), store.settings.commit_rows):
-            piece = own[first : first + store.settings.commit_rows]
-            offsets = [{topic: cut - 1 for topic, cut in user.cuts.items() if cut} for user in piece]
+            rows = own[first : first + store.settings.commit_rows]
+            offsets = [{topic: cut - 1 for topic, cut in user.cuts.items() if cut} for user in rows]
             commit = judge.create(
-                [user.user for user in piece], [user.profile for user in piece], offsets, states[number], generation
+                [user.user for user in rows], [user.profile for user in rows], offsets, states[number], generation
             )
             _write(store, number, states, commit, generation)
 

@@ -4,8 +4,8 @@ The shards' offsets are read first and the rows after them, so a row holds at le
 offsets, and possibly later ones. Rows and offsets are committed together, so a user's cut in each topic is
 exactly the greater of the shard's offset and the one after the last event of that topic in the row.
 
-That is so unless Redis goes back in time meanwhile: then rows may lack events below those offsets. It cannot do so
-without the shard being at an earlier version, or taken anew, so a copy that saw either is thrown away.
+This does not hold if Redis loses writes meanwhile: then rows may lack events below those offsets. But then the shard
+is at an earlier version, or has been acquired again, so a copy that saw either is thrown away.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from segmenter.store.shards import read_shards
 from segmenter.warehouse import Cut, Partition, Snapshot, UserRow, Warehouse
 
 TRIES = 3
-"""How often a copy is made while shards change hands."""
+"""How many copies are tried while shards change owners."""
 
 log = structlog.get_logger()
 
@@ -52,7 +52,7 @@ def take(settings: Settings, now_ms: int) -> Snapshot:
     """Store a snapshot of the store in the warehouse, stopping nothing; it is there as a whole or not at all.
 
     Raises `RulesDiffer` when the warehouse judges events by other rules, `NothingYet` when no worker has written to the
-    store yet, or when it is half restored, and `Fenced` when shards change hands again and again.
+    store yet, or when it is half restored, and `Fenced` when shards change owners again and again.
     """
     with closing(connect(settings)) as client, warehouse.connect(settings.warehouse_url) as database:
         check(client, settings)
@@ -61,7 +61,7 @@ def take(settings: Settings, now_ms: int) -> Snapshot:
         for _ in range(TRIES):
             with suppress(Fenced):
                 return _copy(client, settings, database, now_ms)
-    raise Fenced("shards lost writes or changed hands whenever a snapshot was taken: try again when workers are steady")
+    raise Fenced("shards lost writes or changed owners during each snapshot: try again when workers are steady")
 
 
 def take_and_keep(settings: Settings, keep: int | None) -> Taken:
@@ -108,13 +108,13 @@ def _copy(client: Redis, settings: Settings, database: Warehouse, now_ms: int) -
 def user_rows(
     client: Redis, settings: Settings, begun: Mapping[int, ShardState], cuts: Mapping[Partition, Cut]
 ) -> Iterator[list[UserRow]]:
-    """Every user, in batches. Raises `Fenced` at the end if a shard may have gone back in time meanwhile."""
+    """Every user, in batches. Raises `Fenced` at the end if a shard may have lost writes meanwhile."""
     for rows in scan_rows(client, settings):
         yield [user_row(row, cuts, settings) for row in rows]
     now = read_shards(client, settings)
     for part, state in begun.items():
         if part not in now or now[part].token != state.token or now[part].version < state.version:
-            raise Fenced(f"shard {part} lost writes or changed hands")
+            raise Fenced(f"shard {part} lost writes or changed owners")
 
 
 def shard_cuts(shards: Mapping[int, ShardState], settings: Settings) -> dict[Partition, Cut]:

@@ -1,8 +1,8 @@
 """The status of a running system: how far everything is, how fresh, and which parts are away.
 
-A part that is away hides nothing of the others: what they say is told and, of the missing one, why, and since when if
-that is known. Redis knows when a worker last reached Kafka; notes in Kafka tell when a worker last reached Redis, and
-when a sink last reached the warehouse.
+A part that is away does not hide the others: the status has what they say and, for the missing one, why it is away
+and, if known, since when. Redis knows when a worker last reached Kafka; notes in Kafka say when a worker last reached
+Redis, and when a sink last reached the warehouse.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Window(msgspec.Struct, frozen=True):
 
     records: int
     spans_ms: int | None
-    """How much time it spans now, at least; None if it holds every partition whole, or Kafka is away."""
+    """How much time it spans now, at least; None if every partition fits in it as a whole, or Kafka is away."""
 
 
 class ShardStatus(msgspec.Struct, frozen=True):
-    """One shard. An age is None if what it tells the age of has never been."""
+    """One shard. An age is None if its event has never happened."""
 
     shard: int
     users: int
@@ -66,11 +66,11 @@ class ShardStatus(msgspec.Struct, frozen=True):
     duplicates: int
     fenced: int
     parked: str | None = None
-    """Why its worker works on it no more; None if that is not so."""
+    """Why it is parked; None if it is not."""
 
 
 class Sink(msgspec.Struct, frozen=True):
-    """The sink. An age is None if what it tells the age of has never been."""
+    """The sink. An age is None if its event has never happened."""
 
     beat_age_ms: int | None
     """Since its last heartbeat."""
@@ -81,7 +81,7 @@ class Sink(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """A running system. What only a part that is away could tell is None."""
+    """A running system. What only a part that is away knows is None."""
 
     parts: dict[str, str]
     """The addresses of ``kafka``, ``redis`` and ``warehouse``, without passwords."""
@@ -190,8 +190,8 @@ def _ask_warehouse(settings: Settings) -> _Loaded:
         if warehouse.pending(database):
             return _Loaded({}, None)
         offsets = {partition: position.next_pos for partition, position in warehouse.loaded(database).items()}
-        told = warehouse.read_sink_heartbeat(database)
-    return _Loaded(offsets, None if told.beat_age_ms is None else Sink(*told))
+        heartbeat = warehouse.read_sink_heartbeat(database)
+    return _Loaded(offsets, None if heartbeat.beat_age_ms is None else Sink(*heartbeat))
 
 
 def _last_reached_ms(part: str, settings: Settings, log: _Log | None, live: _Live | None) -> int | None:

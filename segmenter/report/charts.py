@@ -38,7 +38,7 @@ class Portrait(NamedTuple):
     names: dict[str, str]
     """The name of each segment by its slug, least engaged first."""
     users: pd.DataFrame
-    """One row a user: ``segment`` (slug), ``total_clicks``, ``mean_view_ms`` (NaN: no view was timed)."""
+    """One row per user: ``segment`` (slug), ``total_clicks``, ``mean_view_ms`` (NaN: no view was timed)."""
 
 
 def read(warehouse_url: str) -> Portrait:
@@ -76,7 +76,7 @@ def draw(portrait: Portrait, folder: Path) -> list[Path]:
 
 
 def clicks_and_time(portrait: Portrait) -> Figure:
-    """Total clicks against mean time on articles, a mark a user, coloured by segment; both axes are in log1p.
+    """Total clicks against mean time on articles, one mark per user, coloured by segment; both axes are in log1p.
 
     Marks are spread by up to a third of a click, so that equal users are seen. Users without a timed view are where the
     model puts them, at the mean of the others, taken in log1p: hollow, and spread about that line.
@@ -193,7 +193,7 @@ def _people(count: int) -> str:
 
 
 def _colours(portrait: Portrait) -> dict[str, tuple[float, ...]]:
-    """A colour a segment, darker for less engaged: told apart by brightness alone, so by any eye, and in grey."""
+    """A colour per segment, darker for less engaged: brightness alone distinguishes them, for any eye, and in grey."""
     from matplotlib import colormaps
 
     shades = colormaps["plasma"](np.linspace(0.02, 0.76, len(portrait.names)))

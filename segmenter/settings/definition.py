@@ -31,8 +31,8 @@ class Settings:
     """
 
     kafka: str = _setting(EMBEDDED, allowed.KAFKA, "The Kafka brokers to start from.")
-    kafka_tls: str = _setting("off", allowed.SWITCH, "Whether the brokers are spoken to over TLS.")
-    kafka_user: str = _setting("", allowed.USER, "Who logs in to the brokers, by SCRAM-SHA-512; empty for nobody.")
+    kafka_tls: str = _setting("off", allowed.SWITCH, "Whether to connect to the brokers over TLS.")
+    kafka_user: str = _setting("", allowed.USER, "The user of the brokers, by SCRAM-SHA-512; empty for no login.")
     kafka_password: str = _setting("", allowed.PASSWORD, "The password of `kafka_user`.", hidden)
     redis_url: str = _setting(EMBEDDED, allowed.REDIS, "The Redis that holds the live profiles and segments.", masked)
     warehouse_url: str = _setting(
@@ -41,8 +41,8 @@ class Settings:
     tls_ca: str = _setting(
         "",
         allowed.CERTIFICATES,
-        "The authorities that may vouch for Kafka, Redis and MySQL; empty for the system's. With it, MySQL must use "
-        "TLS.",
+        "The authorities trusted to sign the certificates of Kafka, Redis and MySQL; empty for the system's. With it, "
+        "MySQL must use TLS.",
     )
     stack_dir: Path = _setting(  # noqa: RUF009 - it is dataclasses.field
         Path(".segmenter"), allowed.FOLDER, "Where the embedded parts keep their files and addresses."
@@ -56,7 +56,7 @@ class Settings:
     group: str = _setting(
         "segmenter",
         allowed.name(1, 128),
-        "What the name of the consumer group begins with in which workers share the shards. A dot and the id of the "
+        "What the name of the consumer group begins with; in it, workers share the shards. A dot and the id of the "
         "store follow, so that no two stores share a group.",
     )
     partitions: int = _setting(4, allowed.whole(1, 1_024), "The partitions of each topic, and so the number of shards.")

@@ -18,11 +18,11 @@ from segmenter.settings.definition import FIELDS, PREFIX, SECRETS, Settings, che
 
 FILE = "segmenter.toml"
 REDIS_BIN = "SEGMENTER_REDIS_BIN"
-"""The one variable that is no setting: the redis-server that the embedded parts start."""
+"""The one variable that is not a setting: the redis-server that the embedded parts start."""
 
 
 def load(folder: Path | None = None, environ: Mapping[str, str] = os.environ, **arguments: Any) -> Settings:
-    """The settings in force. ``folder`` (default: the current one) holds ``segmenter.toml``; an argument None is none.
+    """The settings in force. ``folder`` (default: the current one) holds ``segmenter.toml``; None is no argument.
 
     Raises SettingsError for an unknown name or a value that is not allowed.
     """

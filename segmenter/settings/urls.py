@@ -20,7 +20,7 @@ def masked(url: str) -> str:
 
 
 def location(url: str) -> str:
-    """Where ``url`` leads, without who logs in and how.
+    """The address in ``url``, without user, password and options.
 
     >>> location("rediss://app:s3cret@cache:6379/0?timeout=3")
     'cache:6379/0'
@@ -34,7 +34,7 @@ def hidden(password: str) -> str:
 
 
 def trusting(url: str, authorities: str) -> str:
-    """The URL of a warehouse, with the file of ``authorities`` unless it has options for TLS of its own.
+    """The URL of a warehouse, with the file of ``authorities`` unless it has its own options for TLS.
 
     >>> trusting("mysql+pymysql://app@db/clicks?charset=utf8mb4", "/etc/ca.pem")
     'mysql+pymysql://app@db/clicks?charset=utf8mb4&ssl_ca=/etc/ca.pem'

@@ -48,8 +48,8 @@ def batches_of(
 ) -> Iterator[Batch]:
     """The batches of a shard's records from ``offsets`` on; of earlier records only the event ids are remembered.
 
-    In a batch, topics go without ``topic_prefix``. ``seen`` is updated on the way. Asking for the next batch says that
-    the one before is applied; records of a batch after which none is asked for are not settled.
+    In a batch, topics go without ``topic_prefix``. ``seen`` is updated on the way. Asking for the next batch means that
+    the one before is applied; until then its records are not settled.
     """
     batch = Batch(dict(offsets))
     plain = {topic_prefix + topic: topic for topic in TOPICS}

@@ -17,10 +17,10 @@ class DuplicateWindow:
     A record is a duplicate when the one before it with the same user and event id, in the same topic and
     partition, is at most ``window`` offsets older, whether or not that one counted.
 
-    User and event id are known by a digest of 128 bits: that two in a window have the same one is as good as excluded.
+    User and event id are known by a digest of 128 bits; that two in a window have the same one is hardly possible.
     Offset and digest are kept in 24 bytes, a few entries to a string of bytes, oldest first: as Python objects a
-    million of them would take 300 MB. The digest is keyed with ``key``, 16 random bytes or more: whoever knew it could
-    send event ids that all fall into one string of bytes, which is searched from end to end.
+    million of them would take 300 MB. The digest is keyed with ``key``, 16 random bytes or more: somebody who knew it
+    could send event ids that all fall into one string of bytes, which is searched from end to end.
 
     Records come in the order of their offsets. What was seen is settled once it is applied; what is not settled can be
     seen again, after `reopen`.
@@ -41,7 +41,7 @@ class DuplicateWindow:
         self.settle(offsets)
 
     def is_duplicate(self, topic: str, user: bytes, event_id: str, offset: int) -> bool:
-        """Remember that the event was seen here, and tell whether it is a duplicate."""
+        """Remember that the event was seen here, and return whether it is a duplicate."""
         known_by = user + b"\xff" + event_id.encode()  # no UTF-8 has 0xff
         digest = blake2b(known_by, key=self._key, digest_size=DIGEST_BYTES).digest()
         buckets = self._buckets[topic]
@@ -66,7 +66,7 @@ class DuplicateWindow:
     def reopen(self, offsets: Mapping[str, int]) -> bool:
         """Go on at these next offsets to apply, as if nothing had been seen since the last `settle`.
 
-        False if that is impossible, since one of them is before the settled ones: then nothing has changed.
+        False, with nothing changed, if one of them is before the settled ones.
         """
         if any(offset < self._settled[topic] for topic, offset in offsets.items()):
             return False

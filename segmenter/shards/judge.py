@@ -122,7 +122,7 @@ def _judged(
 
 
 def _change(after: Row, before: Row | None, by_model: Mapping[bytes, str]) -> Change | None:
-    """The change of segment, if any. Its cause is the model if the vector as it was would have been judged so, too."""
+    """The change of segment, if any. Its cause is the model if the old vector would have been judged so, too."""
     if before is None:
         return Change(after.user, None, after.segment, "behaviour")
     if before.segment == after.segment:

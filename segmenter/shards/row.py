@@ -52,7 +52,7 @@ class Basis(NamedTuple):
 
 
 def decode(user: bytes, values: Sequence[bytes | None]) -> Row | None:
-    """The row with these values of `FIELDS`; None if there are none. Raises ValueError for what no row can hold."""
+    """The row with these values of `FIELDS`; None if there are none. Raises ValueError if no row can hold them."""
     segment, generation, profile, offsets, vector = values
     if segment is None or generation is None or profile is None or offsets is None or vector is None:
         if any(value is not None for value in values):
@@ -61,10 +61,10 @@ def decode(user: bytes, values: Sequence[bytes | None]) -> Row | None:
     basis = decode_basis(profile, offsets)
     row = Row(user, segment.decode(), int(generation), *basis, vectors.decode(vector.decode()))
     if len(row.vector) != len(FEATURES) or max(map(abs, row.vector)) > LARGEST_COORDINATE:
-        raise ValueError("the vector is none")
+        raise ValueError("the vector is not one of a user")
     return row
 
 
 def decode_basis(profile: bytes, offsets: bytes) -> Basis:
-    """The basis of a row from its fields. Raises ValueError for what no row can hold."""
+    """The basis of a row from its fields. Raises ValueError for values that no row can hold."""
     return Basis(profiles.decode(profile), profiles.NUMBERS.decode(offsets))

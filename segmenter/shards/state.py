@@ -57,15 +57,15 @@ class ShardState(NamedTuple):
     beat_ms: int
     """When the owner last sent a heartbeat, by Redis' clock."""
     caught_up_ms: int
-    """When the owner last had read all that the log lets be read, by Redis' clock."""
+    """When the owner had last read all that may be read of the log, by Redis' clock."""
     log_seen_ms: int = 0
-    """When Kafka last told the owner where the log ends, by Redis' clock."""
+    """When Kafka last answered the owner where the log ends, by Redis' clock."""
     committed_ms: int = 0
     """When the last commit was, by Redis' clock."""
     fenced: int = 0
     """How many writes and heartbeats were fenced since the shard began: of a former owner, or after lost writes."""
     parked: str = ""
-    """Why its owner works on the shard no more, until somebody repairs it; empty if it does."""
+    """Why the shard is parked until somebody repairs it; empty if it is not."""
 
 
 class Change(NamedTuple):
@@ -77,7 +77,7 @@ class Change(NamedTuple):
     after: str | None
     """None: the user is in no segment any more."""
     cause: Literal["behaviour", "model", "repair", "recount"]
-    """A recount corrects audiences only; it is not told in the change feed."""
+    """A recount corrects audiences only; it is not in the change feed."""
 
 
 class Commit(NamedTuple):

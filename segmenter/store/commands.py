@@ -1,4 +1,4 @@
-"""Commands: how a process that does not own a shard has its owner do something.
+"""Commands: how a process that does not own a shard makes its owner do something.
 
 A command is put on the shard's list. The owner reads the list between two batches, executes each command, replies, and
 only then removes it. To execute one twice is harmless: a pause lasts until a point in time, and a write names the state
@@ -97,11 +97,11 @@ def pending_commands(
 
 
 def decode_command(encoded: bytes) -> Command:
-    """The command that was encoded so. Raises ValueError if it is none of this version."""
+    """The command that was encoded so. Raises ValueError if it is not one of this version."""
     try:
         command: Command = msgspec.json.decode(encoded, type=Command)
     except msgspec.MsgspecError as error:
-        raise ValueError(f"it is no command of this version: {error}") from error
+        raise ValueError(f"it is not a command of this version: {error}") from error
     return command
 
 

@@ -5,8 +5,8 @@
 -- KEYS: shard, model, feed, the audiences, the users' rows, the rows to remove
 -- ARGV: token, version, next version, offsets the batch starts from ('' for none), digest of the judging generation,
 --       number of audiences, length to keep of the feed, number of shard fields, number of rows to write,
---       then the shard's fields (name, value), then five values a row,
---       then for each audience how many leave, who, how many join, who, then seven values a feed entry
+--       then the shard's fields (name, value), then five values per row,
+--       then for each audience how many leave, which, how many join, which, then seven values per feed entry
 -- Answers ok; done (this very batch was written before); not owner; rolled back; or superseded (judged by another generation).
 local ROW = {'segment', 'generation', 'profile', 'offsets', 'vector'}
 local owner = redis.call('HMGET', KEYS[1], 'token', 'version', 'offsets')

@@ -30,13 +30,13 @@ class Store(NamedTuple):
 ANSWER_SECONDS = 3.0
 """How long Redis may take to accept a connection, or to answer, before it counts as unreachable.
 
-A worker can do nothing else meanwhile, and has to end within 5 s when told to. A connection that breaks is made anew
-once; silence is not asked again, that is for the caller to pace.
+A worker can do nothing else meanwhile, and has to end within 5 s of a signal. A connection that breaks is opened again
+once; after silence it is up to the caller when to try again.
 """
 
 
 IN_SCRIPT = re.compile("The user executing the script can't|ACL failure in script")
-"""What Redis says of a command in a script that the user may not run; it is no NOPERM."""
+"""What Redis says of a command in a script that the user may not run; it is not a NOPERM."""
 
 
 OF_ANOTHER_TYPE = re.compile("WRONGTYPE|not an integer|attempt to (compare|perform arithmetic)")
@@ -44,7 +44,7 @@ OF_ANOTHER_TYPE = re.compile("WRONGTYPE|not an integer|attempt to (compare|perfo
 
 
 def connect(settings: Settings) -> redis.Redis:
-    """A connection to the store of ``settings``; it is first used when something is asked of it."""
+    """A connection to the store of ``settings``; it is opened by its first use."""
     retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), 1, (redis.ConnectionError,))
     trust = {"ssl_ca_certs": settings.tls_ca} if settings.tls_ca and settings.redis_url.startswith("rediss") else {}
     try:
@@ -71,7 +71,7 @@ def reaching(client: redis.Redis) -> Iterator[None]:
             ) from error
         if isinstance(error, redis.exceptions.NoPermissionError) or IN_SCRIPT.search(str(error)):
             raise Forbidden(
-                f"{where} does not allow that to user {user!r} ({error}{_script_line(error)}): grant it "
+                f"{where} does not allow user {user!r} to do that ({error}{_script_line(error)}): grant it "
                 "(docs/security.md), or name another user in SEGMENTER_REDIS_URL."
             ) from error
         if OF_ANOTHER_TYPE.search(str(error)):
@@ -95,7 +95,7 @@ def _about_tls(error: redis.RedisError) -> str:
 
 
 def answers_of(client: redis.Redis, pipeline: redis.client.Pipeline) -> list[Any]:
-    """The answers to a pipeline; in the place of one that is `Corrupt`, that error, not raised."""
+    """The answers to a pipeline; in the place of one that is `Corrupt`, that error, which is not raised."""
     with reaching(client):
         answers = pipeline.execute(raise_on_error=False)
     return [_answer(client, answer) for answer in answers]

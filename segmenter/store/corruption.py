@@ -1,4 +1,4 @@
-"""What nobody can read of a shard: keys of another type than they must be, and fields of the shard's hash."""
+"""What cannot be read of a shard: keys of another type than they must be, and fields of the shard's hash."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from segmenter.store.keys import Keys
 from segmenter.store.scripts import script
 
 BEGINS_AGAIN = ("offsets", "topic_ids", "counts")
-"""Without its offsets, or the topics these belong to, a shard is read from the log's beginning, and counted anew."""
+"""Without its offsets, or the topics these belong to, a shard is read from the log's beginning, and counted again."""
 
 
 def mistyped(
     client: redis.Redis, settings: Settings, slugs: Mapping[int, Iterable[str]]
 ) -> dict[int, dict[str, tuple[str, str]]]:
-    """The keys of shards that are of another type: which they are, and which they must be.
+    """The keys of shards that are of another type: the type they have, and the one they must have.
 
     ``slugs`` holds those of the audiences of each shard. The rows of users are not looked at.
     """

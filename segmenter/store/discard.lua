@@ -1,4 +1,4 @@
--- Remove what nobody can read of a shard, unless it has changed: keys of another type, then fields of the shard.
+-- Remove what cannot be read of a shard, unless it has changed: keys of another type, then fields of the shard.
 -- KEYS: shard, its other keys   ARGV: the type that each key must have, then each field that cannot be read and its
 --       value; '' in the place of a value removes the field whatever it holds
 for index, key in ipairs(KEYS) do

@@ -41,7 +41,7 @@ def check(client: redis.Redis, settings: Settings) -> None:
 
 @contextmanager
 def open_store(settings: Settings, writing: bool = False) -> Iterator[Store]:
-    """The store of ``settings``, once it is certain that it may be read, or written; closed at the end.
+    """The store of ``settings``, after checking that it may be read, or written; closed at the end.
 
     Raises what `check`, `require_whole` and `require_rules` do, or `claim` if ``writing``.
     """
@@ -86,7 +86,7 @@ def claim_rules(client: redis.Redis, settings: Settings, rules: Rules) -> None:
 
 
 def require_rules(client: redis.Redis, settings: Settings, rules: Rules) -> bool:
-    """Raise `RulesDiffer` if the store has other rules; it may have none yet. Tells whether it has them all."""
+    """Raise `RulesDiffer` if the store has other rules; it may have none yet. Returns whether it has them all."""
     with reaching(client):
         found = cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), "rules"))
     stored = msgspec.json.decode(found, type=dict[str, object]) if found else {}
@@ -109,7 +109,7 @@ def group_in_use(client: redis.Redis, settings: Settings) -> str:
     """The group of the workers of this store, ``GROUP.ID``; once it got stuck, ``GROUP.ID.1`` and so on.
 
     The id is random, and drawn when a worker first asks. So no two stores share a group, whatever their settings are:
-    each would be given only a part of the shards.
+    else each would get only a part of the shards.
     """
     meta = Keys(settings.key_prefix).meta()
     with reaching(client):
@@ -122,7 +122,7 @@ def group_in_use(client: redis.Redis, settings: Settings) -> str:
 
 
 def next_group(client: redis.Redis, settings: Settings, stuck: str) -> None:
-    """Have the workers move to the next group, unless they have left the ``stuck`` one already."""
+    """Move the workers to the next group, unless they have left the ``stuck`` one already."""
     _, _, number = stuck.removeprefix(f"{settings.group}.").partition(".")
     with reaching(client):
         script(client, "regroup")(keys=[Keys(settings.key_prefix).meta()], args=[number])

@@ -33,7 +33,7 @@ def kept_generations(client: redis.Redis, settings: Settings) -> dict[int, Gener
 
 
 def publish(client: redis.Redis, settings: Settings, generation: Generation, after: Generation | None) -> bool:
-    """Make ``generation`` the current one if ``after`` still is; tells whether it now is."""
+    """Make ``generation`` the current one if ``after`` still is; returns whether it now is."""
     keys = Keys(settings.key_prefix)
     segments = (*generation.retired, *generation.segments)
     names = {UNASSIGNED: name_of(UNASSIGNED)} | {segment.slug: segment.name for segment in segments}

@@ -36,7 +36,7 @@ def _decode(user: bytes, values: Sequence[bytes | None]) -> Row | None:
 
 
 def _read_one_by_one(client: redis.Redis, settings: Settings, users: Sequence[bytes]) -> list[list[bytes | None]]:
-    """The fields of rows of which one has a key of another type; raises `Corrupt` for that one."""
+    """The fields of rows, one of which has a key of another type; raises `Corrupt` for that one."""
     answers = _answers(client, settings, users)
     for user, answer in zip(users, answers, strict=True):
         if isinstance(answer, Corrupt):
@@ -75,7 +75,7 @@ def scan_users(client: redis.Redis, settings: Settings) -> Iterator[list[bytes]]
 
 
 class StoredRow(NamedTuple):
-    """A row as it is found, sound or not."""
+    """A row as it is found, valid or not."""
 
     row: Row | None
     """None if it is incomplete, or holds what no row can hold."""

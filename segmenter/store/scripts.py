@@ -1,4 +1,4 @@
-"""The Lua scripts, one file each; Redis runs a script without anything in between."""
+"""The Lua scripts, one file each; Redis runs a script without interruption."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def script(client: redis.Redis, name: str) -> Script:
 
 
 def line_of(digest: str, number: int) -> str:
-    """A line, counted from 1, of the script that Redis knows by this SHA-1; empty for a script of others."""
+    """A line, counted from 1, of the script that Redis knows by this SHA-1; empty if it is not one of these."""
     for file in files("segmenter.store").iterdir():
         if file.name.endswith(".lua") and hashlib.sha1(file.read_bytes()).hexdigest() == digest:
             return file.read_text().splitlines()[number - 1].strip()

@@ -29,7 +29,7 @@ Outcome = Literal["ok", "done", "not owner", "rolled back", "superseded"]
 
 
 class StoredShard(NamedTuple):
-    """A shard as it is found, sound or not."""
+    """A shard as it is found, valid or not."""
 
     state: ShardState
     """What cannot be read of it is zero or empty."""
@@ -40,7 +40,7 @@ class StoredShard(NamedTuple):
 
     @property
     def why_parked(self) -> str | None:
-        """Why its worker works on it no more, or soon will not; None if that is not so."""
+        """Why it is parked, or soon will be; None if it is neither."""
         return self.state.parked or (str(self.corrupt) if self.corrupt else None)
 
 
@@ -50,7 +50,7 @@ def new_token() -> str:
 
 
 def acquire_shard(client: redis.Redis, settings: Settings, shard: int, token: str | None = None) -> ShardState:
-    """Become the owner of a shard, as ``token``: the owner before can write no more. Raises `Corrupt`."""
+    """Become the owner of a shard, as ``token``: the owner before can no longer write. Raises `Corrupt`."""
     key = Keys(settings.key_prefix).shard(shard)
     with reaching(client):
         flat = cast("list[bytes]", script(client, "acquire")(keys=[key], args=[token or new_token()]))
@@ -87,7 +87,7 @@ def _sound(stored: StoredShard) -> ShardState:
 
 
 def park_shard(client: redis.Redis, settings: Settings, shard: int, token: str, why: str) -> bool:
-    """Say that the owner works on a shard no more, and why; False if it is not the owner. Raises `Corrupt`."""
+    """Mark a shard as parked, and say why; False if ``token`` is not the owner. Raises `Corrupt`."""
     with reaching(client):
         answer = script(client, "park")(keys=[Keys(settings.key_prefix).shard(shard)], args=[token, why])
     return bool(answer == b"ok")
@@ -115,9 +115,9 @@ def commit_shard(
     Returns the outcome and the state of the shard afterwards, which holds if the outcome is ``ok`` or ``done``.
     """
     keys = Keys(settings.key_prefix)
-    told = [change for change in commit.changes if change.cause != "recount"]
+    reported = [change for change in commit.changes if change.cause != "recount"]
     feed = before.feed + (JUMP if before.dirty else 0)
-    after = commit.after._replace(version=before.version + 1, feed=feed + len(told))
+    after = commit.after._replace(version=before.version + 1, feed=feed + len(reported))
     audiences = sorted({slug for change in commit.changes for slug in (change.before, change.after) if slug})
     fields = encode_state(after)
     arguments: list[Argument] = [before.token, before.version, after.version, encode_offsets(before.offsets)]
@@ -128,7 +128,7 @@ def commit_shard(
         arguments += row_fields.encode(row)
     for slug in audiences:
         arguments += _members(commit.changes, slug)
-    arguments += _entries(told, commit, feed)
+    arguments += _entries(reported, commit, feed)
     names: list[str | bytes] = [keys.shard(shard), keys.model(), keys.feed(shard)]
     names += [keys.audience(shard, slug) for slug in audiences]
     names += [keys.user(row.user) for row in commit.rows] + [keys.user(user) for user in commit.removed]
@@ -142,7 +142,7 @@ def heartbeat(
 ) -> dict[int, Outcome | Corrupt]:
     """Send the owner's heartbeat of each shard, with the state last seen and whether its log was read to the end.
 
-    ``asked_ms`` is how long ago the log was asked where it ends, None if it did not answer.
+    ``asked_ms`` is how long ago Kafka was asked where the log ends, None if it did not answer.
     """
     keys = Keys(settings.key_prefix)
     pipeline = client.pipeline(transaction=False)
@@ -158,7 +158,7 @@ def heartbeat(
 
 
 def members(client: redis.Redis, settings: Settings, shard: int, segment: str) -> list[bytes]:
-    """The users of one shard in one segment; complete for the owner, who alone moves them."""
+    """The users of one shard in one segment; complete for the owner, since only the owner moves them."""
     with reaching(client):
         found = client.sscan_iter(Keys(settings.key_prefix).audience(shard, segment), count=1_000)
         return list(cast("dict[bytes, None]", dict.fromkeys(found)))  # a scan may repeat a member

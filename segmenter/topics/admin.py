@@ -1,4 +1,4 @@
-"""Topics as a whole: which there are, their ids, and that their partitions match."""
+"""Topics as a whole: which exist, their ids, and that their partitions match."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from segmenter.settings import Settings
 from segmenter.topics.client import client_options, reaching
 
 ANSWER_MS = 3_000
-"""How long the broker may take to tell a worker the ids: it waits meanwhile, and may take 5 s to end."""
+"""How long the broker may take to return the ids: a worker waits meanwhile, and may take 5 s to end."""
 
 
 def event_topics(settings: Settings) -> dict[str, str]:
@@ -24,7 +24,7 @@ def event_topics(settings: Settings) -> dict[str, str]:
 
 
 def dead_letter_topic(settings: Settings) -> str:
-    """The full name of the topic that takes what could not be read."""
+    """The full name of the topic for dead letters."""
     return settings.topic_prefix + DEAD_LETTERS
 
 
@@ -55,9 +55,9 @@ def topic_ids(settings: Settings) -> dict[str, str]:
 
 
 class TopicGuard:
-    """Makes sure that records are of the topics they are taken for: a topic that was made anew has another id.
+    """Makes sure that records are of the expected topics: a topic that was recreated has another id.
 
-    Asked after the records were read, it cannot be too early. Topics go by their names without prefix.
+    A check after the records were read cannot come too early. Topics go by their names without prefix.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -119,5 +119,5 @@ def check_partitions(counts: Mapping[str, int], settings: Settings) -> None:
         listed = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
         raise PartitionsDiffer(
             f"every event topic needs {settings.partitions} partitions (SEGMENTER_PARTITIONS), but {listed}. "
-            "Set the number they all have, or create them anew with equal counts."
+            "Set the number they all have, or recreate them with equal counts."
         )

@@ -29,7 +29,7 @@ ABOUT_TLS = {
     "off": "and does it speak without TLS there (SEGMENTER_KAFKA_TLS)",
     "on": "and is its certificate for this name and signed by SEGMENTER_TLS_CA",
 }
-"""What to look at, by ``kafka_tls``."""
+"""What to check, by ``kafka_tls``."""
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
@@ -88,10 +88,10 @@ def missing_right(error: KafkaError, right: str) -> str:
 
 
 def underlying(error: KafkaError, options: Mapping[str, Any]) -> KafkaError:
-    """What is behind an error: a client that finds no broker says why to its log only, so one is asked anew.
+    """The cause of an error: a client that finds no broker writes it only to its log, so a broker is asked again.
 
-    First without logging in, which every broker lets one do. One that then hangs up on who logs in refuses them: it
-    says so, too, but kafka-python 3.0 drops what comes together with the end of a connection.
+    First without logging in, which every broker allows. A broker that then closes the connection at the login refuses
+    the user: it says so, too, but kafka-python 3.0 drops what comes together with the end of a connection.
     """
     if not (isinstance(error, KafkaTimeoutError) and "bootstrap" in str(error)):
         return error

@@ -53,7 +53,7 @@ def read_dead_letters(settings: Settings) -> list[DeadLetter]:
                 letters[record.key] = decode(record.value or b"")
             except msgspec.DecodeError as error:
                 log.warning(
-                    "a record of the topic is no dead letter",
+                    "a record of the topic is not a dead letter",
                     partition=record.partition,
                     offset=record.offset,
                     reason=str(error),

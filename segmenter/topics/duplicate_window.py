@@ -14,7 +14,7 @@ from segmenter.topics.reader import beginnings, open_consumer, poll_held
 
 PATIENCE_SECONDS = 10.0
 ENOUGH_BYTES = 16 * 1024
-"""Of each partition one record is wanted; a broker sends at least one."""
+"""One record of each partition is needed; a broker sends at least one."""
 
 
 def window_starts_ms(settings: Settings, ends: Mapping[Position, int]) -> dict[Position, int]:
@@ -29,7 +29,7 @@ def window_starts_ms(settings: Settings, ends: Mapping[Position, int]) -> dict[P
 
 
 def _timestamps(settings: Settings, at: Mapping[Position, int], ends: Mapping[Position, int]) -> dict[Position, int]:
-    """The timestamp of the first record at each offset or after it; a partition that holds none has none."""
+    """The timestamp of the first record at each offset or after it; a partition without such a record is left out."""
     consumer = open_consumer(settings, max_partition_fetch_bytes=ENOUGH_BYTES)
     found: dict[Position, int] = {}
     try:

@@ -23,24 +23,24 @@ from segmenter.topics.reader import ENDS_MS, check_held, held, is_behind, open_c
 log = structlog.get_logger()
 
 JOIN_POLL_MS = 100
-"""A join does not get on in polls of a few ms."""
+"""A join makes no progress in polls of a few ms."""
 
 LEAVING_SECONDS = 4.0
 """How long leaving may wait: longer than a join takes, shorter than a worker may take to end."""
 
 FAREWELL_MS = 1_000
-"""How long to wait for the broker to say goodbye; a member that it does not hear of is given up anyway."""
+"""How long to wait for the broker to confirm; it removes a silent member anyway."""
 
 
 TANSU = "tansu_cluster"
 """The id that the embedded broker gives to its cluster."""
 
 REBALANCE_SECONDS = 15.0
-"""Longer than any rebalance takes: a member that died is given up after 6 s."""
+"""Longer than any rebalance takes: a member that died is removed after 6 s."""
 
 
 class ShardConsumer:
-    """A group member that is given shards: one partition number across all event topics.
+    """A group member that is assigned shards: one partition number across all event topics.
 
     Topics go by their names without prefix. Newly assigned shards are paused; the owner opens each by `start`.
     ``assignments`` counts the assignments so far, so that the owner sees when to look at `shards` again.
@@ -64,14 +64,14 @@ class ShardConsumer:
         self._consumer.subscribe(self._topics, listener=self._listener)
         try:
             with reaching(settings):
-                self._consumer.topics()  # a leader that does not know a topic yet would hand out nothing of it
+                self._consumer.topics()  # a leader that does not know a topic yet would assign nothing of it
         except Unreachable:
             self.close()
             raise
 
     @property
     def assignments(self) -> int:
-        """How often shards have been handed out to this member."""
+        """How often shards have been assigned to this member."""
         return self._listener.assignments
 
     @property
@@ -88,7 +88,7 @@ class ShardConsumer:
         return since is not None and time.monotonic() - since > REBALANCE_SECONDS
 
     def shards(self) -> set[int]:
-        """The shards this member holds now. Raises `PartitionsDiffer` if it was given parts of shards."""
+        """The shards this member holds now. Raises `PartitionsDiffer` if it was assigned parts of shards."""
         assigned = {(tp.topic, tp.partition) for tp in self._listener.assigned}
         shards = {part for _, part in assigned}
         if assigned != {(topic, part) for topic in self._topics for part in shards}:
@@ -138,9 +138,9 @@ class ShardConsumer:
             return {self._plain(tp): self._consumer.position(tp) for tp in self._of(shard)}
 
     def knows_topics(self, ids: Mapping[str, str]) -> bool:
-        """Whether the topics have these ids by the client's own knowledge, and it would know of others by now.
+        """Whether the client knows the topics by these ids, and would know by now if they had changed.
 
-        A fetch from a topic that is gone fails, and the client asks anew. Tansu 0.6 lets such a fetch wait instead.
+        A fetch from a topic that is gone fails, and the client asks again. Tansu 0.6 lets such a fetch wait instead.
         """
         cluster = self._consumer._cluster
         if cluster.need_update or cluster.cluster_id == TANSU:
@@ -162,23 +162,23 @@ class ShardConsumer:
         if not partitions:
             return set()
         with self._held():
-            told = self._consumer.end_offsets(partitions, timeout_ms=ENDS_MS)
-            behind = {tp.partition for tp in partitions if is_behind(self._consumer, tp, told[tp])}
+            ends = self._consumer.end_offsets(partitions, timeout_ms=ENDS_MS)
+            behind = {tp.partition for tp in partitions if is_behind(self._consumer, tp, ends[tp])}
         return {tp.partition for tp in partitions} - behind
 
     def commit_lag_offsets(self, offsets: Mapping[int, Mapping[str, int]], now_ms: int) -> None:
         """Commit offsets to Kafka, with the note that the store was reached at ``now_ms``."""
-        told = {
+        by_position = {
             (self._prefix + topic, shard): offset
             for shard, by_topic in offsets.items()
             for topic, offset in by_topic.items()
         }
-        self._consumer.commit_async(noted(told, now_ms, store_name(self._settings)))
+        self._consumer.commit_async(noted(by_position, now_ms, store_name(self._settings)))
 
     def close(self) -> None:
         """Leave the group, once it has finished the rebalance that is going on.
 
-        Left in the middle of one, the embedded broker (Tansu 0.6) waits for this member for ever.
+        If it leaves in the middle of one, the embedded broker (Tansu 0.6) waits for it for ever.
         """
         deadline = time.monotonic() + LEAVING_SECONDS
         with suppress(KafkaError):
@@ -188,7 +188,7 @@ class ShardConsumer:
 
     @contextmanager
     def _held(self) -> Iterator[None]:
-        """`reaching`, where a partition that was assigned to another member meanwhile is `OwnershipLost`."""
+        """`reaching`, but raises `OwnershipLost` for a partition that was assigned to another member meanwhile."""
         try:
             with reaching(self._settings), held(self._consumer):
                 try:

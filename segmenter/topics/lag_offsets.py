@@ -1,8 +1,7 @@
-"""Offsets committed to Kafka: for tools that show lag, and for who asks when a reader was last well.
+"""Offsets committed to Kafka: for tools that show lag, and to find out when a reader was last well.
 
-Nothing reads on from them. Each carries a note: when its reader had just reached the place that it writes to, so that
-a Redis or a warehouse that is away has left word of when it was last there. Not every broker keeps notes (Tansu 0.6
-drops them).
+Nothing reads on from them. Each carries a note of when its reader last reached the Redis or the warehouse that it
+writes to, so that this is known while that part is away. Not every broker keeps notes (Tansu 0.6 drops them).
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ def sink_group(settings: Settings) -> str:
 
 
 def store_name(settings: Settings) -> str:
-    """The store as the note of a worker names it: another process may not know the id that is in its group."""
+    """The store as the note of a worker names it: another process may not know the id that is in the group's name."""
     return f"{location(settings.redis_url)}:{settings.key_prefix}"
 
 

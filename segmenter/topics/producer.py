@@ -42,7 +42,7 @@ def produce_all(
 ) -> None:
     """Send (key, value) records to ``topic`` and return when each is acknowledged.
 
-    Raises `Unreachable` when for so many seconds none is; whether the rest will be written is unknown then.
+    Raises `Unreachable` when none is for so many ``seconds``; whether the rest will be written is unknown then.
     """
     with reaching(settings, "Write"):
         sent = [producer.send(topic, value=value, key=key) for key, value in records]
@@ -53,5 +53,5 @@ def produce_all(
 
 def drop_producer(producer: KafkaProducer) -> None:
     """Let go of a producer at once; what is not acknowledged yet may be lost."""
-    producer._accumulator.abort_incomplete_batches()  # kafka-python 3.0 would wait for these in whatever closes it
+    producer._accumulator.abort_incomplete_batches()  # kafka-python 3.0 would wait for these when closed
     producer.close(DROP_SECONDS)

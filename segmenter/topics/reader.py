@@ -19,7 +19,7 @@ RESTORE = (
     "Stop the workers and run `segmenter restore` or, where no snapshot fits, `segmenter restore --from-raw`; or leave "
     "the missing events out with `segmenter worker --from-log-start` (docs/outages.md)."
 )
-"""What to do when the log begins after what the store needs; who keeps offsets elsewhere says so."""
+"""What to do when the log begins after what the store needs; a caller that keeps offsets elsewhere says so."""
 
 LOST_END = (
     "Put the missing part of the log back, restore an earlier snapshot by `segmenter restore --replace --snapshot N`, "
@@ -28,7 +28,7 @@ LOST_END = (
 """What to do when the log ends before that."""
 
 ENDS_MS = 2_000
-"""How long the broker may take to tell where the log ends: asked each second, by a loop that waits meanwhile."""
+"""How long the broker may take to return the log's end: asked each second, by a loop that waits meanwhile."""
 
 _WHOLE_BATCH = 1_000_000
 PATIENCE_SECONDS = 30.0
@@ -53,8 +53,8 @@ def open_consumer(settings: Settings, **options: object) -> KafkaConsumer:
 class Reader:
     """Records of some partitions from given offsets on, in the order of each partition.
 
-    ``group`` is a name to tell offsets under; the reader is no member of it. ``restore`` is what to do when the log
-    does not hold them.
+    ``group`` is a name to commit offsets under; the reader is not a member of it. ``restore`` is what to do when the
+    log does not hold them.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Reader:
         return [record for records in polled.values() for record in records]
 
     def positions(self) -> dict[Position, int]:
-        """The next offset to be read of each partition; beyond the last record where a transaction's marker was."""
+        """The next offset to be read of each partition; beyond the last record if a transaction's marker follows it."""
         with reaching(self._settings), held(self._consumer, self._restore):
             return {(tp.topic, tp.partition): self._consumer.position(tp) for tp in self._consumer.assignment()}
 
@@ -84,8 +84,8 @@ class Reader:
         """Whether all partitions have been read as far as they may be read now, as the broker says."""
         with reaching(self._settings), held(self._consumer, self._restore):
             partitions = list(self._consumer.assignment())
-            told = self._consumer.end_offsets(partitions, timeout_ms=ENDS_MS)
-            return not any(is_behind(self._consumer, tp, told[tp]) for tp in partitions)
+            reported = self._consumer.end_offsets(partitions, timeout_ms=ENDS_MS)
+            return not any(is_behind(self._consumer, tp, reported[tp]) for tp in partitions)
 
     def commit_lag_offsets(self, offsets: Mapping[Position, int], now_ms: int) -> None:
         """Commit offsets to Kafka under the group's name, with a note that all was well just now, ``now_ms``."""
@@ -117,23 +117,23 @@ def ends(settings: Settings, topics: Iterable[str]) -> dict[Position, int]:
     """The offset after the last record of each partition of ``topics`` that may be read now.
 
     That is where the first open transaction begins; Kafka's control records, which end transactions, count as records.
-    The last record is read to be sure: some brokers (Tansu 0.6) tell where the last batch begins, not where it ends.
+    The last record is read to be sure: some brokers (Tansu 0.6) return where the last batch begins, not where it ends.
     """
     consumer = open_consumer(settings)
     try:
         with reaching(settings):
             partitions = _partitions(settings, topics)
-            first, told = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
-            unread = {tp for tp in partitions if told[tp] > first[tp]}
+            first, reported = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+            unread = {tp for tp in partitions if reported[tp] > first[tp]}
             consumer.assign(unread)
             for tp in unread:
-                consumer.seek(tp, told[tp] - 1)
+                consumer.seek(tp, reported[tp] - 1)
             deadline = time.monotonic() + _LAST_RECORD_SECONDS
             while unread and time.monotonic() < deadline:
                 polled = consumer.poll(500, _WHOLE_BATCH)
-                unread = {tp for tp in unread - polled.keys() if consumer.position(tp) < told[tp]}
+                unread = {tp for tp in unread - polled.keys() if consumer.position(tp) < reported[tp]}
             read = {tp: consumer.position(tp) for tp in consumer.assignment()}
-            return _positions({tp: max(end, read.get(tp, 0)) for tp, end in told.items()})
+            return _positions({tp: max(end, read.get(tp, 0)) for tp, end in reported.items()})
     finally:
         consumer.close()
 
@@ -141,7 +141,7 @@ def ends(settings: Settings, topics: Iterable[str]) -> dict[Position, int]:
 def read_to(settings: Settings, start: Mapping[Position, int], end: Mapping[Position, int]) -> Iterator[list[Record]]:
     """Batches of records from ``start`` until every partition has been read up to ``end``.
 
-    After half a minute without a record the brokers are asked whether they are still there: `Unreachable` if not.
+    After half a minute without a record it checks that the brokers still answer: `Unreachable` if not.
     """
     with Reader(settings, start) as reader:
         moved = time.monotonic()
@@ -176,20 +176,20 @@ def check_ends(needed: Mapping[Position, int], at_end: Mapping[Position, int], r
             raise LogTruncated(topic, part, offset, f"ends at {at_end[topic, part]}", restore)
 
 
-def is_behind(consumer: KafkaConsumer, tp: TopicPartition, told: int) -> bool:
-    """Whether there is more to read in a partition, where the broker ``told`` this end.
+def is_behind(consumer: KafkaConsumer, tp: TopicPartition, end: int) -> bool:
+    """Whether there is more to read in a partition, given the ``end`` that the broker returned.
 
-    A position beyond that shows that it tells too little, see `ends`. Then the last fetch knows better.
+    A position beyond it shows that it is too low, see `ends`. Then the last fetch knows better.
     """
     position: int = consumer.position(tp) or 0  # none yet in the moment of an assignment
     fetched: int = consumer.highwater(tp) or 0
-    return position < told or told < position < fetched
+    return position < end or end < position < fetched
 
 
 def poll_held(
     consumer: KafkaConsumer, timeout_ms: int, max_records: int, restore: str = RESTORE
 ) -> Mapping[TopicPartition, list[Record]]:
-    """Poll; an offset that the log does not hold, or no longer, is `LogTruncated`."""
+    """Poll; raises `LogTruncated` for an offset that the log does not hold, or no longer holds."""
     with held(consumer, restore):
         polled: Mapping[TopicPartition, list[Record]] = consumer.poll(timeout_ms, max_records)
     return polled

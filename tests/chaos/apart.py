@@ -11,7 +11,7 @@ from segmenter.store.keys import Keys
 
 
 def offsets_apart() -> None:
-    """Write the next offsets first, and all else in a call of its own: what dies between the two loses events."""
+    """Write the next offsets first, and all else in a call of its own: a crash between the two loses events."""
 
     def commit_shard(client: Any, settings: Any, number: int, before: Any, commit: Any, digest: str) -> Any:
         ahead = before._replace(offsets=commit.after.offsets)

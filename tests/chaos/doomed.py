@@ -1,4 +1,4 @@
-"""A worker or a sink that strikes itself where it is told to; in all else the command, in a process of its own.
+"""A worker or a sink that strikes itself where it is ordered to; otherwise the command, in a process of its own.
 
     python -m tests.chaos.doomed worker --no-refit
 
@@ -30,7 +30,7 @@ class Doom:
         self._order: Order | None = None
 
     def listen(self) -> None:
-        """Take orders until standard input ends: then whoever gave them is gone, and this process goes too."""
+        """Take orders until standard input ends: then the process that gave them is gone, and this one ends too."""
         for line in sys.stdin:
             with self._lock:
                 self._order = json.loads(line)

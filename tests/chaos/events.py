@@ -1,6 +1,6 @@
 """What is replayed: one JSON Lines file with repeats and broken records, and what pandas alone says of it.
 
-A line is ``{"topic": …, "key": …, "value": …, "event": true}``; value is the record's text, or null, and event tells
+A line is ``{"topic": …, "key": …, "value": …, "event": true}``; value is the record's text, or null, and event says
 whether it is one. A repeat is the very same line again, at most `REACH` lines later.
 """
 
@@ -24,7 +24,7 @@ REACH = 500
 REPEATED = 0.03
 BROKEN = 0.02
 GIANTS = 10
-"""How many records are of the 300 kB that no event may have."""
+"""How many records have 300 kB, more than an event may have."""
 PROFILE = ("clicks", "clicks_timed", "click_ms", "searches", "views", "views_timed", "view_ms", "first_ms", "last_ms")
 
 
@@ -100,7 +100,7 @@ def counting(path: Path) -> pd.DataFrame:
 
 
 def aggregates(events: pd.DataFrame) -> pd.DataFrame:
-    """One row a user, in the order of `PROFILE`."""
+    """One row per user, in the order of `PROFILE`."""
     users = pd.DataFrame(index=sorted(events["user_id"].unique()))
     for topic, count, timed, total in (
         ("clickstream", "clicks", "clicks_timed", "click_ms"),

@@ -1,4 +1,4 @@
-"""What can happen: each fault strikes, mends what an operator would mend, and says what it struck."""
+"""What can happen: each fault strikes, repairs what an operator would repair, and says what it struck."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Struck(NamedTuple):
 
     kind: str
     at: str
-    """The point, the shard and its offsets, as far as there are such."""
+    """The point, the shard and its offsets, if there are any."""
     in_flight: int
     points: tuple[str, ...] = ()
     """The named points that were struck."""
@@ -49,7 +49,7 @@ def sink_at(point: str) -> Fault:
 
 
 def _killed(world: World, children: list[Child], point: str, times: int = 1) -> Struck:
-    """The first of these to come to the point dies there."""
+    """The first of these to reach the point dies there."""
     for child in children:
         child.order(point, times)
     struck = world.strike_of(children)
@@ -59,7 +59,7 @@ def _killed(world: World, children: list[Child], point: str, times: int = 1) -> 
 
 
 def _acquiring(world: World) -> Struck:
-    """A worker dies, and the one started in its place dies as it takes its first shard."""
+    """A worker dies, and the one started in its place dies as it acquires its first shard."""
     child = world.rng.choice(world.workers)
     child.send(signal.SIGKILL)
     child.start()
@@ -67,7 +67,7 @@ def _acquiring(world: World) -> Struck:
 
 
 def _sweeping(world: World) -> Struck:
-    """A generation is published, and a worker dies as it judges everyone anew."""
+    """A generation is published, and a worker dies as it judges everyone again."""
     for child in world.workers:
         child.order("sweep", world.rng.randint(1, 3))
     world.publish_next()
@@ -93,7 +93,7 @@ def half_failed(world: World) -> Struck:
 
 
 def _half_fail(world: World) -> int:
-    """Have a string stand for a feed until a shard is dirty. A new generation sees to it that users move."""
+    """Put a string in the place of a feed until a shard is dirty. A new generation makes users move."""
     shard = world.rng.choice(sorted(read_shards(world.client, world.settings)))
     feed = Keys(world.settings.key_prefix).feed(shard)
     world.client.rename(feed, f"{feed}:aside")
@@ -105,7 +105,7 @@ def _half_fail(world: World) -> int:
 
 
 BROUGHT_ABOUT: dict[str, Fault] = {"acquire": _acquiring, "sweep": _sweeping, "recount": _recounting}
-"""Steps that a worker does not come to by itself."""
+"""Points that a worker does not reach by itself."""
 
 
 def at_any_moment(world: World) -> Struck:
@@ -123,7 +123,7 @@ def zombie(world: World) -> Struck:
     struck = world.strike_of([child])
     in_flight, before, fenced = world.in_flight(), world.tokens(), world.fenced_now()
     number = int(struck.at.split()[1])
-    world.until(lambda: world.tokens()[number] != before[number], f"nobody took shard {number} from a stopped worker")
+    world.until(lambda: world.tokens()[number] != before[number], f"nobody acquired shard {number} of the stopped one")
     child.send(signal.SIGCONT)
     world.until(lambda: world.fenced_now() > fenced, "the worker that was stopped has not been fenced")
     world.fenced += world.fenced_now() - fenced
@@ -141,7 +141,7 @@ def joins(world: World) -> Struck:
     newcomer = Child(name, "worker --no-refit", world.environment, world.folder)
     world.workers.append(newcomer)
     newcomer.start()
-    world.until(lambda: world.tokens() != before, f"{name} was given no shard")
+    world.until(lambda: world.tokens() != before, f"{name} was assigned no shard")
     return Struck("worker joins", f"{len(world.workers)} of them now", in_flight)
 
 

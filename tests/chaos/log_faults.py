@@ -1,6 +1,6 @@
 """What can happen to the log itself: records expire, a topic grows. Real parts only, on small topics of their own.
 
-Both must end in a loud error, with nothing written; the first can be mended from a snapshot.
+Both must end in a loud error, with nothing written; the first can be repaired from a snapshot.
 """
 
 from __future__ import annotations

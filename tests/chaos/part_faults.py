@@ -45,7 +45,7 @@ def redis_older(world: World) -> Struck:
 
 
 def redis_paused(world: World) -> Struck:
-    """Redis answers nobody for 3 s."""
+    """Redis does not answer for 3 s."""
     in_flight = world.in_flight()
     world.parts.redis.pause()
     time.sleep(3.0)
@@ -88,7 +88,7 @@ def _forget(world: World, damage: Callable[[], None]) -> int:
 
 
 def broker_paused(world: World) -> Struck:
-    """The broker answers nobody for some seconds."""
+    """The broker does not answer for some seconds."""
     in_flight = world.in_flight()
     seconds = world.rng.uniform(3.0, 8.0)
     world.parts.broker.pause()

@@ -34,7 +34,7 @@ class Part(Protocol):
 
 
 class Parts(NamedTuple):
-    """What a run stands on. The embedded broker forgets all when it is killed, and SQLite is no process."""
+    """What a run is built on. The embedded broker forgets all when it is killed, and SQLite is not a process."""
 
     which: Which
     settings: Settings
@@ -85,7 +85,7 @@ class RealPart:
 
 @contextmanager
 def running(which: Which, folder: Path) -> Iterator[Parts]:
-    """Parts on which nothing of ours stands yet, until the block ends."""
+    """Parts that hold nothing of ours yet, until the block ends."""
     name = f"c{uuid.uuid4().hex[:8]}"
     with (
         OwnRedis(folder / "redis") as redis,

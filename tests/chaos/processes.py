@@ -64,7 +64,7 @@ class Child:
                     strikes.put(Strike(self, said["struck"], said["at"]))
 
     def order(self, point: str, times: int = 1, with_signal: signal.Signals = signal.SIGKILL) -> None:
-        """Have it strike itself at the next so many times of a point."""
+        """Make it strike itself at the next so many times of a point."""
         assert self._process is not None and self._process.stdin is not None
         order: dict[str, Any] = {"point": point, "times": times, "signal": int(with_signal)}
         self._process.stdin.write(json.dumps(order) + "\n")
@@ -113,7 +113,7 @@ class Child:
 
 
 class Replay:
-    """The process that publishes the file, on a leash."""
+    """The process that publishes the file, up to a limit."""
 
     def __init__(self, file: Path, records: int, rate: float, environment: Mapping[str, str], folder: Path) -> None:
         self.records = records

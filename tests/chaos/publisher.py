@@ -1,9 +1,9 @@
-"""Replays the file, in a process of its own, no further than it is told to and no faster.
+"""Replays the file, in a process of its own, no further and no faster than it is ordered to.
 
     python -m tests.chaos.publisher FILE RECORDS_PER_SECOND
 
 Each line on standard input is the number of records to go up to; what comes with "0" is the rest, at full speed.
-How many have been handed to the producer stands on standard output, a few times a second; it ends when all are
+How many have been given to the producer is printed on standard output, a few times a second; it ends when all are
 acknowledged.
 """
 
@@ -34,7 +34,7 @@ class Leash:
         self._at_full_speed = False
 
     def listen(self) -> None:
-        """Take limits until standard input ends: then whoever set them is gone, and this process goes too."""
+        """Take limits until standard input ends: then the process that set them is gone, and this one ends too."""
         for line in sys.stdin:
             with self._changed:
                 self._limit = max(self._limit, int(line))
@@ -43,14 +43,14 @@ class Leash:
         os.kill(os.getpid(), signal.SIGKILL)
 
     def wait(self, record: int) -> bool:
-        """Wait until this record may be sent; tells whether at full speed."""
+        """Wait until this record may be sent; returns whether at full speed."""
         with self._changed:
             self._changed.wait_for(lambda: self._at_full_speed or record < self._limit)
             return self._at_full_speed
 
 
 def paced(messages: Iterator[Message], leash: Leash, rate: float) -> Iterator[Message]:
-    """The messages, ``rate`` a second, as far as the leash goes."""
+    """The messages, ``rate`` a second, as far as the limit."""
     burst = max(1, int(rate * TICK_SECONDS))
     number = 0
     for number, message in enumerate(messages):

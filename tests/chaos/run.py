@@ -82,7 +82,7 @@ def run(options: Options, show: Show) -> verdict.Ending:
 
 
 def _strike(world: World, kind: Callable[[World], Struck]) -> Struck | None:
-    """Let a fault strike; one that misses, because nothing came by, is tried again a few times."""
+    """Let a fault strike; one that misses, because no process reached its point, is tried again a few times."""
     for _ in range(TRIES):
         try:
             return kind(world)
@@ -94,7 +94,7 @@ def _strike(world: World, kind: Callable[[World], Struck]) -> Struck | None:
 
 
 def _await_back(world: World, recovering: list[tuple[int, Struck, float]], show: Show) -> None:
-    """Wait until all is back from the faults since the last time, and tell of them."""
+    """Wait until all is back from the faults since the last time, and report them."""
     world.await_back()
     for number, struck, began in recovering:
         show.fault(number, struck, time.monotonic() - began)

@@ -1,4 +1,4 @@
-"""Which faults, in which order: every kind at least once, the rest by lot, all by the seed."""
+"""Which faults, in which order: every kind at least once, the rest at random, all by the seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of a run: a line a fault, and the numbers at the end."""
+"""What is printed of a run: a line per fault, and the numbers at the end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.chaos.verdict import Ending
 
 
 class Show:
-    """Tells it to a stream."""
+    """Prints it to a stream."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._console = Console(file=stream, highlight=False, width=None if stream.isatty() else 200)

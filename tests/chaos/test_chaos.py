@@ -22,7 +22,7 @@ from tests.loop.plainly import profiles_of
 
 @pytest.mark.timeout(600)
 def test_offsets_that_are_written_apart_from_their_rows_are_found_out(tmp_path: Path) -> None:
-    """Redis loses the end of its file eight times; what stood in a commit of its own is then missing."""
+    """Redis loses the end of its file eight times; what was in a commit of its own is then missing."""
     line = [sys.executable, "-m", "tests.chaos", "--break", "offsets-apart", "--faults", "8", "--json"]
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     with subprocess.Popen(
@@ -62,8 +62,8 @@ def test_pandas_and_plain_python_agree_on_the_file(tmp_path: Path) -> None:
     lines = events.write(file, 3_000, 200, seed=2)
     expected = events.expected(file)
     assert lines == expected.records > expected.events > 3_000 == sum(expected.counted.values())
-    told = [json.loads(line)["event"] for line in file.read_text("utf-8").splitlines()]
-    plainly = profiles_of(message for message, event in zip(events.messages(file), told, strict=True) if event)
+    counted = [json.loads(line)["event"] for line in file.read_text("utf-8").splitlines()]
+    plainly = profiles_of(message for message, event in zip(events.messages(file), counted, strict=True) if event)
     table = events.aggregates(events.counting(file))
     assert {user.encode(): tuple(row) for user, *row in table.itertuples()} == plainly
     assert expected.counted.keys() == plainly.keys()

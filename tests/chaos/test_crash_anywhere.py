@@ -81,7 +81,7 @@ def turned(client: Redis, settings: Settings) -> Generation:
 
 
 def half_fail(client: Redis, settings: Settings, folder: Path, until: Until) -> None:
-    """Have a commit script fail half-way, since a string stands where a stream should be; then put the stream back."""
+    """Make a commit script fail half-way, since a string stands where a stream should be; then put the stream back."""
     feed = Keys(settings.key_prefix).feed(0)
     client.rename(feed, f"{feed}:aside")
     client.set(feed, "no stream")
@@ -118,7 +118,7 @@ def test_a_worker_killed_at_every_step(
 
 
 def test_a_sink_killed_at_every_step(small: Settings, file: Path, tmp_path: Path) -> None:
-    """Every event stands in the warehouse once, and the batch summary is what the stream says."""
+    """Every event is in the warehouse once, and the batch summary is what the stream says."""
     records = events.messages(file)
     for point in SINK_POINTS:
         publish(small, islice(records, AT_ONCE))

@@ -27,7 +27,7 @@ MORE_RECORDS = 500
 
 
 class Missed(Exception):
-    """A process never came to the point at which it was to be struck."""
+    """A process never reached the point at which it was to be struck."""
 
 
 class NotBack(Exception):
@@ -81,15 +81,15 @@ class World:
         return {number: state.version for number, state in read_shards(self.client, self.settings).items()}
 
     def tokens(self) -> dict[int, str]:
-        """The words of the shards' owners."""
+        """The tokens of the shards' owners."""
         return {number: state.token for number, state in read_shards(self.client, self.settings).items()}
 
     def fenced_now(self) -> int:
-        """How many writes and beats have been refused, as far as Redis remembers."""
+        """How many writes and heartbeats have been refused, as far as Redis remembers."""
         return sum(state.fenced for state in read_shards(self.client, self.settings).values())
 
     def publish_next(self) -> None:
-        """The operator publishes another generation: everyone is to be judged anew."""
+        """The operator publishes another generation: everyone is to be judged again."""
         turned = msgspec.structs.replace(
             self.model, number=self.model.number + 1, cause="step", centres=self.model.centres[::-1]
         )
@@ -110,8 +110,8 @@ class World:
         self.recovering_since_ms = clock_ms(self.client)
 
     def await_back(self) -> None:
-        """Wait until every worker owns a shard, and every shard has an owner that beats."""
-        self.until(self._back, "not every worker has a shard, or not every shard an owner that beats")
+        """Wait until every worker owns a shard, and every shard has an owner that sends heartbeats."""
+        self.until(self._back, "not every worker has a shard, or not every shard an owner that sends heartbeats")
 
     def _back(self) -> bool:
         for child in self.children():
@@ -137,7 +137,7 @@ class World:
     def strike_of(self, children: Sequence[Child]) -> Strike:
         """The first of the strikes that some children were ordered, once it is done. Raises `Missed`.
 
-        The others are told to forget it. More records are replayed when it takes long.
+        The others are ordered to forget it. More records are replayed when it takes long.
         """
         began = more = time.monotonic()
         try:

@@ -43,7 +43,7 @@ def test_the_demo_proves_itself(tmp_path: Path) -> None:
 
 
 def test_a_recorded_file(tmp_path: Path) -> None:
-    """Rows that become no event are counted, and the sums add up without them."""
+    """Rows that do not become events are counted, and the sums add up without them."""
     (tmp_path / "log.csv").write_text("who,when,did,ms\nBob,1,look,5\nbob,2,find,\n,3,look,1\nBob,4,look,x\n", "utf-8")
     (tmp_path / "log.toml").write_text(
         'format = "csv"\n[columns]\nuser_id = "who"\n[time]\ncolumn = "when"\nformat = "unix_s"\n'

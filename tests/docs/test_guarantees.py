@@ -1,4 +1,4 @@
-"""The tests that guarantees and ways out of an outage name are there."""
+"""The tests that docs/guarantees.md and docs/outages.md name exist."""
 
 import re
 from pathlib import Path

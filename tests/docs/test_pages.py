@@ -37,7 +37,7 @@ def check(docs: Path) -> subprocess.CompletedProcess[str]:
 
 
 def section(page: str, heading: str) -> str:
-    """What stands under a heading, up to the next one of its level or above."""
+    """What is under a heading, up to the next one of its level or above."""
     text = (DOCS / page).read_text("utf-8")
     level = heading.split()[0]
     after = text.split(f"\n{heading}", 1)[1].split("\n", 1)[1]

@@ -55,13 +55,13 @@ def check(data: bytes, folder: Path) -> Counter[str]:
 
 
 def one_line(error: UsageError) -> Counter[str]:
-    """What was wrong, told as promised."""
+    """What was wrong, said as promised."""
     assert len(str(error).splitlines()) == 1 and str(error).encode(), str(error)
     return Counter([type(error).__name__])
 
 
 def sums(found: list[Message | Refused]) -> Counter[str]:
-    """Rows by what became of them. Each that is published is an event to the worker, too."""
+    """The rows by their outcome. Each that is published is an event to the worker, too."""
     counts: Counter[str] = Counter()
     refused: dict[str, RefusedRows] = {}
     for each in found:

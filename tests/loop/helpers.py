@@ -1,4 +1,4 @@
-"""Small steps that the tests of the loop are told in."""
+"""Small steps of which the tests of the loop are made."""
 
 from __future__ import annotations
 

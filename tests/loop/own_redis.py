@@ -82,7 +82,7 @@ class OwnRedis:
         self.start()
 
     def pause(self) -> None:
-        """SIGSTOP: connections stay open and nobody answers."""
+        """SIGSTOP: connections stay open and get no answer."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
@@ -97,7 +97,7 @@ class OwnRedis:
         shutil.copytree(self._aof, self._copy)
 
     def put_back(self) -> None:
-        """Have the files be as they were at the last `copy`; it must be dead."""
+        """Put the files back as they were at the last `copy`; it must be dead."""
         assert self._process is None, "kill it first"
         shutil.rmtree(self._aof)
         shutil.copytree(self._copy, self._aof)

@@ -73,7 +73,7 @@ class Spoiler:
         return f"shard {self._shard}: row {self.user.decode()} generation is 0, should be {right}"
 
     def garbled(self) -> str:
-        """The vector is no vector."""
+        """The vector is not a vector."""
         self._client.hset(self._keys.user(self.user), "vector", "?")
         return f"shard {self._shard}: row {self.user.decode()} is incomplete, should be unknown"
 
@@ -83,7 +83,7 @@ class Spoiler:
         return f"shard {self._shard}: shard dirty is true, should be false"
 
     def profile(self) -> str:
-        """The profile holds a thousand events too many; nothing but the count of all can tell."""
+        """The profile holds a thousand events too many; only the count of all shows it."""
         profile = msgspec.json.decode(self._client.hget(self._keys.user(self.user), "profile"))
         profile["views"] += 1_000
         self._client.hset(self._keys.user(self.user), "profile", msgspec.json.encode(profile))
@@ -108,12 +108,12 @@ class Spoiler:
         return f"shard {self._shard}: row {self.user.decode()} is incomplete, should be unknown"
 
     def other_type(self) -> str:
-        """The user's key is no hash."""
+        """The user's key is not a hash."""
         self._client.set(self._keys.user(self.user), "no hash")
         return f"shard {self._shard}: row {self.user.decode()} is incomplete, should be unknown"
 
     def invented_row(self) -> str:
-        """There is a user of whom there was never an event."""
+        """There is a user without any event."""
         other = next(f"ghost{n}".encode() for n in range(99) if self._at_home(f"ghost{n}".encode()))
         self._client.copy(self._keys.user(self.user), self._keys.user(other))
         return f"shard {self._shard}: audience {self.row.segment} {other.decode()} is not in it, should be in it"
@@ -129,4 +129,4 @@ FOLLOWING = (
 """What `segmenter verify --repair` repairs: it follows from the profiles."""
 
 LOST = ("profile", "deleted_row", "torn_row", "other_type", "invented_row", "counts")
-"""What only the events can tell."""
+"""What only the events can show."""

@@ -108,7 +108,7 @@ def names(settings: Settings) -> set[str]:
 
 
 def test_redis_is_empty_and_no_snapshot_fits(settings: Settings, run: Commands) -> None:
-    """The sink has loaded what the log has lost. There was a snapshot, which the log no longer follows on."""
+    """The sink has loaded what the log has lost. There was a snapshot, but the log no longer holds what follows it."""
     publish(settings, BEFORE)
     run.well("worker", "--once")
     run.well("snapshot")
@@ -216,7 +216,7 @@ def test_the_sink_was_away_and_the_workers_were_not(settings: Settings, run: Com
 def test_a_sink_that_retention_overtakes_says_what_to_do(
     settings: Settings, run: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While it runs: more comes than it can read, and is lost. It ends, and goes on with a gap when told to."""
+    """While it runs: more comes than it can read, and is lost. It ends, and goes on with a gap when asked to."""
     monkeypatch.setattr(sink, "MAX_RECORDS", 100)
     publish(settings, BEFORE)
 
@@ -240,7 +240,7 @@ def _with(message: Message, fields: dict[str, Any]) -> Message:
 
 
 def test_everything_was_away(settings: Settings, run: Commands) -> None:
-    """Both lack the same events, so they are equal; what only one of them loses later shows again."""
+    """Both lack the same events, so they are equal; what only comes later is compared."""
     publish(settings, BEFORE)
     run.well("worker", "--once")
     run.well("sink", "--once")
@@ -288,7 +288,7 @@ def test_there_is_neither_warehouse_nor_snapshot(settings: Settings, run: Comman
 
 
 def test_a_system_that_begins_late_is_equal_from_there(settings: Settings, run: Commands) -> None:
-    """Worker and sink are new, the topics are not: what was before belongs to neither, and is no gap between them."""
+    """Worker and sink are new, the topics are not: what was before belongs to neither and is not a gap between them."""
     publish(settings, [*BEFORE, *DURING])
     begins = lose(settings)
     run.well("worker", "--once", "--from-log-start")

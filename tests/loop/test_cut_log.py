@@ -22,17 +22,17 @@ BATCHES = 10
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Callable[[str], None]]:
-    """A Kafka of this test alone, to which one can say ``kill`` and ``revive``."""
+    """A Kafka of this test alone, that can be ordered to ``kill`` and ``revive``."""
     (tmp_path / "jars").symlink_to(os.environ["SEGMENTER_TEST_KAFKA_JARS"])
 
-    def tell(verb: str, *part: str) -> None:
+    def run_part(verb: str, *part: str) -> None:
         subprocess.run([REAL_PARTS, verb, tmp_path, *part], check=True)
 
-    tell("up")
+    run_part("up")
     try:
-        yield lambda verb: tell(verb, "kafka")
+        yield lambda verb: run_part(verb, "kafka")
     finally:
-        tell("down")
+        run_part("down")
 
 
 def answers(settings: Settings) -> bool:

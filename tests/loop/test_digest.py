@@ -1,4 +1,4 @@
-"""`segmenter verify --digest`: equal to plain pandas over the input, and for whatever way the events went."""
+"""`segmenter verify --digest`: equal to plain pandas over the input, and the same for any way the events went."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def expire(settings: Settings) -> int:
 def test_an_emptied_redis_whose_log_has_expired(
     settings: Settings, environment: dict[str, str], until: Until, tmp_path: Path
 ) -> None:
-    """The worker ends with the error that tells how to restore; restored, all is as it was. Or it does without."""
+    """The worker ends with the error that says how to restore; restored, all is as it was. Or it leaves that out."""
     publish(settings, BEFORE)
     worker.run(settings, once=True)
     snapshot.take(settings, START_MS)

@@ -1,4 +1,4 @@
-"""A Redis that loses what it had confirmed, while a worker runs: rows and offsets go back together, and come again."""
+"""A Redis that loses what it had confirmed, while a worker runs: rows and offsets are lost together, and come back."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def running(environment: dict[str, str], log: Path, *options: str) -> Iterator[s
 
 
 def versions(redis: OwnRedis, settings: Settings, folder: Path) -> int:
-    """How many writes there have been by what the files hold; nobody else writes meanwhile."""
+    """How many writes there have been, according to the files; nobody else writes meanwhile."""
     with redis.twin(folder) as twin:
         own = dataclasses.replace(settings, redis_url=twin.url)
         with closing(connect(own)) as client:
@@ -121,7 +121,7 @@ def assert_exact(settings: Settings, messages: Sequence[Message]) -> None:
 def test_cut_tails_are_read_again(
     settings: Settings, environment: dict[str, str], redis: OwnRedis, until: Until, tmp_path: Path
 ) -> None:
-    """No further event comes, so only the beat can notice; the end is that of an undisturbed run."""
+    """No further event comes, so only the heartbeat can notice; the end is that of an undisturbed run."""
     publish(settings, BEFORE)
     worker.run(settings, once=True)
     with running(environment, tmp_path / "log", "--no-refit"):
@@ -140,7 +140,7 @@ def test_cut_tails_are_read_again(
 
 
 def keep_publishing(settings: Settings, stop: threading.Event) -> list[Message]:
-    """Publish a batch about ten times a second until told to stop, and return what was published."""
+    """Publish a batch about ten times a second until asked to stop, and return what was published."""
     published: list[Message] = []
     for seed in itertools.count(10):
         if stop.wait(0.1):
@@ -179,7 +179,7 @@ def test_cuts_under_load_with_refits(
 def test_an_older_copy_is_read_on_from(
     settings: Settings, environment: dict[str, str], redis: OwnRedis, until: Until, tmp_path: Path
 ) -> None:
-    """The copy is of before the worker had come: it does not know the owner, nor much of what was read."""
+    """The copy is from before the worker came: it does not know the owner, nor much of what was read."""
     publish(settings, BEFORE)
     worker.run(settings, once=True)
     redis.copy()

@@ -1,4 +1,4 @@
-"""A broker that falls silent just as a worker is to tell dead letters."""
+"""A broker that falls silent just as a worker is to publish dead letters."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_sigterm_ends_a_worker_that_cannot_tell(
     environment: dict[str, str],
     tmp_path: Path,
 ) -> None:
-    """Within 5 seconds, in good order; whoever comes next tells each letter, and counts it once."""
+    """Within 5 seconds, in good order; the next worker publishes each letter, and counts it once."""
     settings, process = broker
     publish_raw(settings, "views", [(b"somebody", b"nonsense")] * LETTERS)
     log = tmp_path / "log"

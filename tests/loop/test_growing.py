@@ -1,4 +1,4 @@
-"""A running worker finds segments early, fits them anew as users come, and tries again later what has failed."""
+"""A running worker finds segments early, refits them as users come, and tries again later what has failed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Until = Callable[[Callable[[], object]], None]
 
 
 def clicks_of(users: Iterable[tuple[int, int]]) -> list[Event]:
-    """Events of these users, told by number and how many clicks they make."""
+    """Events of these users, given by number and how many clicks they make."""
     return [Event(f"u{user}", START_MS + n) for user, clicks in users for n in range(clicks)]
 
 

@@ -129,7 +129,7 @@ def test_nothing_here_writes_a_csv_file() -> None:
 
 
 def empty(settings: Settings) -> None:
-    """Remove all that Redis holds of us."""
+    """Remove all that Redis holds of this test."""
     client = connect(settings)
     client.delete(*client.keys(f"{settings.key_prefix}:*"))
     client.close()

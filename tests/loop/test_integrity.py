@@ -37,7 +37,7 @@ from tests.loop.spoiling import FOLLOWING, LOST, SLUG, Spoiler
 
 EVENTS, USERS = 3_000, 400
 BUSY = 200
-"""Of the users, those of whom there are events all the time, when there is load."""
+"""The users who have events all the time, when there is load."""
 
 Until = Callable[[Callable[[], object]], None]
 
@@ -62,7 +62,7 @@ def published(store: Store) -> list[Message]:
 
 @contextmanager
 def running(task: Callable[[Callable[[], bool]], object]) -> Iterator[None]:
-    """A task in the background, which is told when to stop."""
+    """A task in the background, which is asked to stop."""
     stop = threading.Event()
     with ThreadPoolExecutor() as pool:
         future = pool.submit(task, stop.is_set)
@@ -115,12 +115,12 @@ def profiles(store: Store) -> dict[bytes, tuple[int, ...]]:
 
 
 def user(number: int) -> bytes:
-    """A user of whom there is no event under load."""
+    """A user without events under load."""
     return f"u{BUSY + 1 + number}".encode()
 
 
 def test_what_is_spoilt_is_named_and_repaired(store: Store, published: list[Message]) -> None:
-    """One after the other, with no worker there: the command takes the shard itself."""
+    """One after the other, with no worker there: the command acquires the shard itself."""
     assert said(store) == []
     before = rows(store.settings)
     for number, what in enumerate(FOLLOWING):
@@ -152,7 +152,7 @@ def test_the_owner_repairs_under_load(store: Store, published: list[Message], un
 
 
 def lost(store: Store) -> None:
-    """Spoil what only the events can tell, each of another user."""
+    """Spoil what only the events can show, each of another user."""
     for number, what in enumerate(LOST):
         spoiler = Spoiler(*store, user(number))
         before = said(store)
@@ -165,7 +165,7 @@ def reconciled(store: Store) -> list[Pass]:
 
 
 def test_reconcile_gives_back_what_was_lost(store: Store, published: list[Message]) -> None:
-    """With no worker there. A key that is no row is first removed, as one that follows from nothing."""
+    """With no worker there. A key that is not a row is first removed, since it follows from nothing."""
     before = rows(store.settings)
     lost(store)
     repair(store)
@@ -184,7 +184,7 @@ def test_reconcile_gives_back_what_was_lost(store: Store, published: list[Messag
 
 
 def test_reconcile_repairs_under_load(store: Store, published: list[Message], until: Until) -> None:
-    """Users of whom there is news all the time, too; nothing counts twice, and nothing is lost."""
+    """Also users who have events all the time; nothing counts twice, and nothing is lost."""
     busy = [f"u{number}".encode() for number in range(1, 6)]
     with (
         running(lambda stopping: sink.run(store.settings, False, lambda n: None, stopping)),

@@ -69,7 +69,7 @@ BROKEN: list[tuple[str, str, bytes | None, bytes | None]] = [
 ]
 
 
-def test_what_is_no_event_becomes_a_dead_letter(settings: Settings) -> None:
+def test_an_invalid_record_becomes_a_dead_letter(settings: Settings) -> None:
     """Each is kept with its position and reason, counted once, and the events around it count."""
     publish(settings, "clickstream", [Event("u1", START_MS)])
     publish_raw(settings, "clickstream", [(key, value) for _, _, key, value in BROKEN])
@@ -132,7 +132,7 @@ def hexadecimal(user: str) -> str:
 
 
 def test_a_log_that_ends_too_early_is_an_error(settings: Settings) -> None:
-    """Offsets that the log has not reached belong to a log that has lost records: nothing is skipped in silence."""
+    """Offsets that the log has not reached belong to a log that has lost records: nothing is skipped silently."""
     publish(settings, "views", [Event(f"u{n}", START_MS) for n in range(20)])
     worker.run(settings, once=True)
     client = connect(settings)
@@ -142,7 +142,7 @@ def test_a_log_that_ends_too_early_is_an_error(settings: Settings) -> None:
         worker.run(settings, once=True)
 
 
-def test_a_topic_made_anew_is_an_error(settings: Settings) -> None:
+def test_a_recreated_topic_is_an_error(settings: Settings) -> None:
     publish(settings, "views", [Event("u1", START_MS)])
     with closing(topics.TopicGuard(settings)) as guard:
         guard.check(guard.ids())

@@ -78,7 +78,7 @@ def test_a_rebalance_does_not_cut_the_look_back_short(
 def test_a_second_slow_rebalance_leaves_the_group_as_it_is(
     settings: Settings, holding: Membership, until: Until
 ) -> None:
-    """Only two in a row, with no shards handed out between, have the workers meet in another group."""
+    """Only two in a row, with no shards assigned between, make the workers move to another group."""
 
     def group_after_a_stuck_rebalance() -> str:
         holding.follow()

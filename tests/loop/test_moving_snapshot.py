@@ -1,4 +1,4 @@
-"""Snapshots of a store that goes back in time, or changes hands, while they are taken."""
+"""Snapshots of a store that loses writes, or whose shards change owners, while they are taken."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_rows_of_a_redis_that_went_back_are_no_snapshot(settings: Settings, redi
         assert next(copied)
         if caught_up:
             worker.run(settings, once=True)
-        with pytest.raises(Fenced, match="lost writes or changed hands"):
+        with pytest.raises(Fenced, match="lost writes or changed owners"):
             list(copied)
     assert snapshot.take(settings, START_MS).users == USERS
 

@@ -1,4 +1,4 @@
-"""A Redis that falls silent under load, and a worker that is told to end: nothing is lost, repeated or left behind."""
+"""A Redis that falls silent under load, and a worker that is asked to end: nothing is lost, repeated or left behind."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ class Process:
                 stderr=errors,
             )
 
-    def told(self, event: str) -> list[dict[str, Any]]:
+    def logged(self, event: str) -> list[dict[str, Any]]:
         """The log lines of one event."""
         lines = [line for line in self._log.read_text("utf-8").splitlines() if line.startswith("{")]
-        return [told for line in lines if (told := json.loads(line))["event"] == event]
+        return [entry for line in lines if (entry := json.loads(line))["event"] == event]
 
     def rss(self) -> int:
         """Its memory, in bytes."""
@@ -83,7 +83,7 @@ def working(settings: Settings, environment: dict[str, str], folder: Path) -> It
 
 
 class Groups(KafkaAdminClient):  # type: ignore[misc]
-    """What one may do with a group stays unread: Tansu 0.6 tells of operations that the client does not know."""
+    """What one may do with a group stays unread: Tansu 0.6 names operations that the client does not know."""
 
     def _process_acl_operations(self, group: dict[str, Any]) -> dict[str, Any]:
         return group
@@ -116,17 +116,17 @@ def test_a_minute_without_redis(
             publish(parted, islice(waiting, 500))
             peak = max(peak, process.rss())
             threading.Event().wait(min(0.9, resumes - now))
-        tries = process.told("shards released")
-        opened = len(process.told("shard acquired"))
+        tries = process.logged("shards released")
+        opened = len(process.logged("shard acquired"))
         redis.resume()
         publish(parted, waiting)
         until(lambda: folded(parted) == len(ahead) + len(more))
         peak = max(peak, process.rss())
-        assert len(process.told("shards assigned")) == 1
+        assert len(process.logged("shards assigned")) == 1
         assert members(parted) == in_the_group
-        assert len(process.told("shard acquired")) == opened + parted.partitions
+        assert len(process.logged("shard acquired")) == opened + parted.partitions
     assert 2 < len(tries) < PAUSE_SECONDS / 2
-    assert len({told["retry_seconds"] for told in tries}) > len(tries) / 2  # by chance, two may be alike
+    assert len({entry["retry_seconds"] for entry in tries}) > len(tries) / 2  # by chance, two may be alike
     assert peak < MOST_BYTES
     assert profiles(parted) == profiles_of(ahead + more)
 
@@ -143,7 +143,7 @@ def test_sigterm_ends_within_five_seconds(
         if moment != "under full load":
             redis.pause()
         if moment == "while it waits for Redis":
-            until(lambda: process.told("shards released"))
+            until(lambda: process.logged("shards released"))
         process.popen.send_signal(signal.SIGTERM)
         assert process.popen.wait(timeout=5) == 0
     redis.resume()

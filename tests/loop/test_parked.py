@@ -1,4 +1,4 @@
-"""Something in Redis is corrupt: the worker parks the shard, goes on with the others, and takes it up again."""
+"""Something in Redis is corrupt: the worker parks the shard, goes on with the others, and acquires it again later."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def audience(client: Redis, settings: Settings, user: bytes) -> None:
 
 
 def field(name: str, value: str) -> Spoil:
-    """A field of the shard, together with its owner: whoever holds the shard must acquire it again."""
+    """A field of the shard, together with its owner: so the owner must acquire it again."""
     fields = {"token": "another", name: value}
     return lambda client, settings, user: client.hset(Keys(settings.key_prefix).shard(PARKED), mapping=fields)
 
@@ -72,7 +72,7 @@ ROWS: Mapping[str, Spoil] = {
     "generation": row(generation="?"),
     "segment": row(segment="elsewhere"),
 }
-"""What the profile tells how to repair."""
+"""What can be repaired from the profile."""
 
 LOST: Mapping[str, Spoil] = {
     "profile": row(profile="{"),
@@ -82,7 +82,7 @@ LOST: Mapping[str, Spoil] = {
     "torn": lambda client, settings, user: client.hdel(Keys(settings.key_prefix).user(user), "profile"),
     "type": lambda client, settings, user: client.set(Keys(settings.key_prefix).user(user), "a string"),
 }
-"""What only the events can tell: such a row is removed, and `reconcile --repair` brings it back."""
+"""What only the events can show: such a row is removed, and `reconcile --repair` brings it back."""
 
 KEYS: Mapping[str, Spoil] = {
     "audience": audience,

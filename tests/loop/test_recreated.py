@@ -1,4 +1,4 @@
-"""A topic that is made anew beneath those who read it."""
+"""A topic that is recreated while it is read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def make_anew(settings: Settings, topic: str) -> None:
 
 
 def make_anew_at_once(settings: Settings, topic: str, events: list[Event]) -> None:
-    """Delete a topic, make it anew and fill it, as fast as the broker can."""
+    """Delete a topic, recreate it and fill it, as fast as the broker can."""
     name = settings.topic_prefix + topic
     with KafkaAdminClient(**client_options(settings)) as admin, closing(topics.open_producer(settings)) as producer:
         admin.describe_topics([name])

@@ -1,4 +1,4 @@
-"""Restoring a snapshot: what comes back, who is kept out meanwhile, and when it is refused."""
+"""Restoring a snapshot: what comes back, that workers wait meanwhile, and when it is refused."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_a_restore_that_was_killed_is_noticed_and_done_again(
 
 
 def test_a_worker_in_between_is_noticed(settings: Settings, client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that took a shard just before the mark was set; the store stays marked."""
+    """One that acquired a shard just before the mark was set; the store stays marked."""
     snapshot_of(settings, messages(1))
     empty(settings, client)
 
@@ -312,7 +312,7 @@ def test_a_log_that_lost_its_end_is_followed_from_an_earlier_snapshot(settings: 
 
 
 def test_a_topic_made_anew_cannot_be_restored(settings: Settings, client: Redis) -> None:
-    """Worker, sink and restore say the same: only to start afresh helps."""
+    """Worker, sink and restore say the same: only starting afresh helps."""
     snapshot_of(settings, messages(1, 300))
     sink.run(settings, once=True)
     views = f"{settings.topic_prefix}views"

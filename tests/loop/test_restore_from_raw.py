@@ -1,4 +1,4 @@
-"""Redis is built anew from the warehouse's raw events alone, and workers go on from where the sink is."""
+"""Redis is filled again from the warehouse's raw events alone, and workers go on from where the sink is."""
 
 from __future__ import annotations
 

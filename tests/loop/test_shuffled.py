@@ -16,7 +16,7 @@ from tests.loop.plainly import profiles_of
 
 
 def test_three_shuffles_give_the_same_aggregates(settings: Settings) -> None:
-    """Published under three prefixes, each in an order of its own on every topic, and committed in other pieces."""
+    """Published under three prefixes, each in an order of its own on every topic, and committed in other batches."""
     messages = list(generate(2_000, 150, seed=5))
     for seed, commit_rows in ((1, 250), (2, 7), (3, 40)):
         own = dataclasses.replace(

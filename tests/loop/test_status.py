@@ -1,4 +1,4 @@
-"""What `segmenter status` tells, of a system that runs, is stuck, or lacks a part."""
+"""What `segmenter status` says of a system that runs, is stuck, or lacks a part."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def fresh(settings: Settings) -> bool:
 
 
 def log_seen_ms(settings: Settings) -> int:
-    """When Kafka last told a worker where the log ends."""
+    """When Kafka last answered a worker where the log ends."""
     with contextlib.closing(connect(settings)) as client:
         return max(state.log_seen_ms for state in read_shards(client, settings).values())
 
@@ -207,7 +207,7 @@ def test_a_check_loads_the_client_of_one_part_alone(
 
 
 def test_without_kafka_it_tells_the_rest_and_since_when(until: Until) -> None:
-    """The broker is stopped under a worker: what Redis and the warehouse know is told all the same."""
+    """The broker is stopped under a worker: what Redis and the warehouse know is shown all the same."""
     with private_stack() as stack:
         own = Settings(kafka=stack.kafka, redis_url=stack.redis_url, warehouse_url=stack.warehouse_url, partitions=2)
         publish(own, "views", EVENTS)
@@ -278,7 +278,7 @@ def test_without_the_warehouse_it_tells_the_rest_and_since_when(
 
 
 def assert_since(parts: str, well_ms: int, since_ms: int | None, away_ms: int) -> None:
-    """Between when it was known to be there and when it was taken away, but for a broker that keeps no notes."""
+    """Between when it was known to be there and when it was taken away, except for a broker that keeps no notes."""
     assert (since_ms is None) if parts == "embedded" else (since_ms is not None and well_ms < since_ms <= away_ms)
 
 
@@ -301,7 +301,7 @@ class Way:
         threading.Thread(target=self._accept, args=(self._server,), daemon=True).start()
 
     def close(self) -> None:
-        """Nobody gets through any more."""
+        """Nobody can connect any more."""
         if self._server is None:
             self._folder.rename(self._folder.with_name("gone"))
             return

@@ -1,4 +1,4 @@
-"""A group that the embedded broker has lost: the workers meet in another one."""
+"""A group that the embedded broker has lost: the workers move to another one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def settings(embedded_parts: Settings) -> Settings:
 
 
 def test_workers_leave_a_group_that_waits_for_ever(settings: Settings) -> None:
-    """Its leader leaves without taking part just after another has joined; that one, and who comes later, gets on."""
+    """Its leader leaves without taking part just after another has joined; that one, and later ones, go on."""
     messages = list(generate(500, 50, seed=1))
     publish(settings, messages)
     with closing(connect(settings)) as client, closing(TopicGuard(settings)) as guard:

@@ -118,7 +118,7 @@ def test_a_run_that_is_to_end_does_not_wait_for_a_transaction(settings: Settings
 def test_a_log_that_ends_in_records_of_kafka_itself_has_been_read(
     end: str, settings: Settings, producer: KafkaProducer
 ) -> None:
-    """What is left after the last event is no lag, and may expire: the next run goes on after it."""
+    """What is left after the last event is not lag, and may expire: the next run goes on after it."""
     publish(settings, "views", EVENTS)
     begin(producer, settings)
     getattr(producer, end)()

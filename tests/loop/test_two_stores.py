@@ -1,4 +1,4 @@
-"""Two stores filled from the same topics: each gets every event, since their workers meet in groups of their own."""
+"""Two stores filled from the same topics: each gets every event, since their workers have groups of their own."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_one_prefix_on_two_redises(settings: Settings, until: Until, tmp_path: P
 
 @pytest.mark.parametrize("parts", ["real"], indirect=True)
 def test_each_store_is_told_its_own_signs_of_life(settings: Settings, until: Until) -> None:
-    """The embedded broker keeps none. They tell since when a store is away."""
+    """The embedded broker keeps none. They say since when a store is away."""
     publish(settings, MESSAGES[:10])
     with working(settings):
         until(lambda: store_reached_ms(settings))

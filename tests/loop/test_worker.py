@@ -43,7 +43,7 @@ def folded(settings: Settings) -> int:
 
 
 def tokens(settings: Settings) -> set[str]:
-    """The words of the shards' present owners."""
+    """The tokens of the shards' present owners."""
     client = connect(settings)
     found = {state.token for state in read_shards(client, settings).values()}
     client.close()
@@ -66,7 +66,7 @@ def test_everyone_is_judged_by_the_generation_their_row_names(settings: Settings
 
 
 def test_a_new_generation_reaches_everyone(settings: Settings) -> None:
-    """Published from outside, it is swept through all rows; who moved is told with the cause `model`."""
+    """Published from outside, it is swept through all rows; who moved is in the feed with the cause `model`."""
     publish(settings, generate(2_000, USERS, seed=1))
     worker.run(settings, once=True)
     client = connect(settings)
@@ -82,13 +82,13 @@ def test_a_new_generation_reaches_everyone(settings: Settings) -> None:
     after = rows(settings)
     assert {row.generation for row in after.values()} == {turned.number}
     moved = {user for user in after if after[user].segment != before[user].segment}
-    told = {
+    reported = {
         entry[b"user"]
         for shard in range(settings.partitions)
         for _, entry in client.xrange(f"{settings.key_prefix}:feed:{shard}")
         if entry[b"cause"] == b"model" and entry[b"generation"] == str(turned.number).encode()
     }
-    assert moved == told and moved
+    assert moved == reported and moved
     assert all(after[user].profile == before[user].profile for user in after)
     client.close()
 

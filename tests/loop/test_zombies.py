@@ -44,7 +44,7 @@ class Member:
 
 @pytest.fixture
 def join(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[[], Member]]:
-    """Have another worker join; those that still run at the end are killed."""
+    """Let another worker join; those that still run at the end are killed."""
     with ExitStack() as at_end:
         numbers = itertools.count(1)
 
@@ -92,7 +92,7 @@ def wait(condition: Callable[[], object], what: str) -> None:
 
 
 def owners(settings: Settings) -> dict[int, str]:
-    """The random word of each shard's present owner."""
+    """The random token of each shard's present owner."""
     with closing(connect(settings)) as client:
         return {number: state.token for number, state in read_shards(client, settings).items()}
 
@@ -112,7 +112,7 @@ def test_a_worker_that_slept_beyond_its_session_is_fenced_and_comes_back(
     flow = Flow(settings)
     with flow.flowing():
         second = join()
-        wait(lambda: not set(asleep.values()) & set(owners(settings).values()), "the second worker to take the shards")
+        wait(lambda: not set(asleep.values()) & set(owners(settings).values()), "the second worker to own the shards")
         wait(lambda: folded(settings) > before, "the second worker to go on")
         fenced = read_status(settings).fenced
         first.process.send_signal(signal.SIGCONT)

@@ -112,7 +112,7 @@ def test_the_same_census_is_the_same_bytes() -> None:
     st.lists(st.lists(st.sampled_from([MISSING, 0, 3, 1000, 2**24]), min_size=3, max_size=3), min_size=1, max_size=30)
 )
 def test_fill_and_scale_are_those_of_scikit_learn(rows: list[list[int]]) -> None:
-    """Missing values stand at the mean, then StandardScaler."""
+    """Missing values become the mean, then StandardScaler."""
     vectors = np.array(rows)
     present = [[x for x in column if x != MISSING] for column in vectors.T.tolist()]
     means = [sum(column) / len(column) if column else 0.0 for column in present]

@@ -27,7 +27,7 @@ rows = st.lists(st.lists(numbers, min_size=FEATURES, max_size=FEATURES), min_siz
 points = rows.map(lambda rows: np.array(rows, dtype=np.int64))
 coordinates = st.integers(0, 2**34).map(lambda n: n / 2**10)
 centres = st.lists(st.tuples(*[coordinates] * FEATURES), min_size=1, max_size=5)
-"""As means of integers have them: none so near to 0 that its square is no float."""
+"""As means of integers have them: none so near to 0 that its square is not a float."""
 
 
 def generation(centres: list[tuple[float, ...]], vectors: Matrix) -> Generation:
@@ -100,9 +100,9 @@ def test_any_batch_split_and_order_judges_alike(
     cuts = sorted(random.choices(range(len(vectors) + 1), k=3))
 
     batches = np.split(np.asfortranarray(vectors[order]), cuts)
-    pieces = [slug for batch in batches for slug in judge(batch, model)]
+    split = [slug for batch in batches for slug in judge(batch, model)]
 
-    assert pieces == [whole[row] for row in order]
+    assert split == [whole[row] for row in order]
 
 
 def test_before_the_first_generation_all_are_unassigned() -> None:
@@ -285,7 +285,7 @@ def test_every_centre_has_its_share_of_the_users(vectors: Matrix, k: int, seed: 
 
 @pytest.mark.parametrize("whales", [1, 3])
 def test_a_few_extreme_points_do_not_move_a_fit(whales: int) -> None:
-    """Far away from all and from each other, they own no centre: it is the fit of the others."""
+    """Far away from all and from each other, they get no centre: the fit is that of the others."""
     crowd = groups(400, seed=2)
     extreme = np.array([[2**27 * (1 + n), 0, 2**24, MISSING] for n in range(whales)])
     vectors = np.concatenate([crowd, extreme])

@@ -1,4 +1,4 @@
-"""Names are true: whoever looks at the segments finds them in the order of their slugs, and no user alone in one.
+"""Names are true: the segments are always in the order of their slugs, and no user is alone in one.
 
 The generations are those that a worker publishes while users arrive: fits when they are due, then steps until none is
 worth it.
@@ -47,7 +47,7 @@ def state(census: Census, generation: Generation | None) -> ShardState:
 
 
 def followed(looks: Iterable[Values], once: bool = False) -> Iterator[Moment]:
-    """What a worker publishes that looks at the users at these moments, and what stands at the end of each look.
+    """What a worker publishes that looks at the users at these moments, and the state at the end of each look.
 
     With ``once`` it is a worker that is run again and again, and fits each time.
     """
@@ -154,7 +154,7 @@ CROWDS: tuple[Crowd, ...] = (
 
 
 def doublings(looks: Iterable[Values]) -> Iterator[Values]:
-    """Of these looks the first, and each at twice as many users as the one before."""
+    """The first of these looks, and each at twice as many users as the one before."""
     before = 0
     for users in looks:
         if len(users) >= 2 * before:
@@ -204,7 +204,7 @@ def test_the_busiest_of_all_is_highly_engaged(crowd: Crowd) -> None:
 
 
 def test_a_site_has_segments_early_and_pins_nothing() -> None:
-    """From a dozen users on; the model is provisional, and fitted anew every half more, until there are 300."""
+    """From a dozen users on; the model is provisional, and refitted at every half more, until there are 300."""
     fits = []
     for users, generation in history(growth_to_ten_thousand, False):
         if len(users) < 12:
@@ -264,7 +264,7 @@ def census_of(rows: list[Row]) -> Census:
 
 
 def test_a_swap_of_names_is_told_as_the_models_doing() -> None:
-    """The slugs change hands while nobody does anything: each move has the cause ``model``."""
+    """The slugs pass to other segments while nobody does anything: each move has the cause ``model``."""
     low, high = ORDER[0], ORDER[-1]
     before = rows_of(20, None)
     points = np.array([row.vector for row in before])

@@ -147,7 +147,7 @@ def test_any_batch_split_learns_the_same(points: list[Point], grace: int, window
 @settings(max_examples=30, deadline=None)
 @given(st.lists(point, min_size=1, max_size=40), st.integers(2, 50), st.data())
 def test_the_census_is_of_the_points_in_the_window(points: list[Point], window: int, data: st.DataObject) -> None:
-    """Learn all, forget some, whichever; then count what must be left, under the model of now."""
+    """Learn all, forget some, any of them; then count what must be left, under the present model."""
     model = learnt(OnlineKMeans(grace_period=9, window=window, margin=0.0), points)
     numbers = [[math.nan if x.get(name) is None else x[name] for name in model.features] for x in points]
     vectors = fixed(np.array(numbers, dtype=np.float64).reshape(len(points), len(model.features))).tolist()

@@ -79,17 +79,17 @@ def test_no_number_is_too_large() -> None:
 def test_fewer_segments_take_slugs_spread_evenly(found: int, slugs: str) -> None:
     means: Sequence[tuple[float, ...]] = [(float(n),) for n in range(found)]
 
-    dealt = ranked(segments(*"ABCDE"[:found]), means, tuple("abcde"), ("x",), (1.0,))
+    order = ranked(segments(*"ABCDE"[:found]), means, tuple("abcde"), ("x",), (1.0,))
 
-    assert "".join([segment.slug for segment in dealt.values()]) == slugs
+    assert "".join([segment.slug for segment in order.values()]) == slugs
 
 
 def test_a_name_set_by_hand_stays_with_the_id_whatever_its_rank() -> None:
     before = [Segment(0, "low", "Low"), Segment(1, "mid", "Mid"), Segment(2, "high", "Our fans")]
 
-    dealt = ranked(before, [(5.0,), (9.0,), (1.0,)], ("low", "mid", "high"), ("x",), (1.0,))
+    order = ranked(before, [(5.0,), (9.0,), (1.0,)], ("low", "mid", "high"), ("x",), (1.0,))
 
-    assert list(dealt.values()) == [Segment(2, "low", "Our fans"), Segment(0, "mid", "Mid"), Segment(1, "high", "High")]
+    assert list(order.values()) == [Segment(2, "low", "Our fans"), Segment(0, "mid", "Mid"), Segment(1, "high", "High")]
 
 
 def test_a_rename_is_a_generation_that_moves_nobody() -> None:
@@ -124,7 +124,7 @@ def test_a_name_can_be_taken_back() -> None:
     ],
 )
 def test_a_name_that_cannot_be_had(slug: str, name: str, says: str) -> None:
-    """Unknown slugs, and names that somebody else has, or would have, or that cannot be shown."""
+    """Unknown slugs, and names that another segment has, or would have, or that cannot be shown."""
     model = generation(Segment(0, "low_engagement", "Low engagement"), Segment(1, "highly_engaged", "Our fans"))
 
     with pytest.raises(UsageError, match=says):

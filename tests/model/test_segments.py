@@ -1,4 +1,4 @@
-"""Segments keep their id while centres are found anew, and are named by their rank."""
+"""Segments keep their id while centres are fitted again, and are named by their rank."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_first_ids_are_in_order_of_engagement() -> None:
 @settings(deadline=None)
 @given(st.permutations(range(5)), st.lists(st.floats(-0.9, 0.9), min_size=10, max_size=10))
 def test_segments_survive_centres_in_another_order(order: list[int], shifts: list[float]) -> None:
-    """Each new centre lies close to one old centre: that one's segment it is."""
+    """Each new centre lies close to one old centre, and takes its segment."""
     before = generation([(2.0 * n, 2.0 * n) for n in range(5)], tuple("abcde"))
     moved = [(2.0 * n + shifts[2 * n], 2.0 * n + shifts[2 * n + 1] * 0.1) for n in range(5)]
 

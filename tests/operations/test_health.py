@@ -12,7 +12,7 @@ from segmenter.operations.health import stuck
     [(5_000, 60_000, None), (0, None, 60_000), (0, 1, 10**9), (0, 10**9, 1), (6_000, 6_000, 1)],
 )
 def test_who_is_at_the_end_or_moves_on_is_well(beat: int, at_end: int | None, moved: int | None) -> None:
-    """An old commit is no harm at the end of the log, and a long way from the end none while there are commits."""
+    """At the end of the log an old commit is fine, and so is a long way from the end while there are commits."""
     assert stuck("worker", beat, at_end, moved, 5_000) is None
 
 

@@ -1,4 +1,4 @@
-"""The Makefile tells what it can do."""
+"""The Makefile says what it can do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.
 
 
 def dry_run(*arguments: str) -> str:
-    """What `make` would do, whatever the `make` was told that runs the tests."""
+    """What `make` would do, whatever options the `make` that runs the tests has."""
     command = ["make", "--no-print-directory", "--dry-run", *arguments]
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "ARGS"))}
     return subprocess.run(command, cwd=ROOT, env=environ, check=True, capture_output=True, text=True).stdout

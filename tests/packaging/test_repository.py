@@ -97,5 +97,5 @@ def test_every_folder_says_in_one_sentence_what_is_inside(folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_folder_holds_more_than_fourteen_modules(folder: Path) -> None:
-    """But for the command, which has one file a verb."""
+    """Except for the command, which has one file per verb."""
     assert len(list(folder.glob("[!_]*.py"))) <= 14 or folder.name == "cli"

@@ -1,4 +1,4 @@
-"""Mappings written by hand, and what stands on the log."""
+"""Mappings written by hand, and what is on the log."""
 
 from __future__ import annotations
 

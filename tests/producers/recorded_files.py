@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "data"
-"""Where the recorded files lie, if anywhere: beside the checkout."""
+"""Where the recorded files are, if anywhere: beside the checkout."""
 
 
 def sizes(name: str) -> list[str]:
@@ -105,7 +105,7 @@ def _eshop(path: Path) -> None:
 
 
 def _online_retail(path: Path) -> None:
-    """Several lines an invoice, of two minutes even; a quarter without customer; customers look like floats."""
+    """Several lines per invoice, some of two minutes; a quarter without customer; customers look like floats."""
     rng = random.Random(3)
     rows = []
     for number in range(16):

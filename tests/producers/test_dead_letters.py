@@ -66,7 +66,7 @@ def replayed(verb: Verb, file: Path) -> tuple[int, int, int, list[tuple[int, str
 
 
 def headers(settings: Settings) -> Counter[bytes]:
-    """How often each position stands in a header on the log; every such record is where its key belongs."""
+    """How often each position is in a header on the log; every such record is where its key belongs."""
     names = list(topics.event_topics(settings))
     found: Counter[bytes] = Counter()
     for batch in topics.read_to(settings, topics.beginnings(settings, names), topics.ends(settings, names)):
@@ -82,7 +82,7 @@ def text(event: Event) -> str:
 
 
 def test_what_is_no_dead_letter_hides_none(settings: Settings, verb: Verb, tmp_path: Path) -> None:
-    """A record that somebody else put on the topic is told of, and the letters around it are listed."""
+    """A record that somebody else put on the topic is named, and the letters around it are listed."""
     topics.ensure_topics(settings)
     publish_raw(settings, "clickstream", [(b"u1", b"[1]")])
     worker.run(settings, once=True)
@@ -153,7 +153,7 @@ def test_the_still_invalid_are_told_and_can_follow_later(settings: Settings, ver
 
 
 def test_a_large_value_comes_back_whole(settings: Settings, verb: Verb, tmp_path: Path) -> None:
-    """The dead letter keeps 4 kB of it; the topic still holds the rest, bytes that are no text too."""
+    """The dead letter keeps 4 kB of it; the topic still holds the rest, bytes that are not text, too."""
     binary = b"\xff" + LARGE
     publish_raw(settings, "searches", [(b"u1", LARGE), (b"u1", b"[]"), (b"u1", binary), (b"u1", b"\xfe")])
     worker.run(settings, once=True)
@@ -183,9 +183,9 @@ def test_a_value_that_the_log_no_longer_holds_stays_cut(
     publish(settings, "views", [Event(f"u{n}", START_MS) for n in range(20)])
     where = (f"{settings.topic_prefix}views", 0, offset)
     letter = dead_letters.describe(*where, START_MS, b"u1", LARGE, InvalidRecord("too_large", "300 kB"))
-    told = [(dead_letters.letter_key(letter), dead_letters.encode(letter))] * 2
+    published = [(dead_letters.letter_key(letter), dead_letters.encode(letter))] * 2
     producer = topics.open_producer(settings)
-    topics.produce_all(producer, settings, topics.dead_letter_topic(settings), told)
+    topics.produce_all(producer, settings, topics.dead_letter_topic(settings), published)
     producer.close()
 
     file = tmp_path / "letters.jsonl"
@@ -310,7 +310,7 @@ replay(load(), Path(sys.argv[1]), 1_700_000_000_000, progress)
 def test_a_replay_that_is_killed_is_finished_by_the_next(
     settings: Settings, environment: dict[str, str], verb: Verb, tmp_path: Path, acknowledged: int
 ) -> None:
-    """Killed with many records under way, or before it could say that it was done: each stands on the log once."""
+    """Killed with many records under way, or before it could say that it was done: each is on the log once."""
     topics.ensure_topics(settings)
     file = tmp_path / "letters.jsonl"
     lines = [line(settings, number) for number in range(LETTERS)]

@@ -37,7 +37,7 @@ WRONG = {
         ["needs [columns] session_id"],
     ),
     "no cap": ([("[kind]", "[duration]\ncap_s = 0\n[kind]")], ["cap_s is 0", "1 to 86400"]),
-    "both sources": ([("[time]", '[constants]\nitem_id = "x"\n[time]')], ["item_id stands in [columns] and in [const"]),
+    "both sources": ([("[time]", '[constants]\nitem_id = "x"\n[time]')], ["item_id is in [columns] and in [const"]),
     "long separator": ([('"csv"', '"csv"\nseparator = "::"')], ["separator must be one character"]),
     "unknown encoding": ([('"csv"', '"csv"\nencoding = "utf-9"')], ["'utf-9' is unknown"]),
     "not TOML": ([("[columns]", "[columns")], ["is not TOML"]),

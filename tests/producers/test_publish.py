@@ -1,4 +1,4 @@
-"""What is published stands on the log: keyed by user, in order, in the partition that its key says."""
+"""What is published is on the log: keyed by user, in order, in the partition that its key says."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ EVENTS, BROKEN = 3_000, 24
 
 def test_every_message_is_on_the_log_once_and_in_order(settings: Settings, on_the_log: OnTheLog) -> None:
     sent = list(generate(EVENTS, 100, 1, invalid=BROKEN))
-    told: list[int] = []
-    published = publish(settings, iter(sent), told.append)
+    reported: list[int] = []
+    published = publish(settings, iter(sent), reported.append)
 
     assert published._replace(seconds=0.0) == Published(EVENTS + BROKEN, EVENTS + BROKEN, {}, 0.0)
-    assert sum(told) == EVENTS + BROKEN
+    assert sum(reported) == EVENTS + BROKEN
     found = on_the_log()
     assert len(found) == EVENTS + BROKEN
     for topic in TOPICS:

@@ -28,7 +28,7 @@ def segmenter(folder: Path, *arguments: str, **variables: str) -> subprocess.Com
     )
 
 
-def told(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+def printed(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     assert run.returncode == 0, run.stderr
     report: dict[str, Any] = json.loads(run.stdout)
     return report
@@ -46,7 +46,7 @@ def addresses(settings: Settings) -> dict[str, str]:
 
 def test_generate_publishes_what_it_says(settings: Settings, on_the_log: OnTheLog, tmp_path: Path) -> None:
     arguments = ["--events", "200", "--users", "20", "--invalid", "5", "--json"]
-    report = told(segmenter(tmp_path, "generate", *arguments, **addresses(settings)))
+    report = printed(segmenter(tmp_path, "generate", *arguments, **addresses(settings)))
     assert (report["published"], report["events"], report["invalid"]) == (205, 200, 5)
     assert sum(report["personas"].values()) == 20
     assert len(on_the_log()) == 205
@@ -56,7 +56,7 @@ def test_replay_publishes_and_tells_what_it_refused(
     settings: Settings, on_the_log: OnTheLog, tmp_path: Path, mapping_file: Callable[..., Path]
 ) -> None:
     (tmp_path / "e.csv").write_text(ROWS)
-    report = told(
+    report = printed(
         segmenter(tmp_path, "replay", "e.csv", "--mapping", str(mapping_file()), "--json", **addresses(settings))
     )
     assert (report["read"], report["published"], report["durations"]) == (4, 2, "none")
@@ -68,7 +68,7 @@ def test_replay_publishes_and_tells_what_it_refused(
 def test_a_preview_needs_no_stack(tmp_path: Path, mapping_file: Callable[..., Path]) -> None:
     (tmp_path / "e.csv").write_text(ROWS)
     derive = ("[kind]", '[duration]\nderive = "next_event"\n[kind]')
-    report = told(
+    report = printed(
         segmenter(tmp_path, "replay", "e.csv", "--mapping", str(mapping_file(derive)), "--preview", "1", "--json")
     )
     value = {"user_id": "u", "time_ms": 10_000, "session_id": "s", "duration_ms": 30_000, "item_id": "a1"}

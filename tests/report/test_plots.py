@@ -167,9 +167,9 @@ def test_the_command_draws_the_latest_snapshot(tmp_path: Path) -> None:
     with warehouse.connect(f"sqlite:///{tmp_path}/w.db") as database:
         warehouse.migrate(database, now_ms=1)
         write_snapshot(database, 9, generation(("low", "high")))
-    told = json.loads(run(tmp_path, "-m", "segmenter", "plot", "--json", "--out", "pictures").stdout)
-    assert told["files"] == ["pictures/clicks-and-time.png", "pictures/segment-sizes.png"]
-    assert all((tmp_path / file).stat().st_size > 10_000 for file in told["files"])
+    report = json.loads(run(tmp_path, "-m", "segmenter", "plot", "--json", "--out", "pictures").stdout)
+    assert report["files"] == ["pictures/clicks-and-time.png", "pictures/segment-sizes.png"]
+    assert all((tmp_path / file).stat().st_size > 10_000 for file in report["files"])
 
 
 def test_without_matplotlib_the_command_says_how_to_get_it(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Parts that ask who comes, each with the users of docs/security.md and their rights; real parts only."""
+"""Parts that need a login, each with the users of docs/security.md and their rights; real parts only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ collect_ignore_glob = [] if REAL else ["test_*.py"]
 
 @pytest.fixture(params=["real"])
 def parts(request: pytest.FixtureRequest) -> str:
-    """``real``: nothing embedded asks who comes."""
+    """``real``: no embedded part needs a login."""
     return str(request.param)
 
 

@@ -1,4 +1,4 @@
-"""Granting what docs/security.md tells to grant."""
+"""Granting the rights in docs/security.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts that ask who comes, and how a command reaches them as one user or another."""
+"""The parts that need a login, and how a command reaches them as one user or another."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Guarded(NamedTuple):
         return done
 
     def environment(self, **differing: str) -> dict[str, str]:
-        """The environment for `run`; who is not named is the reader."""
+        """The environment for `run`; a part without a named user gets the reader."""
         users = {part: differing.pop(part, "reader") for part in ("kafka", "redis", "warehouse")}
         others = {f"SEGMENTER_{name}": value for name, value in differing.items()}
         return os.environ | self.variables(**users) | others

@@ -1,4 +1,4 @@
-"""The rights that docs/security.md tells to grant, as they stand there."""
+"""The rights in docs/security.md, as they are written there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 
 
 class KafkaRule(NamedTuple):
-    """One line for kafka-acls.sh: who may do what with which topics, or with which group."""
+    """One line for kafka-acls.sh: what a user may do with which topics, or with which group."""
 
     principal: str
     operation: str

@@ -1,4 +1,4 @@
-"""Kafka, Redis and MariaDB that take nobody in without TLS and a password."""
+"""Kafka, Redis and MariaDB that let nobody in without TLS and a password."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who has the rights of a role can do what it is for, over TLS, and nothing else."""
+"""A user with the rights of a role can do what it is for, over TLS, and nothing else."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def test_the_whole_loop_with_the_least_rights(guarded: Guarded) -> None:
     assert [verdict[name] for name in ("compared", "differing", "missing", "extra")] == [300, 0, 0, 0]
 
 
-def test_what_goes_wrong_is_put_right_with_the_rights_for_it(guarded: Guarded, tmp_path: Path, until: Until) -> None:
-    """A snapshot put back into Redis, what is kept beside the rows verified, and a dead letter mended and published."""
+def test_what_goes_wrong_is_repaired_with_the_rights_for_it(guarded: Guarded, tmp_path: Path, until: Until) -> None:
+    """A snapshot restored to Redis, what is kept beside the rows verified, a dead letter corrected and published."""
     assert guarded.run("snapshot", warehouse="snapshot").returncode == 0
     until(lambda: guarded.run("restore", "--replace", redis="admin", STALE_AFTER_MS="1000").returncode == 0)
     assert guarded.run("sink", "--once", kafka="sink", warehouse="sink").returncode == 0
@@ -60,8 +60,8 @@ def test_what_goes_wrong_is_put_right_with_the_rights_for_it(guarded: Guarded, t
     assert guarded.run("verify", "--repair", redis="admin").returncode == 0
     letters = tmp_path / "letters"
     assert guarded.run("dead-letters", "export", str(letters)).returncode == 0
-    mended = json.loads(letters.read_text().splitlines()[0]) | {"value": {"user_id": "u1", "time_ms": 1}}
-    letters.write_text(json.dumps({name: value for name, value in mended.items() if name != "value_base64"}))
+    corrected = json.loads(letters.read_text().splitlines()[0]) | {"value": {"user_id": "u1", "time_ms": 1}}
+    letters.write_text(json.dumps({name: value for name, value in corrected.items() if name != "value_base64"}))
     done = guarded.run("dead-letters", "replay", str(letters), kafka="admin")
     assert done.returncode == 0, done
 
@@ -77,7 +77,7 @@ def test_the_reader_is_told_since_when_a_part_is_away(guarded: Guarded) -> None:
 def test_the_reader_of_redis_may_look_up_but_not_write(guarded: Guarded) -> None:
     assert guarded.run("lookup", "nobody").returncode == 0
     line = refused(guarded.run("worker", "--once", kafka="worker", redis="reader"), 2)
-    assert "does not allow that to user 'reader'" in line
+    assert "does not allow user 'reader' to do that" in line
     assert "'info'" in line
 
 

@@ -1,4 +1,4 @@
-"""Aggregates depend on which events there are, not on the order in which they come or how they are cut into commits."""
+"""Aggregates depend on which events there are, not on their order or on how they are divided into commits."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def as_records(events: Sequence[Published]) -> Iterator[FakeRecord]:
 @settings(max_examples=150)
 @given(published(), st.data())
 def test_any_order_gives_the_same_aggregates(events: list[Published], data: st.DataObject) -> None:
-    """Of the topics among each other, of the events within one, and of the commits."""
+    """The order of the topics, of the events within one, and of the commits."""
     once = taken_in(events, data)
     again = taken_in(data.draw(st.permutations(events)), data)
     assert {user: row.profile for user, row in once.items()} == {user: row.profile for user, row in again.items()}

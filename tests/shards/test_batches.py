@@ -1,4 +1,4 @@
-"""Cutting records into batches: duplicates by position, whatever is read again and however polls fall."""
+"""Dividing records into batches: duplicates by position, whatever is read again and however polls are divided."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_without_a_key_they_would(chosen: list[str]) -> None:
 
 
 def test_each_key_spreads_otherwise(chosen: list[str]) -> None:
-    """So what was learnt of one process says nothing of the next."""
+    """So what was learnt about one process says nothing about the next."""
     assert sizes(chosen, bytes(16)) != sizes(chosen, b"1" * 16)
 
 

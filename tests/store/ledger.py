@@ -1,4 +1,4 @@
-"""What the store must hold, told in plain Python: the log, and what of it the writes so far have taken in."""
+"""What the store must hold, in plain Python: the log, and what of it the writes so far have taken in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from segmenter.shards.batches import Applied, Batch
 Offsets = dict[str, int]
 
 
-class Told(NamedTuple):
+class Logged(NamedTuple):
     """One event of the log."""
 
     user: bytes
@@ -25,7 +25,7 @@ class Told(NamedTuple):
     """In milliseconds, or -1."""
 
 
-Log = dict[str, list[Told]]
+Log = dict[str, list[Logged]]
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Ledger:
     """Where the events begin of users whose row was removed."""
     generations: list[Generation] = field(default_factory=list)
     complete_feed: bool = True
-    """Whether each move was told: not by a script that failed half-way."""
+    """Whether each move is in the feed: not after a script that failed half-way."""
 
     @property
     def generation(self) -> Generation | None:
@@ -51,33 +51,33 @@ class Ledger:
         return self.generations[-1] if self.generations else None
 
     def refusal(self, token: str, version: int) -> str | None:
-        """What an owner is told who last saw this; None if it may write."""
+        """The outcome for an owner who last saw this; None if it may write."""
         if (self.token, self.version) == (token, version):
             return None
-        robbed = self.token not in (None, token) and self.version >= version
-        return "not owner" if robbed else "rolled back"
+        acquired = self.token not in (None, token) and self.version >= version
+        return "not owner" if acquired else "rolled back"
 
-    def events(self, log: Log, user: bytes, last: Mapping[str, int]) -> Iterator[Told]:
+    def events(self, log: Log, user: bytes, last: Mapping[str, int]) -> Iterator[Logged]:
         """A user's events that count: below the shard's offsets, and up to the ``last`` that the row names."""
-        for topic, told in log.items():
+        for topic, logged in log.items():
             first = self.begins.get(user, {}).get(topic, 0)
             end = max(self.offsets[topic], last.get(topic, -1) + 1)
-            yield from (each for each in told[first:end] if each.user == user)
+            yield from (each for each in logged[first:end] if each.user == user)
 
 
-def piece_of(log: Log, offsets: Mapping[str, int], most: int) -> Batch:
+def next_batch(log: Log, offsets: Mapping[str, int], most: int) -> Batch:
     """The next ``most`` events of each topic."""
     batch = Batch(dict(offsets))
-    for topic, told in log.items():
+    for topic, logged in log.items():
         first = offsets[topic]
-        for offset, each in enumerate(told[first : first + most], first):
+        for offset, each in enumerate(logged[first : first + most], first):
             index = batch.users.setdefault(each.user, len(batch.users))
             batch.events.append(Applied(index, topic, offset, each.kind, each.time_ms, each.duration_ms))
             batch.offsets[topic] = offset + 1
     return batch
 
 
-def profile_of(events: Sequence[Told]) -> tuple[int, ...]:
+def profile_of(events: Sequence[Logged]) -> tuple[int, ...]:
     """The aggregates of some events, one after the other."""
     sums = dict.fromkeys(FIELDS, 0)
     for each in events:
@@ -91,7 +91,7 @@ def profile_of(events: Sequence[Told]) -> tuple[int, ...]:
 
 
 def generation_of(number: int, clicks: int) -> Generation:
-    """Two segments that part where log1p of the clicks is about as near to none as to ``clicks``."""
+    """Two segments that meet where log1p of the clicks is about as near to none as to ``clicks``."""
     near, far = (0.0, 0.0, 0.0, 0.0), (math.log1p(clicks) * 2**20, 0.0, 0.0, 0.0)
     return Generation(
         number=number, cause="bootstrap", features=(), centres=(near, far),

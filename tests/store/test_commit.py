@@ -78,7 +78,7 @@ def test_a_batch_is_written_whole(client: Redis, settings: Settings) -> None:
 
 
 def test_a_repeated_call_writes_nothing_twice(client: Redis, settings: Settings) -> None:
-    """A client that times out and calls again is told that it was done."""
+    """A client that times out and calls again learns that it was done."""
     state = acquire_shard(client, settings, SHARD)
     commit = batch_of(state, row(b"a", 1))
     first, second = (commit_shard(client, settings, SHARD, state, commit, "") for _ in range(2))
@@ -88,7 +88,7 @@ def test_a_repeated_call_writes_nothing_twice(client: Redis, settings: Settings)
 
 
 def test_an_earlier_owner_is_refused(client: Redis, settings: Settings) -> None:
-    """Whoever opened the shard before can write nothing, not even a beat."""
+    """The owner before can write nothing, not even a heartbeat."""
     early = acquire_shard(client, settings, SHARD)
     late = acquire_shard(client, settings, SHARD)
     assert commit_shard(client, settings, SHARD, early, batch_of(early, row(b"a", 1)), "")[0] == "not owner"
@@ -101,7 +101,7 @@ def test_an_earlier_owner_is_refused(client: Redis, settings: Settings) -> None:
 
 
 def test_an_emptied_store_has_gone_back_in_time(client: Redis, settings: Settings) -> None:
-    """The owner is not told that it was robbed: it takes the shard again at once."""
+    """The owner does not get `not owner`: it acquires the shard again at once."""
     state = acquire_shard(client, settings, SHARD)
     client.delete(Keys(settings.key_prefix).shard(SHARD))
     assert commit_shard(client, settings, SHARD, state, batch_of(state, row(b"a", 1)), "")[0] == "rolled back"
@@ -110,7 +110,7 @@ def test_an_emptied_store_has_gone_back_in_time(client: Redis, settings: Setting
 
 
 def test_rows_can_be_removed(client: Redis, settings: Settings) -> None:
-    """A commit may remove rows; who leaves an audience is named as a change."""
+    """A commit may remove rows; a user who leaves an audience is named as a change."""
     state = acquire_shard(client, settings, SHARD)
     _, state = commit_shard(client, settings, SHARD, state, batch_of(state, row(b"a", 1), row(b"b", 2)), "")
     leaving = Commit([], [Change(b"a", "unassigned", None, "recount")], state, removed=[b"a"])
@@ -141,7 +141,7 @@ def test_workers_leave_a_group_that_is_stuck_once(client: Redis, settings: Setti
 
 @pytest.mark.parametrize("field, value", [("version", "1"), ("offsets", '{"clickstream":7}')])
 def test_a_store_gone_back_in_time_is_noticed(client: Redis, settings: Settings, field: str, value: str) -> None:
-    """The owner's next write and its next beat both see that confirmed writes are gone."""
+    """The owner's next write and its next heartbeat both see that confirmed writes are gone."""
     state = acquire_shard(client, settings, SHARD)
     _, state = commit_shard(client, settings, SHARD, state, batch_of(state, row(b"a", 1)), "")
     client.hset(Keys(settings.key_prefix).shard(SHARD), field, value)
@@ -151,7 +151,7 @@ def test_a_store_gone_back_in_time_is_noticed(client: Redis, settings: Settings,
 
 
 def test_a_judgement_by_an_old_generation_is_refused(client: Redis, settings: Settings) -> None:
-    """Who judged by what is no longer current must judge again."""
+    """A commit judged by a generation that is no longer current must be judged again."""
     state = acquire_shard(client, settings, SHARD)
     assert publish(client, settings, generation(1), None)
     assert commit_shard(client, settings, SHARD, state, batch_of(state, row(b"a", 1)), "")[0] == "superseded"
@@ -191,12 +191,12 @@ def test_a_commit_that_fails_half_way_is_recounted(client: Redis, settings: Sett
     assert owned.state.census["unassigned"].users == len(written)
     assert recount(client, settings, SHARD) == (owned.state.census, [])
     assert not client.exists(unknown)
-    told = client.xrevrange(Keys(settings.key_prefix).feed(SHARD), count=1)
-    assert owned.state.feed > int(told[0][1][b"n"]) + 1
+    newest = client.xrevrange(Keys(settings.key_prefix).feed(SHARD), count=1)
+    assert owned.state.feed > int(newest[0][1][b"n"]) + 1
 
 
 def test_offsets_of_another_topic_are_refused(client: Redis, settings: Settings) -> None:
-    """A topic of the same name that was made anew has other offsets."""
+    """A recreated topic of the same name has other offsets."""
     store = Store(client, settings)
     acquire(store, SHARD, new_token(), ShardLog({"clickstream": "id-1"}, ZERO), None, KEY)
     with pytest.raises(TopicRecreated, match="'clickstream' was recreated"):

@@ -1,4 +1,4 @@
-"""Any sequence of commits, repeats, former owners, lost writes and half-failed scripts leaves the store right."""
+"""Any sequence of commits, repeats, former owners, lost writes and half-failed scripts leaves the store correct."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from segmenter.store.keys import Keys
 from segmenter.store.models import publish, read_model
 from segmenter.store.rows import read_rows, scan_rows
 from segmenter.store.shards import commit_shard, heartbeat, new_token, read_shards
-from tests.store.ledger import Ledger, Log, Told, generation_of, piece_of, profile_of, segment_of
+from tests.store.ledger import Ledger, Log, Logged, generation_of, next_batch, profile_of, segment_of
 
 USERS = [b"u1", b"u2", b"{u}", b"a:b", b"nul\0"]
 KEY = bytes(16)
@@ -75,14 +75,14 @@ class Machine(RuleBasedStateMachine):
 
     # the world
 
-    @initialize(told=events)
-    def the_log_begins(self, told: list[tuple[bytes, str, int, int]]) -> None:
-        self.events_arrive(told)
+    @initialize(new=events)
+    def the_log_begins(self, new: list[tuple[bytes, str, int, int]]) -> None:
+        self.events_arrive(new)
 
-    @rule(told=events)
-    def events_arrive(self, told: list[tuple[bytes, str, int, int]]) -> None:
-        for user, topic, time_ms, duration_ms in told:
-            self.log[topic].append(Told(user, TOPICS[topic], time_ms, duration_ms))
+    @rule(new=events)
+    def events_arrive(self, new: list[tuple[bytes, str, int, int]]) -> None:
+        for user, topic, time_ms, duration_ms in new:
+            self.log[topic].append(Logged(user, TOPICS[topic], time_ms, duration_ms))
 
     @rule()
     def another_takes_the_shard(self) -> None:
@@ -116,7 +116,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(most=few)
     def the_owner_applies_a_batch(self, most: int) -> None:
-        batch = piece_of(self.log, self.owner_().offsets, most)
+        batch = next_batch(self.log, self.owner_().offsets, most)
         if self.written(lambda: fold(self.store, self.owner_(), batch, self.judges)):
             self.ledger.offsets = dict(batch.offsets)
 
@@ -205,7 +205,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(most=few)
     def a_takeover_is_lost(self, most: int) -> None:
-        """Two took the shard at the same version: the later one has it."""
+        """Two acquired the shard at the same version: the later one has it."""
         self.owner_()
         self.a_copy_is_made()
         self.another_takes_the_shard()
@@ -289,13 +289,13 @@ class Machine(RuleBasedStateMachine):
             jumps = [at for at, (n, then) in enumerate(steps) if then != n + 1]
             last = {fields[b"user"]: (at, fields[b"to"].decode()) for at, fields in enumerate(entries)}
             for user, row in self.rows().items():
-                at, told = last.get(user, (-1, ""))
-                assert told == row.segment or any(jump > at for jump in jumps)
+                at, newest = last.get(user, (-1, ""))
+                assert newest == row.segment or any(jump > at for jump in jumps)
 
     # in words
 
     def owner_(self) -> OwnedShard:
-        """The owner; where there is none, somebody takes the shard."""
+        """The owner; where there is none, somebody acquires the shard."""
         if self.owner is None:
             self.another_takes_the_shard()
         assert self.owner
@@ -315,7 +315,7 @@ class Machine(RuleBasedStateMachine):
 
     def commit(self, most: int) -> tuple[Commit, Any]:
         """What the owner would make of the next few events."""
-        batch = piece_of(self.log, self.owner_().offsets, most)
+        batch = next_batch(self.log, self.owner_().offsets, most)
         found = dict(zip(batch.users, read_rows(self.client, self.settings, list(batch.users)), strict=True))
         return judge.apply(batch, found, self.owner_().state, self.judges), batch
 
@@ -339,7 +339,7 @@ class Machine(RuleBasedStateMachine):
         return False
 
     def expect(self, answer: str) -> None:
-        """The owner was told this. Superseded, it follows the model; else it lets go."""
+        """The owner got this outcome. Superseded, it follows the model; else it releases the shard."""
         refusal = self.refusal(self.owner_())
         if answer == "superseded":
             assert refusal is None and self.outdated()
@@ -357,7 +357,7 @@ class Machine(RuleBasedStateMachine):
         self.ledger = copy.deepcopy(ledger)
 
     def put_back(self, kept: dict[bytes, bytes]) -> None:
-        """Have Redis hold this and nothing else under our names."""
+        """Make Redis hold this and nothing else under our names."""
         if there := self.client.keys(f"{self.settings.key_prefix}:*"):
             self.client.delete(*there)
         for key, value in kept.items():

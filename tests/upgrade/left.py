@@ -18,7 +18,7 @@ from tests.upgrade.make import FIXTURES
 
 
 class Left(NamedTuple):
-    """What a version left behind: `tests.upgrade.make` tells what is in the files."""
+    """What a version left behind: `tests.upgrade.make` says what is in the files."""
 
     folder: Path
     made: dict[str, Any]
@@ -70,10 +70,10 @@ def put_back(left: Left, settings: Settings) -> None:
 
 
 def _renamed(letter: Message, topic_prefix: str) -> Message:
-    """The same dead letter of a topic that is called otherwise here."""
-    told = json.loads(letter.value or b"")
-    told["topic"] = topic_prefix + told["topic"]
-    return letter._replace(key=topic_prefix.encode() + letter.key, value=json.dumps(told).encode())
+    """The same dead letter of a topic that has another name here."""
+    content = json.loads(letter.value or b"")
+    content["topic"] = topic_prefix + content["topic"]
+    return letter._replace(key=topic_prefix.encode() + letter.key, value=json.dumps(content).encode())
 
 
 def _put_key(client: Redis, prefix: str, key: str, type: str, value: Any) -> None:

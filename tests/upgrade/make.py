@@ -125,7 +125,7 @@ def record(message: Message) -> dict[str, Any]:
 
 
 def letters(settings: Settings) -> Iterator[dict[str, Any]]:
-    """The dead letters as they stand in the log."""
+    """The dead letters as they are in the log."""
     topic = topics.dead_letter_topic(settings)
     for records in topics.read_to(settings, topics.beginnings(settings, [topic]), topics.ends(settings, [topic])):
         yield from ({"topic": each.topic, "key": shown(each.key), "value": shown(each.value)} for each in records)
@@ -136,11 +136,11 @@ def answers(settings: Settings, messages: list[Message]) -> dict[str, Any]:
     users = sorted({message.key.decode() for message in messages} | {"nobody"})
     with SegmentClient(redis_url=settings.redis_url, partitions=settings.partitions) as client:
         found = client.lookup_many(users)
-    told = [
+    answers = [
         (each.user, each.segment, each.name, each.generation, [*each.features.values()], [*each.aggregates.values()])
         for each in found
     ]
-    return {"features": list(found[0].features), "aggregates": list(found[0].aggregates), "answers": told}
+    return {"features": list(found[0].features), "aggregates": list(found[0].aggregates), "answers": answers}
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def without(rules: Stored, *names: str) -> Stored:
 
 
 def test_a_rule_that_came_later_means_its_default(place: Place, settings: Settings) -> None:
-    """By which the earlier version judged. Who writes adds it to what is stored; who reads leaves that as it is."""
+    """By which the earlier version judged. A writer adds it to what is stored; a reader leaves that as it is."""
     ours = msgspec.structs.asdict(Rules.of(settings))
     older = without(ours, "isolation", "max_ahead_ms")
     place.store(older)

@@ -30,7 +30,7 @@ BAD = 7
 
 
 def more(left: Left) -> list[Message]:
-    """Events of old users and new ones, repeats of old events, and records that are none."""
+    """Events of old users and new ones, repeats of old events, and invalid records."""
     return [*generate(300, 90, seed=9), *left.events[-20:], *invalid_records(BAD, ["searches"], "u1", START_MS)]
 
 
@@ -59,18 +59,18 @@ def differences(store: Store) -> list[object]:
 
 
 def test_lookups_answer_as_before(left: Left, settings: Settings) -> None:
-    """Of every user: a number that is new may be told besides."""
+    """Of every user: a new number may be there as well."""
     named = {name: getattr(settings, name) for name in ("redis_url", "key_prefix", "partitions")}
     with SegmentClient(**named) as client:
         found = {answer.user: answer for answer in client.lookup_many(user for user, *_ in left.made["answers"])}
     for user, segment, name, generation, features, aggregates in left.made["answers"]:
         answer = found[user]
         assert (answer.segment, answer.name, answer.generation) == (segment, name, generation)
-        for told, names, numbers in (
+        for shown, names, numbers in (
             (answer.features, left.made["features"], features),
             (answer.aggregates, left.made["aggregates"], aggregates),
         ):
-            assert {each: told[each] for each in names if each in told} == dict(zip(names, numbers, strict=False))
+            assert {each: shown[each] for each in names if each in shown} == dict(zip(names, numbers, strict=False))
 
 
 def test_a_worker_goes_on(left: Left, settings: Settings, store: Store) -> None:
@@ -87,10 +87,10 @@ def test_a_worker_goes_on(left: Left, settings: Settings, store: Store) -> None:
 
 
 def test_dead_letters_are_read_on(left: Left, settings: Settings) -> None:
-    told = len(read_dead_letters(settings))
-    assert told == len(left.letters) > 0
+    before = len(read_dead_letters(settings))
+    assert before == len(left.letters) > 0
     worker.run(settings, once=True, may_refit=False)
-    assert len(read_dead_letters(settings)) == plain_counts(left.messages)["dead"] > told
+    assert len(read_dead_letters(settings)) == plain_counts(left.messages)["dead"] > before
 
 
 def test_the_sink_goes_on(left: Left, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""What the warehouse lacks, since the log had lost it: recorded, and named by whoever compares."""
+"""What the warehouse lacks, since the log had lost it: recorded, and named by each comparison."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_what_was_lost_before_the_first_load_is_a_gap_once(database: Warehouse, 
 
 
 def test_reconcile_names_the_gap_and_who_differs_because_of_it(database: Warehouse, settings: Settings) -> None:
-    """Just those who have events there: the stream has them, the warehouse has not."""
+    """Only those who have events there: the stream has them, the warehouse has not."""
     log = random_log(1)
     load_but(database, log, GAP)
     take(database, log, stream_of(log))

@@ -1,4 +1,4 @@
-"""Reconcile on a warehouse: equal when all is right, red for whatever is broken behind its back."""
+"""Reconcile on a warehouse: equal when all is right, different for whatever is broken behind its back."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.warehouse.world import (
 )
 
 USERS = ["Bob", "bob", "b\u00f3b", "bob ", "007", "7", "17850.0", "1e5", "-0", "\N{GHOST}", "Bob\0"]
-"""Eleven users whom some database would merge."""
+"""Eleven users that some database would merge."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A database that falls silent, and one that is slow. On a database server: SQLite is no process."""
+"""A database that falls silent, and one that is slow. On a database server: SQLite is not a process."""
 
 from __future__ import annotations
 

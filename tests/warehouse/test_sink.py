@@ -26,8 +26,8 @@ def publish(settings: Settings, events: int = 60) -> None:
     for topic in TOPICS:
         records = [Event(f"u{number % 7}", number, event_id=f"e{number}") for number in range(events)]
         values = [(key_of(event.user_id), encode(event)) for event in records]
-        told = values + [(b"u1", value) for value in BROKEN]
-        topics.produce_all(producer, settings, settings.topic_prefix + topic, told)
+        records = values + [(b"u1", value) for value in BROKEN]
+        topics.produce_all(producer, settings, settings.topic_prefix + topic, records)
     producer.close()
 
 

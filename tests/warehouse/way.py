@@ -1,4 +1,4 @@
-"""A way to the database server on which it can fall silent at a chosen word, for a while or for ever."""
+"""A proxy of the database server that can fall silent at a chosen word, for a while or for ever."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Way:
         self._flows.set()
 
     def speak_to_new_ones(self) -> None:
-        """Who connects from now on gets through; what was open is silent for ever, and neither side is told."""
+        """New connections get through; open ones are silent for ever, and neither side notices."""
         self._flows = _set()
 
     def __enter__(self) -> Way:

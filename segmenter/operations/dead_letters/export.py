@@ -25,7 +25,7 @@ class Exported(NamedTuple):
 
 
 def export(settings: Settings, file: Path, progress: Progress = silent) -> Exported:
-    """Write every dead letter to a file, one line a record, the oldest first; see `lines.Line`.
+    """Write every dead letter to a file, one line per record, the oldest first; see `lines.Line`.
 
     The file has its name only once it is complete. Raises `UsageError` when it cannot be written.
     """

@@ -27,7 +27,7 @@ HEADER = "dead-letter"
 
 
 class StillInvalid(NamedTuple):
-    """A line whose value is still no event, and why. Line 1 is the first of the file."""
+    """A line whose value is still invalid, and why. Line 1 is the first of the file."""
 
     line: int
     position: str
