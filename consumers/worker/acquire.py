@@ -85,10 +85,12 @@ def _first_offsets(store: Store, number: int, state: ShardState, shard_log: Shar
 
 
 def _recount(store: Store, shard: OwnedShard, generation: Generation | None) -> None:
-    log.warning("a commit failed half-way: recounting the shard from its rows", shard=shard.number)
+    log.warning("a commit was left half-way: recounting the shard from its rows", shard=shard.number)
     counted, changes = recount(store.client, store.settings, shard.number)
     size = store.settings.commit_rows
     for first in range(0, max(1, len(changes)), size):
-        after = shard.state._replace(census=counted, dirty=first + size < len(changes))
+        after = shard.state._replace(census=counted)
+        if first + size >= len(changes):
+            after = after.recounted()
         write(store, shard, Commit([], changes[first : first + size], after), generation)
         crash_points.reached("recount")

@@ -123,7 +123,7 @@ def _write_by_owner(store: Store, shard: ExclusiveShard, commits: list[Commit], 
     reply = _await_reply(store, shard.number, command)
     if not reply.done:
         raise _changed(shard.number)
-    shard.state = shard.state._replace(version=reply.version)
+    shard.state = shard.state._replace(version=reply.version).recounted()
 
 
 def _await_reply(store: Store, number: int, command: Command) -> Reply:

@@ -164,7 +164,7 @@ def state_at(number: int, cuts: Mapping[Partition, Cut], counts: Counts, generat
     return ShardState(
         token="",
         version=0,
-        dirty=False,
+        begun=0,
         offsets={topic: cut.next_pos for topic, cut in own.items()},
         topic_ids={topic: cut.topic_id for topic, cut in own.items() if cut.topic_id},
         census={},

@@ -42,8 +42,8 @@ class ShardState(NamedTuple):
     """Random; it names the present owner."""
     version: int
     """How many writes there have been."""
-    dirty: bool
-    """A script failed half-way: census and audiences must be recounted from the rows."""
+    begun: int
+    """How many writes have begun, each counted as it begins. If it is not the version, one was left half-way."""
     offsets: dict[str, int] | None
     """The next offset to apply, by topic; None before the first commit."""
     topic_ids: dict[str, str]
@@ -66,6 +66,15 @@ class ShardState(NamedTuple):
     """How many writes and heartbeats were fenced since the shard began: of a former owner, or after lost writes."""
     parked: str = ""
     """Why the shard is parked until somebody repairs it; empty if it is not."""
+
+    @property
+    def dirty(self) -> bool:
+        """Whether a write was left half-way: census and audiences must be recounted from the rows."""
+        return self.begun != self.version
+
+    def recounted(self) -> ShardState:
+        """The state with a census and audiences that fit the rows."""
+        return self._replace(begun=self.version)
 
 
 class Change(NamedTuple):
@@ -99,7 +108,6 @@ def encode_offsets(offsets: Mapping[str, int] | None) -> bytes:
 def encode_state(state: ShardState) -> dict[str, bytes | str | int]:
     """The fields of a shard's hash that a commit writes; the script writes the version."""
     return {
-        "dirty": "1" if state.dirty else "",
         "offsets": encode_offsets(state.offsets),
         "topic_ids": msgspec.json.encode(state.topic_ids, order="deterministic"),
         "census": censuses.encode(state.census),
@@ -124,6 +132,8 @@ def decode_state(fields: Mapping[bytes, bytes]) -> tuple[ShardState, dict[str, b
                 found[name] = decode(value)
         except ValueError:
             unreadable[name] = value
+    if b"begun" not in fields:  # written by 0.1.0, whose first write set a mark that its last one removed
+        found["begun"] = found.get("version", 0) + (fields.get(b"dirty") == b"1")
     return UNKNOWN_SHARD._replace(**found), unreadable
 
 
@@ -148,7 +158,6 @@ def _census(stored: bytes) -> censuses.Census:
 _DECODE: dict[str, Callable[[bytes], Any]] = {
     **dict.fromkeys(ShardState._fields, _number),
     "token": bytes.decode,
-    "dirty": bool,
     "offsets": _offsets,
     "topic_ids": lambda stored: msgspec.json.decode(stored, type=dict[str, str]),
     "census": _census,
@@ -157,5 +166,5 @@ _DECODE: dict[str, Callable[[bytes], Any]] = {
 }
 """How each field of `ShardState` is decoded; ValueError if it cannot be."""
 
-UNKNOWN_SHARD = ShardState("", 0, False, None, {}, {}, Counts(), 0, 0, 0, 0)
+UNKNOWN_SHARD = ShardState("", 0, 0, None, {}, {}, Counts(), 0, 0, 0, 0)
 """A shard of which Redis knows nothing."""

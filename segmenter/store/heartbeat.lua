@@ -1,8 +1,8 @@
 -- The owner is alive, works on the shard, and sees it as it left it. Writes no state, so the version stays.
 -- KEYS: shard   ARGV: token, version, how many ms ago the owner asked where the log ends ('' if nobody answered),
---       whether it was there ('1' or '')
-local owner = redis.call('HMGET', KEYS[1], 'token', 'version')
-if owner[1] ~= ARGV[1] or owner[2] ~= ARGV[2] then
+--       whether it was there ('1' or ''), begun
+local owner = redis.call('HMGET', KEYS[1], 'token', 'version', 'begun')
+if owner[1] ~= ARGV[1] or owner[2] ~= ARGV[2] or owner[3] ~= ARGV[5] then
   if not owner[1] then return 'rolled back' end
   redis.call('HINCRBY', KEYS[1], 'fenced', '1')
   local older = (tonumber(owner[2] or '') or 0) < tonumber(ARGV[2])

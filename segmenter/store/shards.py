@@ -117,11 +117,13 @@ def commit_shard(
     keys = Keys(settings.key_prefix)
     reported = [change for change in commit.changes if change.cause != "recount"]
     feed = before.feed + (JUMP if before.dirty else 0)
-    after = commit.after._replace(version=before.version + 1, feed=feed + len(reported))
+    surplus = 0 if commit.after.dirty else before.begun - before.version
+    begun = before.begun + 1 - surplus
+    after = commit.after._replace(version=before.version + 1, begun=begun, feed=feed + len(reported))
     audiences = sorted({slug for change in commit.changes for slug in (change.before, change.after) if slug})
     fields = encode_state(after)
     arguments: list[Argument] = [before.token, before.version, after.version, encode_offsets(before.offsets)]
-    arguments += [digest, len(audiences), FEED_LENGTH, len(fields), len(commit.rows)]
+    arguments += [digest, len(audiences), FEED_LENGTH, len(fields), len(commit.rows), before.begun, surplus]
     for name, value in fields.items():
         arguments += [name, value]
     for row in commit.rows:
@@ -148,7 +150,7 @@ def heartbeat(
     pipeline = client.pipeline(transaction=False)
     asked = "" if asked_ms is None else asked_ms
     for shard, (state, at_end) in shards.items():
-        arguments: list[Argument] = [state.token, state.version, asked, "1" if at_end else ""]
+        arguments: list[Argument] = [state.token, state.version, asked, "1" if at_end else "", state.begun]
         script(client, "heartbeat")(keys=[keys.shard(shard)], args=arguments, client=pipeline)
     answers = answers_of(client, pipeline)
     return {

@@ -22,7 +22,8 @@ from segmenter.embedded import supervisor
 from segmenter.embedded.stack import _redis_binary
 
 START_SECONDS = 30.0
-COMMIT = re.compile(rb"\$5\r\ndirty\r\n\$1\r\n1\r\n")
+TAKEOVER = rb"\*\d+\r\n\$4\r\nHSET\r\n\$\d+\r\n[^\r]+\r\n\$5\r\ntoken\r\n"
+COMMIT = re.compile(rb"\$5\r\nbegun\r\n\$1\r\n1\r\n(?!" + TAKEOVER + rb")")
 """What the append-only file holds near the beginning of each commit."""
 
 
@@ -112,6 +113,10 @@ class OwnRedis:
         content = self._tail().read_bytes()
         begins = [found.end() for found in COMMIT.finditer(content)][-most:]
         return self._cut_at(rng.randint(begins[0], begins[-1]))
+
+    def cut_after(self, text: bytes) -> int:
+        """As `cut_tail`, but after the last place with this text: within the command that holds it."""
+        return self._cut_at(self._tail().read_bytes().rindex(text) + len(text))
 
     def twin(self, folder: Path) -> OwnRedis:
         """Another Redis, yet to be started, that holds in ``folder`` what the files of this one hold now."""

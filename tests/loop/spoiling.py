@@ -79,7 +79,7 @@ class Spoiler:
 
     def dirty(self) -> str:
         """A script failed half-way."""
-        self._client.hset(self._keys.shard(self._shard), "dirty", "1")
+        self._client.hincrby(self._keys.shard(self._shard), "begun", 1)
         return f"shard {self._shard}: shard dirty is true, should be false"
 
     def profile(self) -> str:

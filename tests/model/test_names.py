@@ -43,7 +43,7 @@ class Moment(NamedTuple):
 
 def state(census: Census, generation: Generation | None) -> ShardState:
     number = generation.number if generation else 0
-    return ShardState("", 0, False, None, {}, census, Counts(), number, 0, 0, 0)
+    return ShardState("", 0, 0, None, {}, census, Counts(), number, 0, 0, 0)
 
 
 def followed(looks: Iterable[Values], once: bool = False) -> Iterator[Moment]:

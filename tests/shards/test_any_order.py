@@ -53,7 +53,7 @@ def published(draw: st.DrawFn) -> list[Published]:
 def taken_in(events: Sequence[Published], data: st.DataObject) -> dict[bytes, Row]:
     """The rows after these events, in this order, by commits of as few users and polls of as few records as drawn."""
     rows: dict[bytes, Row] = {}
-    state = ShardState("", 0, False, dict.fromkeys(TOPICS, 0), {}, {}, Counts(), 0, 0, 0, 0)
+    state = ShardState("", 0, 0, dict.fromkeys(TOPICS, 0), {}, {}, Counts(), 0, 0, 0, 0)
     seen = DuplicateWindow(100, dict.fromkeys(TOPICS, 0), KEY)
     records = list(as_records(events))
     while records:

@@ -53,7 +53,7 @@ class Ledger:
     def refusal(self, token: str, version: int) -> str | None:
         """The outcome for an owner who last saw this; None if it may write."""
         if (self.token, self.version) == (token, version):
-            return None
+            return "rolled back" if self.dirty else None
         acquired = self.token not in (None, token) and self.version >= version
         return "not owner" if acquired else "rolled back"
 

@@ -14,7 +14,7 @@ SETTINGS = Settings(partitions=2)
 
 
 def state(offsets: dict[str, int] | None, ids: dict[str, str]) -> ShardState:
-    return ShardState("token", 3, False, offsets, ids, census.decode(b"{}"), Counts(), 1, 0, 0, 0)
+    return ShardState("token", 3, 3, offsets, ids, census.decode(b"{}"), Counts(), 1, 0, 0, 0)
 
 
 def test_a_shards_cut_is_its_next_offset_or_nothing() -> None:

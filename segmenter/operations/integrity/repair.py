@@ -164,8 +164,9 @@ def _commits(
     if not shard.owned:
         shard.state = shard.state._replace(feed=max(shard.state.feed, last_change(*store, shard.number)))
     for first in range(0, max(1, len(changes)), size):
-        dirty = shard.state.dirty and first + size < len(changes)
-        after = after._replace(census=found.check.census, dirty=dirty)
+        after = after._replace(census=found.check.census)
+        if first + size >= len(changes):
+            after = after.recounted()
         yield Commit([], changes[first : first + size], after)
     correct = {**found.check.wrong, **corrections.bases}
     rows = _rows(store, list(corrections.bases)) | found.check.wrong_rows
