@@ -13,7 +13,6 @@ from loops import Log, work
 import consumers.worker.owned_shard
 from consumers.trainer.trainer import Trainer
 from consumers.worker import loop
-from segmenter.shards import judge
 from segmenter.topics import ShardConsumer
 
 CUT = "decode and cut"
@@ -21,7 +20,7 @@ STAGES: dict[str, tuple[Any, str]] = {
     "poll": (ShardConsumer, "poll"),
     CUT: (loop, "batches_of"),
     "read rows": (consumers.worker.owned_shard, "read_rows"),
-    "fold and judge": (judge, "apply"),
+    "fold and judge": (consumers.worker.owned_shard, "batch_commit"),
     "commit": (consumers.worker.owned_shard, "commit_shard"),
     "watch drift": (Trainer, "watch"),
     "sweep": (loop, "sweep"),

@@ -15,8 +15,8 @@ from segmenter import crash_points
 from segmenter.errors import Corrupt, OwnershipLost, RolledBack
 from segmenter.events import shown
 from segmenter.model.generation import Generation, digest
-from segmenter.shards import judge
 from segmenter.shards.batches import Batch
+from segmenter.shards.commits import batch_commit, sweep_commit
 from segmenter.shards.duplicates import DuplicateWindow
 from segmenter.shards.row import Row
 from segmenter.shards.state import Commit, ShardState
@@ -50,7 +50,7 @@ def fold(store: Store, shard: OwnedShard, batch: Batch, generation: Generation |
     """Fold a batch into the rows of the shard, and return the rows that it changed."""
     users = list(batch.users)
     rows = dict(zip(users, read_rows(store.client, store.settings, users), strict=True))
-    commit = judge.apply(batch, rows, shard.state, generation)
+    commit = batch_commit(batch, rows, shard.state, generation)
     crash_points.reached("fold")
     write(store, shard, commit, generation)
     shard.offsets = batch.offsets
@@ -82,7 +82,7 @@ def sweep(store: Store, shard: OwnedShard, generation: Generation) -> None:
     del shard.unswept[-store.settings.commit_rows :]
     found = read_rows(store.client, store.settings, users)
     old = [row for row in found if row is not None and row.generation != generation.number]
-    commit = judge.rejudge(old, shard.state, generation)
+    commit = sweep_commit(old, shard.state, generation)
     if not shard.unswept:
         commit = commit._replace(after=commit.after._replace(generation=generation.number))
     write(store, shard, commit, generation)

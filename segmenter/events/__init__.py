@@ -1,4 +1,4 @@
-"""Events: what one is, whether a record counts as one, which shard it belongs to, and dead letters. Pure."""
+"""Events: what one is, whether a record is one, which shard it belongs to, and dead letters. Pure."""
 
 from __future__ import annotations
 

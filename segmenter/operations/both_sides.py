@@ -100,10 +100,10 @@ def read_both_sides(settings: Settings, snapshot_id: int | None, wait_s: float) 
         number, window = taken.snapshot_id, settings.duplicate_window
         warehouse.require_rules(database, Rules.of(settings))
         _await_sink(database, taken, wait_s)
-        cuts = {at: cut.next_pos for at, cut in warehouse.kept_cuts(database, number).items()}
-        kept = warehouse.kept_counts(database, number)
+        cuts = {at: cut.next_pos for at, cut in warehouse.snapshot_cuts(database, number).items()}
+        kept = warehouse.snapshot_counts(database, number)
         counts = {part: msgspec.json.decode(each, type=Counts) for part, each in kept.items()}
-        reach = warehouse.kept_reach(database, number)
+        reach = warehouse.furthest_cuts(database, number)
         recorded = warehouse.recorded_gaps(database)
         stream = warehouse.stream_rows(database, number)
         summary = warehouse.batch_rows(database, number, window)

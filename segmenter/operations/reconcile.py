@@ -98,7 +98,7 @@ def _corrections(
     }
     cuts = {user: shard_cuts[shard_of(user, settings.partitions)] for user in wrong}
     with warehouse.connect(settings.warehouse_url) as database:
-        for users in warehouse.kept_users(database, sides.taken.snapshot_id):
+        for users in warehouse.snapshot_users(database, sides.taken.snapshot_id):
             cuts |= {kept.user: kept.cuts for kept in users if kept.user in wrong}
     return (
         {user: Correction(_profile(sides.batch.get(user)), cuts[user]) for user in wrong},

@@ -23,14 +23,14 @@ from segmenter.events import Rules
 from segmenter.model.generation import Generation, digest
 from segmenter.operations.progress import Progress, silent
 from segmenter.settings import Settings
-from segmenter.shards import judge
+from segmenter.shards.commits import restore_commit
 from segmenter.shards.state import Commit, Counts, ShardState
 from segmenter.store.connection import Store, clock_ms, connect
 from segmenter.store.meta import begin_restore, claim_rules, end_restore, holds_users, is_half_restored
 from segmenter.store.models import publish
 from segmenter.store.shards import acquire_shard, commit_shard, read_shards
 from segmenter.topics import Position
-from segmenter.warehouse import Cut, Gap, KeptUser, Partition, Snapshot, Warehouse
+from segmenter.warehouse import Cut, Gap, Partition, Snapshot, SnapshotUser, Warehouse
 
 _INSTEAD = (
     "Restore another snapshot by --snapshot, or the raw events by --from-raw, or leave the missing events out with "
@@ -44,7 +44,7 @@ class Plan(NamedTuple):
     snapshot: Snapshot | None
     """None: it is computed from the raw events."""
     users: int
-    read_users: Callable[[], Iterator[list[KeptUser]]]
+    read_users: Callable[[], Iterator[list[SnapshotUser]]]
     """Every user, in batches."""
     generation: Generation | None
     states: dict[int, ShardState]
@@ -77,18 +77,18 @@ def prepare(settings: Settings, snapshot_id: int | None = None, replace: bool = 
         warehouse.require_rules(database, Rules.of(settings))
         snapshot = warehouse.find_snapshot(database, snapshot_id, "`segmenter restore --from-raw` needs none")
         number = snapshot.snapshot_id
-        cuts = warehouse.kept_cuts(database, number)
-        generation = warehouse.kept_generation(database, number)
+        cuts = warehouse.snapshot_cuts(database, number)
+        generation = warehouse.snapshot_generation(database, number)
         states = _kept_states(database, snapshot, cuts, generation)
-        reach = warehouse.kept_reach(database, number)
+        reach = warehouse.furthest_cuts(database, number)
     to_come = records_to_come(settings, cuts, _INSTEAD, reach)
     users = partial(_kept_users, settings, number)
     return Plan(snapshot, snapshot.users, users, generation, states, to_come, [])
 
 
-def _kept_users(settings: Settings, snapshot_id: int) -> Iterator[list[KeptUser]]:
+def _kept_users(settings: Settings, snapshot_id: int) -> Iterator[list[SnapshotUser]]:
     with warehouse.connect(settings.warehouse_url) as database:
-        yield from warehouse.kept_users(database, snapshot_id)
+        yield from warehouse.snapshot_users(database, snapshot_id)
 
 
 def write(settings: Settings, plan: Plan, on_progress: Callable[[int], None] = lambda users: None) -> None:
@@ -146,7 +146,7 @@ def _require_stopped(store: Store) -> None:
 def _kept_states(
     database: Warehouse, snapshot: Snapshot, cuts: Mapping[Partition, Cut], generation: Generation | None
 ) -> dict[int, ShardState]:
-    counts = warehouse.kept_counts(database, snapshot.snapshot_id)
+    counts = warehouse.snapshot_counts(database, snapshot.snapshot_id)
     begun = sorted({part for (_, part), cut in cuts.items() if cut.topic_id})
     if any(number not in counts for number in begun):
         raise UsageError(
@@ -201,14 +201,14 @@ def records_to_come(
 
 
 def _write_users(
-    store: Store, users: Sequence[KeptUser], states: dict[int, ShardState], generation: Generation | None
+    store: Store, users: Sequence[SnapshotUser], states: dict[int, ShardState], generation: Generation | None
 ) -> None:
     for number in {user.part for user in users}:
         own = [user for user in users if user.part == number]
         for first in range(0, len(own), store.settings.commit_rows):
             rows = own[first : first + store.settings.commit_rows]
             offsets = [{topic: cut - 1 for topic, cut in user.cuts.items() if cut} for user in rows]
-            commit = judge.create(
+            commit = restore_commit(
                 [user.user for user in rows], [user.profile for user in rows], offsets, states[number], generation
             )
             _write(store, number, states, commit, generation)

@@ -19,7 +19,7 @@ from segmenter.operations.progress import Progress, silent
 from segmenter.operations.restore import Plan, records_to_come, require_replaceable, state_at, write
 from segmenter.settings import Settings
 from segmenter.shards.state import Counts
-from segmenter.warehouse import AllLoaded, BatchCounts, Cut, KeptUser, Partition, Warehouse
+from segmenter.warehouse import AllLoaded, BatchCounts, Cut, Partition, SnapshotUser, Warehouse
 
 USERS_AT_A_TIME = 5_000
 
@@ -71,8 +71,8 @@ def _known_dead_letters(database: Warehouse, cuts: Mapping[Partition, Cut]) -> d
     latest = warehouse.latest_snapshot(database)
     if latest is None:
         return {}
-    kept = warehouse.kept_cuts(database, latest.snapshot_id)
-    counts = warehouse.kept_counts(database, latest.snapshot_id)
+    kept = warehouse.snapshot_cuts(database, latest.snapshot_id)
+    counts = warehouse.snapshot_counts(database, latest.snapshot_id)
     return {
         number: msgspec.json.decode(each, type=Counts).dead_letters
         for number, each in counts.items()
@@ -80,16 +80,16 @@ def _known_dead_letters(database: Warehouse, cuts: Mapping[Partition, Cut]) -> d
     }
 
 
-def _users(settings: Settings, loaded: AllLoaded) -> Iterator[list[KeptUser]]:
+def _users(settings: Settings, loaded: AllLoaded) -> Iterator[list[SnapshotUser]]:
     """Every user, in batches."""
     offsets = {
         number: {topic: loaded.offsets[topic, number].next_pos for topic in TOPICS}
         for number in range(settings.partitions)
     }
 
-    def kept(user: bytes, profile: Profile) -> KeptUser:
+    def kept(user: bytes, profile: Profile) -> SnapshotUser:
         number = shard_of(user, settings.partitions)
-        return KeptUser(user, number, profile, offsets[number])
+        return SnapshotUser(user, number, profile, offsets[number])
 
     users = sorted(loaded.profiles)
     for first in range(0, len(users), USERS_AT_A_TIME):

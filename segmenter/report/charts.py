@@ -52,7 +52,7 @@ def read(warehouse_url: str) -> Portrait:
                 f"snapshot {snapshot.snapshot_id} holds no users: publish events, run `segmenter worker --once` and "
                 "`segmenter snapshot`."
             )
-        generation = warehouse.kept_generation(database, snapshot.snapshot_id)
+        generation = warehouse.snapshot_generation(database, snapshot.snapshot_id)
     return Portrait(snapshot, names_in_order(generation, users["segment"].unique().tolist()), users)
 
 

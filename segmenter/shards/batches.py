@@ -44,7 +44,7 @@ def batches_of(
     topic_prefix: str,
     seen: DuplicateWindow,
     rules: Rules,
-    most_users: int,
+    commit_rows: int,
 ) -> Iterator[Batch]:
     """The batches of a shard's records from ``offsets`` on; of earlier records only the event ids are remembered.
 
@@ -61,7 +61,7 @@ def batches_of(
         event = verdict if isinstance(verdict, Event) else None
         user = key_of(event.user_id) if event else b""
         is_new = record.offset >= batch.offsets[topic]
-        if is_new and event and user not in batch.users and len(batch.users) == most_users:
+        if is_new and event and user not in batch.users and len(batch.users) == commit_rows:
             yield batch
             seen.settle(batch.offsets)
             batch = Batch(dict(batch.offsets))

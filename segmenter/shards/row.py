@@ -11,7 +11,7 @@ from segmenter.model import profiles, vectors
 from segmenter.model.features import FEATURES
 
 FIELDS = ("segment", "generation", "profile", "offsets", "vector")
-"""The fields of a row in Redis, in their order."""
+"""The fields of a row in Redis, in their order, which `read_rows.lua` and `commit.lua` repeat."""
 
 LARGEST_COORDINATE = 2**31
 """No number in a vector comes near this; beyond it the arithmetic would overflow."""

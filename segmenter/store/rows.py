@@ -21,7 +21,9 @@ def read_rows(client: redis.Redis, settings: Settings, users: Sequence[bytes]) -
     keys = Keys(settings.key_prefix)
     try:
         with reaching(client):
-            found = cast("list[list[bytes | None]]", script(client, "rows")(keys=[keys.user(user) for user in users]))
+            found = cast(
+                "list[list[bytes | None]]", script(client, "read_rows")(keys=[keys.user(user) for user in users])
+            )
     except Corrupt:
         found = _read_one_by_one(client, settings, users)
     return [_decode(user, values) for user, values in zip(users, found, strict=True)]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 USERS_AT_A_TIME = 5_000
 
 
-class KeptUser(NamedTuple):
+class SnapshotUser(NamedTuple):
     """One user of a snapshot: the profile, and up to where it holds the events of each topic."""
 
     user: bytes
@@ -29,7 +29,7 @@ class KeptUser(NamedTuple):
     cuts: dict[str, int]
 
 
-def kept_cuts(warehouse: Warehouse, snapshot_id: int) -> dict[Partition, Cut]:
+def snapshot_cuts(warehouse: Warehouse, snapshot_id: int) -> dict[Partition, Cut]:
     """The next offset of each partition."""
     query = "SELECT topic, part, topic_id, next_pos FROM snapshot_cuts WHERE snapshot_id = :snapshot_id"
     with reading(warehouse) as connection:
@@ -37,7 +37,7 @@ def kept_cuts(warehouse: Warehouse, snapshot_id: int) -> dict[Partition, Cut]:
         return {(row.topic, row.part): Cut(row.topic_id, row.next_pos) for row in found}
 
 
-def kept_counts(warehouse: Warehouse, snapshot_id: int) -> dict[int, str]:
+def snapshot_counts(warehouse: Warehouse, snapshot_id: int) -> dict[int, str]:
     """What each shard had counted, as JSON; a shard that no worker had begun is absent."""
     query = "SELECT part, counts FROM snapshot_shards WHERE snapshot_id = :snapshot_id"
     with reading(warehouse) as connection:
@@ -45,7 +45,7 @@ def kept_counts(warehouse: Warehouse, snapshot_id: int) -> dict[int, str]:
         return {row.part: row.counts for row in found}
 
 
-def kept_reach(warehouse: Warehouse, snapshot_id: int) -> dict[Partition, int]:
+def furthest_cuts(warehouse: Warehouse, snapshot_id: int) -> dict[Partition, int]:
     """How far into each partition the events in the users' rows go at most."""
     furthest = ", ".join(f"MAX({cut}) AS {cut}" for cut in CUTS)
     query = f"SELECT part, {furthest} FROM snapshot_users WHERE snapshot_id = :snapshot_id GROUP BY part"
@@ -54,7 +54,7 @@ def kept_reach(warehouse: Warehouse, snapshot_id: int) -> dict[Partition, int]:
         return {(topic, part): cut for part, *cuts in found for topic, cut in zip(TOPICS, cuts, strict=True)}
 
 
-def kept_generation(warehouse: Warehouse, snapshot_id: int) -> Generation | None:
+def snapshot_generation(warehouse: Warehouse, snapshot_id: int) -> Generation | None:
     """The model that was current when the snapshot was taken, None before the first."""
     query = "SELECT body FROM generations WHERE snapshot_id = :snapshot_id"
     with reading(warehouse) as connection:
@@ -70,7 +70,7 @@ def latest_generation(warehouse: Warehouse) -> Generation | None:
     return None if body is None else Generation.decode(body.encode())
 
 
-def kept_users(warehouse: Warehouse, snapshot_id: int) -> Iterator[list[KeptUser]]:
+def snapshot_users(warehouse: Warehouse, snapshot_id: int) -> Iterator[list[SnapshotUser]]:
     """Every user, in batches."""
     query = f"""
         SELECT user_id, part, {", ".join((*FIELDS, *CUTS))} FROM snapshot_users
@@ -86,9 +86,9 @@ def kept_users(warehouse: Warehouse, snapshot_id: int) -> Iterator[list[KeptUser
         after = bytes(found[-1].user_id)
 
 
-def _user(user: bytes, part: int, values: list[int]) -> KeptUser:
+def _user(user: bytes, part: int, values: list[int]) -> SnapshotUser:
     cuts = dict(zip(TOPICS, values[len(FIELDS) :], strict=True))
-    return KeptUser(user, part, tuple(values[: len(FIELDS)]), cuts)
+    return SnapshotUser(user, part, tuple(values[: len(FIELDS)]), cuts)
 
 
 def read_users(warehouse: Warehouse, snapshot_id: int) -> pd.DataFrame:

@@ -229,9 +229,9 @@ def test_a_worker_in_between_is_noticed(settings: Settings, client: Redis, monke
 
     def another(*arguments: Any) -> Any:
         acquire_shard(client, settings, 1)
-        return warehouse.snapshot_contents.kept_users(*arguments)
+        return warehouse.snapshot_contents.snapshot_users(*arguments)
 
-    monkeypatch.setattr(warehouse, "kept_users", another)
+    monkeypatch.setattr(warehouse, "snapshot_users", another)
     with pytest.raises(UsageError, match="shard 1 was written by a worker during the restore: stop the workers"):
         bring_back(settings)
     with pytest.raises(UsageError, match="holds only a part of snapshot 1"):
@@ -248,13 +248,13 @@ def test_a_snapshot_that_is_removed_meanwhile_leaves_no_half_of_it(
     empty(settings, client)
 
     def too_late(*arguments: Any) -> Any:
-        snapshot_contents = warehouse.snapshot_contents.kept_users(*arguments)
+        snapshot_contents = warehouse.snapshot_contents.snapshot_users(*arguments)
         with warehouse.connect(settings.warehouse_url) as database:
             warehouse.remove_snapshots(database, 1)
         return snapshot_contents
 
     with monkeypatch.context() as patch:
-        patch.setattr(warehouse, "kept_users", too_late)
+        patch.setattr(warehouse, "snapshot_users", too_late)
         with pytest.raises(UsageError, match="the snapshot was removed from the warehouse meanwhile: run this again"):
             bring_back(settings, snapshot_id=1)
     with pytest.raises(UsageError, match="holds only a part of snapshot 1"):

@@ -26,7 +26,7 @@ def taken(settings: Settings) -> list[int]:
         latest = None if warehouse.pending(database) else warehouse.latest_snapshot(database)
         if latest is None:
             return []
-        return [number for number in range(1, latest.snapshot_id + 1) if warehouse.kept_cuts(database, number)]
+        return [number for number in range(1, latest.snapshot_id + 1) if warehouse.snapshot_cuts(database, number)]
 
 
 def test_a_snapshot_now_and_then_and_the_old_ones_go(

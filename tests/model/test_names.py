@@ -24,7 +24,7 @@ from segmenter.model.profiles import FIELDS
 from segmenter.model.segments import refitted, successor
 from segmenter.model.vectors import fixed, vectors
 from segmenter.settings import Settings
-from segmenter.shards.judge import rejudge
+from segmenter.shards.commits import sweep_commit
 from segmenter.shards.row import Row
 from segmenter.shards.state import Counts, ShardState
 
@@ -275,7 +275,7 @@ def test_a_swap_of_names_is_told_as_the_models_doing() -> None:
 
     following = successor(census_of(rows), model, [low, high], STEP_MARGIN, now_ms=0)
     assert following is not None
-    batch = rejudge(rows, state(census_of(rows), model), following)
+    batch = sweep_commit(rows, state(census_of(rows), model), following)
 
     assert [row.segment for row in batch.rows] == [high] * 200 + [low] * 200
     assert {change.cause for change in batch.changes} == {"model"}

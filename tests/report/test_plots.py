@@ -147,8 +147,8 @@ def test_a_snapshot_is_read_back_as_it_was_written(tmp_path: Path) -> None:
         assert users[["user_id", "total_clicks", "segment"]].values.tolist() == [[b"\xff bob", 9, "low"]]
         assert users["mean_view_ms"].isna().all() and users["mean_view_ms"].dtype == np.float64
         assert (
-            warehouse.kept_generation(database, first.snapshot_id),
-            warehouse.kept_generation(database, second.snapshot_id),
+            warehouse.snapshot_generation(database, first.snapshot_id),
+            warehouse.snapshot_generation(database, second.snapshot_id),
         ) == (None, model)
     assert charts.read(f"sqlite:///{tmp_path}/w.db").snapshot == second
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from segmenter.events import TOPICS, Event, Rules, encode
 from segmenter.shards.batches import batches_of
+from segmenter.shards.commits import batch_commit
 from segmenter.shards.duplicates import DuplicateWindow
-from segmenter.shards.judge import apply
 from segmenter.shards.row import Row
 from segmenter.shards.state import Counts, ShardState
 
@@ -57,10 +57,10 @@ def taken_in(events: Sequence[Published], data: st.DataObject) -> dict[bytes, Ro
     seen = DuplicateWindow(100, dict.fromkeys(TOPICS, 0), KEY)
     records = list(as_records(events))
     while records:
-        size, most_users = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 4))
+        size, commit_rows = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 4))
         polled, records = records[:size], records[size:]
-        for batch in batches_of(polled, state.offsets or {}, "", seen, RULES, most_users):
-            batch = apply(batch, {user: rows.get(user) for user in batch.users}, state, None)
+        for batch in batches_of(polled, state.offsets or {}, "", seen, RULES, commit_rows):
+            batch = batch_commit(batch, {user: rows.get(user) for user in batch.users}, state, None)
             rows |= {row.user: row for row in batch.rows}
             state = batch.after
     return rows

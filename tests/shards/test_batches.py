@@ -56,7 +56,7 @@ def test_any_polls_count_the_same(ids: list[int], window: int, start: int, data:
     at, found = max(0, start - window), []
     while at < len(records):
         size = data.draw(st.integers(1, 9))
-        for batch in batches_of(records[at : at + size], offsets, "", seen, RULES, most_users=2):
+        for batch in batches_of(records[at : at + size], offsets, "", seen, RULES, commit_rows=2):
             assert len(batch.users) <= 2
             found += [event.offset for event in batch.events]
             offsets = batch.offsets
@@ -81,7 +81,7 @@ def test_what_is_remembered_is_of_use_after_an_interruption(ids: list[int], wind
     while at < len(records):
         size = data.draw(st.integers(1, 20))
         try:
-            for batch in batches_of(records[at : at + size], offsets, "", seen, RULES, most_users=2):
+            for batch in batches_of(records[at : at + size], offsets, "", seen, RULES, commit_rows=2):
                 fate = data.draw(st.sampled_from(["confirmed", "confirmed", "unconfirmed", "refused"]))
                 if fate != "refused":
                     found += [event.offset for event in batch.events]
@@ -102,7 +102,7 @@ def test_what_is_remembered_is_of_use_after_an_interruption(ids: list[int], wind
 def test_what_was_applied_is_not_forgotten() -> None:
     """A store that lost confirmed writes is behind what is remembered: the window must be read again."""
     seen = DuplicateWindow(5, {"views": 0}, KEY)
-    assert list(batches_of(log_of([1, 2, 3]), {"views": 0}, "", seen, RULES, most_users=2))
+    assert list(batches_of(log_of([1, 2, 3]), {"views": 0}, "", seen, RULES, commit_rows=2))
     assert not seen.reopen({"views": 2})
     assert seen.reopen({"views": 3}) and seen.next == {"views": 3}
 

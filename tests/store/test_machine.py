@@ -28,7 +28,7 @@ from segmenter.events import TOPICS
 from segmenter.model.census import Tally
 from segmenter.model.generation import Generation, digest
 from segmenter.settings import Settings
-from segmenter.shards import judge
+from segmenter.shards.commits import batch_commit
 from segmenter.shards.row import Row
 from segmenter.shards.state import Change, Commit, ShardState
 from segmenter.store.connection import Store, connect
@@ -317,7 +317,7 @@ class Machine(RuleBasedStateMachine):
         """What the owner would make of the next few events."""
         batch = next_batch(self.log, self.owner_().offsets, most)
         found = dict(zip(batch.users, read_rows(self.client, self.settings, list(batch.users)), strict=True))
-        return judge.apply(batch, found, self.owner_().state, self.judges), batch
+        return batch_commit(batch, found, self.owner_().state, self.judges), batch
 
     def committed(self, commit: Commit) -> tuple[str, ShardState]:
         judged_by = digest(self.judges) if self.judges else ""

@@ -12,7 +12,7 @@ from segmenter.model.profiles import Profile
 from segmenter.operations.integrity.verify import Findings, Verification, examine, find_differences, summarize
 from segmenter.operations.owners import ExclusiveShard, exclusive, write
 from segmenter.settings import Settings
-from segmenter.shards import judge
+from segmenter.shards.commits import repair_commit
 from segmenter.shards.row import Basis, Row
 from segmenter.shards.state import Commit, Counts, ShardState
 from segmenter.store.connection import Store
@@ -174,7 +174,7 @@ def _commits(
     for first in range(0, len(users), size):
         some = {user: correct[user] for user in users[first : first + size]}
         kept = {user: basis for user, basis in some.items() if basis is not None}
-        commit = judge.replace(kept, [user for user in some if user not in kept], rows, after, generation)
+        commit = repair_commit(kept, [user for user in some if user not in kept], rows, after, generation)
         after = commit.after
         yield commit
     if shard.state.parked:

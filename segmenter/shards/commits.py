@@ -1,4 +1,4 @@
-"""Judging: what a batch, a new generation or a repair changes in the rows of a shard, as a commit to make."""
+"""The commits to make: what a batch, a sweep, a restore or a repair changes in the rows of a shard."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Rows = Mapping[bytes, Row | None]
 Matrix = NDArray[np.int64]
 
 
-def apply(batch: Batch, rows: Rows, state: ShardState, generation: Generation | None) -> Commit:
+def batch_commit(batch: Batch, rows: Rows, state: ShardState, generation: Generation | None) -> Commit:
     """Fold a batch into the rows of its users, and judge the users again. ``rows`` holds each user of the batch.
 
     An event at or before the last offset that its row has applied is skipped: the row holds it already.
@@ -55,14 +55,14 @@ def apply(batch: Batch, rows: Rows, state: ShardState, generation: Generation | 
     return commit._replace(after=commit.after._replace(offsets=batch.offsets, counts=counts))
 
 
-def rejudge(rows: Sequence[Row], state: ShardState, generation: Generation) -> Commit:
+def sweep_commit(rows: Sequence[Row], state: ShardState, generation: Generation) -> Commit:
     """Judge rows again that an older generation has judged."""
     profiles = _profiles(rows)
     known = {row.user: row for row in rows}
     return _judged(list(known), profiles, [row.offsets for row in rows], known, state, generation)
 
 
-def create(
+def restore_commit(
     users: Sequence[bytes],
     profiles: Sequence[Profile],
     offsets: Sequence[dict[str, int]],
@@ -74,7 +74,7 @@ def create(
     return _judged(users, columns, offsets, dict.fromkeys(users), state, generation)
 
 
-def replace(
+def repair_commit(
     correct: Mapping[bytes, tuple[Profile, dict[str, int]]],
     gone: Sequence[bytes],
     rows: Rows,
