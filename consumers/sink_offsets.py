@@ -54,12 +54,16 @@ def starting_offsets(
 def _begin(
     database: Warehouse, settings: Settings, ids: Mapping[str, str], begins: Mapping[Position, int], now_ms: int
 ) -> None:
-    """Store where the log begins as the offset of each partition that was never loaded."""
+    """Store where the log begins as the offset of each partition that was never loaded.
+
+    Where that is still 0, nothing was ever lost before what was loaded.
+    """
     starts = {
         (topic.removeprefix(settings.topic_prefix), part): Loaded(ids[topic], offset)
         for (topic, part), offset in begins.items()
     }
     _warn(warehouse.begin(database, starts, now_ms))
+    warehouse.withdraw(database, [where for where, start in starts.items() if start.next_pos == 0])
 
 
 def _stored(database: Warehouse, settings: Settings, ids: Mapping[str, str]) -> dict[Position, int]:

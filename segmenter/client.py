@@ -79,6 +79,8 @@ class SegmentClient:
         pipeline.time()
         *found, stored_names, (seconds, microseconds) = answers_of(self._redis, pipeline)
         now_ms = seconds * 1000 + microseconds // 1000
+        if isinstance(stored_names, Corrupt):
+            raise stored_names
         names = msgspec.json.decode(stored_names or b"{}", type=dict[str, str])
         fresh = {shard: self._freshness(beats, now_ms) for shard, beats in zip(wanted, found, strict=False)}
         rows = found[len(wanted) :]
@@ -140,5 +142,5 @@ def _answer(
             age_ms,
             stale,
         )
-    except (ValueError, KeyError, Corrupt):
+    except (ValueError, KeyError, OverflowError, Corrupt):
         return msgspec.structs.replace(unknown, stale=True)

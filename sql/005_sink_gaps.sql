@@ -8,7 +8,8 @@ CREATE TABLE IF NOT EXISTS sink_gaps (
     PRIMARY KEY (topic, part, first_pos)
 );
 
--- The sink of 0.1.0 recorded no gap when it began above offset 0: what is before its first event may be one.
+-- The sink of 0.1.0 recorded no gap when it began above offset 0. What is before its first event may be one; the sink
+-- makes it empty if the log still begins at 0.
 INSERT INTO sink_gaps (topic, part, first_pos, end_pos, recorded_ms)
 SELECT o.topic, o.part, 0, COALESCE(r.pos, o.next_pos), 0
 FROM sink_offsets o

@@ -8,7 +8,17 @@ from consumers.worker.membership import Membership
 from consumers.worker.owned_shard import OwnedShard, Superseded, write
 from segmenter.errors import Corrupt
 from segmenter.model.generation import Generation, digest
-from segmenter.store.commands import Command, Pause, Reply, Write, decode_command, finish_command, pending_commands
+from segmenter.shards.state import Commit
+from segmenter.store.commands import (
+    Command,
+    Pause,
+    Reply,
+    Rewrite,
+    Write,
+    decode_command,
+    finish_command,
+    pending_commands,
+)
 from segmenter.store.connection import Store
 
 log = structlog.get_logger()
@@ -56,24 +66,30 @@ def _execute(
     now_ms: int,
     generation: Generation | None,
 ) -> Reply:
+    done = True
     if isinstance(command, Pause):
         membership.pause(shard, (command.until_ms - now_ms) / 1000)
-        done = True
+    elif isinstance(command, Rewrite):
+        done = _make_commits(store, shard, [Commit([], [], shard.state)], generation)
     else:
         done = _write(store, shard, command, generation)
     return Reply(done, shard.state.version)
 
 
 def _write(store: Store, shard: OwnedShard, command: Write, generation: Generation | None) -> bool:
-    """Make the commits of a command; returns whether all were made."""
+    """Make the commits of a command if the shard is as it says; returns whether all were made."""
     if (command.token, command.version) != (shard.state.token, shard.state.version):
         return False
     if command.digest != (digest(generation) if generation else ""):
         return False
-    for commit in command.commits:
+    return _make_commits(store, shard, command.commits, generation)
+
+
+def _make_commits(store: Store, shard: OwnedShard, commits: list[Commit], generation: Generation | None) -> bool:
+    for commit in commits:
         try:
             write(store, shard, commit, generation)
         except Superseded:
             return False
-    log.info("executed a write command", shard=shard.number, commits=len(command.commits))
+    log.info("executed a write command", shard=shard.number, commits=len(commits))
     return True

@@ -42,6 +42,7 @@ from segmenter.shards.batches import Batch, batches_of
 from segmenter.shards.row import Row
 from segmenter.store.connection import Store, connect
 from segmenter.store.meta import claim
+from segmenter.store.models import REPLACE
 from segmenter.topics import Position, Record, TopicGuard, drop_producer, ends, ensure_topics, open_producer
 from segmenter.topics.dead_letters import ACKNOWLEDGE_SECONDS, publish_dead_letters
 
@@ -189,10 +190,7 @@ class Worker:
     def _catch_up_with_model(self) -> None:
         """Follow the model after the store has said that another generation is current."""
         if not self._follow_model():
-            raise SegmenterError(
-                "the model in Redis does not fit its digest: something else has changed it. Stop the workers and run "
-                "`segmenter restore --replace`, or set SEGMENTER_KEY_PREFIX to an unused one."
-            )
+            raise SegmenterError(f"the model in Redis does not fit its digest: {REPLACE}")
 
     def _heartbeat(self) -> None:
         """What is due once a second: follow the model, send heartbeats, execute commands, run the trainer."""

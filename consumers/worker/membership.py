@@ -148,6 +148,7 @@ class Membership:
     def rejoin(self, reason: SegmenterError) -> None:
         """Leave the group, to join it again: it has assigned the shards of this member to another."""
         log.warning("joining the group again", reason=str(reason))
+        self.parked.clear()
         self._release()
         self.leave()
 

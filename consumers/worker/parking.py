@@ -14,7 +14,10 @@ from segmenter.store.connection import Store
 from segmenter.store.shards import park_shard, parked_owners
 
 PARKED_SECONDS = 10.0
-"""How often to try a parked shard again that nobody has acquired: it may have been repaired by hand."""
+"""How often to try a parked shard again: it may have been repaired by hand."""
+
+REPAIR_SECONDS = 300.0
+"""How much longer to wait if another process has acquired it, perhaps for a repair."""
 
 log = structlog.get_logger()
 
@@ -37,11 +40,11 @@ def park(store: Store, number: int, token: str, reason: Corrupt) -> Parked:
 
 
 def still_parked(store: Store, parked: Mapping[int, Parked]) -> dict[int, Parked]:
-    """Those that stay parked: Redis says so, and they have been acquired for repair, or are not due yet."""
+    """Those that stay parked: Redis says so, and they are not due to be tried again."""
     owners = parked_owners(*store, parked) if parked else {}
     now = time.monotonic()
-    return {
-        number: each
-        for number, each in parked.items()
-        if number in owners and (owners[number] != each.token.encode() or now < each.retry_at)
-    }
+
+    def is_due(number: int, each: Parked) -> bool:
+        return now >= each.retry_at + (0.0 if owners[number] == each.token.encode() else REPAIR_SECONDS)
+
+    return {number: each for number, each in parked.items() if number in owners and not is_due(number, each)}

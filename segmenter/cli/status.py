@@ -81,8 +81,8 @@ def show(found: Status) -> None:
         )
     common.console.print(table)
     for shard in found.shards:
-        if shard.parked:
-            common.console.print(f"shard {shard.shard} is parked: {shard.parked}", markup=False, soft_wrap=True)
+        if shard.problem:
+            common.console.print(f"shard {shard.shard} {shard.problem}", markup=False, soft_wrap=True)
 
 
 def _count(number: int | None) -> str:

@@ -57,8 +57,8 @@ def _worker_problems(settings: Settings) -> list[str]:
     found = []
     for number in range(settings.partitions):
         stored = shards.get(number)
-        if stored and stored.why_parked:
-            found.append(f"shard {number} is parked: {stored.why_parked}")
+        if stored and stored.problem:
+            found.append(f"shard {number} {stored.problem}")
             continue
         if stored is None or not (state := stored.state).beat_ms:
             found.append(f"shard {number} is stuck: no worker has acquired it. Start `segmenter worker`.")

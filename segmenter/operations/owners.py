@@ -13,9 +13,9 @@ from itertools import islice
 from segmenter.errors import Fenced, SegmenterError, Unreachable
 from segmenter.model.generation import Generation, digest
 from segmenter.shards.state import Commit, ShardState
-from segmenter.store.commands import Command, Pause, Reply, Write, await_reply, send_command, withdraw_command
+from segmenter.store.commands import Command, Pause, Reply, Rewrite, Write, await_reply, send_command, withdraw_command
 from segmenter.store.connection import Store, clock_ms
-from segmenter.store.shards import acquire_shard, commit_shard, read_shards, read_stored_shards
+from segmenter.store.shards import acquire_shard, commit_shard, read_stored_shards
 
 REPLY_SECONDS = 30.0
 """How long an owner may take to reply; it reads commands once a second, and between two batches."""
@@ -87,16 +87,34 @@ def _pause_end(store: Store) -> int:
 
 @contextmanager
 def exclusive(store: Store, numbers: Collection[int]) -> Iterator[dict[int, ExclusiveShard]]:
-    """Shards that we alone may write to: those of living owners are paused, the others are acquired."""
+    """Shards that we alone may write to: those of living owners are paused, the others are acquired.
+
+    Raises `Corrupt` when something of one cannot be read, and `Fenced` when an owner is gone meanwhile.
+    """
     owned = with_living_owner(store, numbers)
     with paused(store, owned):
-        states = read_shards(store.client, store.settings)
         yield {
-            number: ExclusiveShard(number, states[number], owned=True)
+            number: ExclusiveShard(number, _state_by_owner(store, number), owned=True)
             if number in owned
             else ExclusiveShard(number, acquire_shard(store.client, store.settings, number), owned=False)
             for number in sorted(numbers)
         }
+
+
+def _state_by_owner(store: Store, number: int) -> ShardState:
+    """The state of a shard with a living owner, who writes it again if something of it cannot be read."""
+    stored = read_stored_shards(*store).get(number)
+    if stored and stored.unreadable:
+        command = Rewrite(secrets.token_hex(8))
+        send_command(store.client, store.settings, number, command)
+        if not _await_reply(store, number, command).done:
+            raise _changed(number)
+        stored = read_stored_shards(*store).get(number)
+    if stored is None:
+        raise _changed(number)
+    if stored.corrupt:
+        raise stored.corrupt
+    return stored.state
 
 
 def write(store: Store, shard: ExclusiveShard, commits: Iterable[Commit], generation: Generation | None) -> None:

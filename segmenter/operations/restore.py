@@ -28,7 +28,7 @@ from segmenter.shards.state import Commit, Counts, ShardState
 from segmenter.store.connection import Store, clock_ms, connect
 from segmenter.store.meta import begin_restore, claim_rules, end_restore, holds_users, is_half_restored
 from segmenter.store.models import publish
-from segmenter.store.shards import acquire_shard, commit_shard, read_shards
+from segmenter.store.shards import acquire_shard, commit_shard, read_stored_shards
 from segmenter.topics import Position
 from segmenter.warehouse import Cut, Gap, Partition, Snapshot, SnapshotUser, Warehouse
 
@@ -135,7 +135,7 @@ def require_replaceable(settings: Settings, replace: bool) -> None:
 
 def _require_stopped(store: Store) -> None:
     now_ms = clock_ms(store.client)
-    for number, state in read_shards(store.client, store.settings).items():
+    for number, (state, *_) in read_stored_shards(*store).items():
         if now_ms - state.beat_ms < store.settings.stale_after_ms:
             raise UsageError(
                 f"a worker held shard {number} {(now_ms - state.beat_ms) / 1_000:.1f} s ago: stop the workers, and run "

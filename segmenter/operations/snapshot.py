@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from segmenter import warehouse
-from segmenter.errors import Fenced, NothingYet, Unreachable
+from segmenter.errors import Corrupt, Fenced, NothingYet, Unreachable
 from segmenter.events import TOPICS, Rules
 from segmenter.events.sharding import shard_of
 from segmenter.model import profiles
@@ -77,7 +77,8 @@ def take_and_keep(settings: Settings, keep: int | None) -> Taken:
 def take_every(seconds: float, settings: Settings, keep: int | None, stopping: Callable[[], bool]) -> Iterator[Taken]:
     """`take_and_keep` now and every so many seconds, until ``stopping``.
 
-    What may work later (`Unreachable`, `Fenced`, `NothingYet`) is logged, and tried again when the next one is due.
+    What may work later (`Unreachable`, `Fenced`, `NothingYet`, `Corrupt`) is logged, and tried again when the next one
+    is due.
     """
     due = time.monotonic()
     while not stopping():
@@ -87,7 +88,7 @@ def take_every(seconds: float, settings: Settings, keep: int | None, stopping: C
         due = time.monotonic() + seconds
         try:
             yield take_and_keep(settings, keep)
-        except (Unreachable, Fenced, NothingYet) as reason:
+        except (Unreachable, Fenced, NothingYet, Corrupt) as reason:
             log.warning("a snapshot was not taken, or old ones were not removed", reason=str(reason))
 
 

@@ -65,8 +65,8 @@ class ShardStatus(msgspec.Struct, frozen=True):
     folded: int
     duplicates: int
     fenced: int
-    parked: str | None = None
-    """Why it is parked; None if it is not."""
+    problem: str | None = None
+    """What is wrong: why it is parked, or what cannot be read of it; None if nothing is."""
 
 
 class Sink(msgspec.Struct, frozen=True):
@@ -221,7 +221,7 @@ def _shard_status(
         folded=state.counts.folded,
         duplicates=state.counts.duplicates,
         fenced=state.fenced,
-        parked=stored.why_parked,
+        problem=stored.problem,
     )
 
 

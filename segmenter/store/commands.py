@@ -48,7 +48,14 @@ class Write(msgspec.Struct, frozen=True, tag="write"):
     """Names the reply."""
 
 
-Command = Pause | Write
+class Rewrite(msgspec.Struct, frozen=True, tag="rewrite"):
+    """Write the fields of the shard again, as this owner knows them: some of them cannot be read."""
+
+    id: str
+    """Names the reply."""
+
+
+Command = Pause | Write | Rewrite
 
 
 class Reply(msgspec.Struct, frozen=True):

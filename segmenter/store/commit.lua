@@ -2,11 +2,12 @@
 -- A crash leaves all of it or nothing. An error in the middle does not, nor does a Redis that loads a file which was cut
 -- within a commit, goes on with it, and loads it again: it then applies the first half of the lost commit. So the first
 -- write counts up `begun`, and the last one sets the version and the offsets. A shard where these two differ is dirty: it
--- is recounted from its rows when it is acquired. The last part of a recount takes the surplus off.
+-- is recounted from its rows when it is acquired. The last part of a recount makes `begun` the version again.
 --
 -- KEYS: shard, model, feed, the audiences, the users' rows, the rows to remove
 -- ARGV: token, version, next version, offsets the batch starts from ('' for none), digest of the judging generation,
---       number of audiences, length to keep of the feed, number of shard fields, number of rows to write, begun, surplus,
+--       number of audiences, length to keep of the feed, number of shard fields, number of rows to write, begun,
+--       what to add to it besides,
 --       then the shard's fields (name, value), then five values per row,
 --       then for each audience how many leave, which, how many join, which, then seven values per feed entry
 -- Answers ok; done (this very batch was written before); not owner; rolled back; or superseded (judged by another generation).
@@ -47,7 +48,7 @@ for entry = at, #ARGV, 7 do
     'from', ARGV[entry + 2], 'to', ARGV[entry + 3], 'cause', ARGV[entry + 4],
     'generation', ARGV[entry + 5], 'cut', ARGV[entry + 6])
 end
-if ARGV[11] ~= '0' then redis.call('HINCRBY', KEYS[1], 'begun', '-' .. ARGV[11]) end
+if ARGV[11] ~= '0' then redis.call('HINCRBY', KEYS[1], 'begun', ARGV[11]) end
 local time = redis.call('TIME')
 redis.call('HSET', KEYS[1], 'version', ARGV[3], 'committed_ms',
   string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)),

@@ -7,6 +7,7 @@ from typing import cast
 
 import redis
 
+from segmenter.errors import Fenced
 from segmenter.settings import Settings
 from segmenter.store.connection import reaching
 from segmenter.store.keys import Keys
@@ -40,14 +41,16 @@ def mistyped(
 def discard(
     client: redis.Redis, settings: Settings, shard: int, slugs: Iterable[str], unreadable: Mapping[str, bytes]
 ) -> None:
-    """Remove the mistyped keys of a shard, and the fields that cannot be read, unless these have changed."""
+    """Remove the mistyped keys of a shard and the unreadable fields. Raises `Fenced` if these have changed."""
     types = _types(settings, shard, slugs)
     fields = dict(unreadable)
     if not unreadable.keys().isdisjoint(("offsets", "topic_ids")):
         fields = dict.fromkeys(BEGINS_AGAIN, b"") | fields
     pairs = [part for pair in fields.items() for part in pair]
     with reaching(client):
-        script(client, "discard")(keys=list(types), args=[*types.values(), *pairs])
+        answer = script(client, "discard")(keys=list(types), args=[*types.values(), *pairs])
+    if answer != b"ok":
+        raise Fenced(f"shard {shard} has changed")
 
 
 def last_change(client: redis.Redis, settings: Settings, shard: int) -> int:

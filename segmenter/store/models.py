@@ -7,22 +7,32 @@ from typing import cast
 import msgspec
 import redis
 
+from segmenter.errors import Corrupt, SegmenterError
 from segmenter.model.generation import UNASSIGNED, Generation, digest, name_of
 from segmenter.settings import Settings
 from segmenter.store.connection import reaching
 from segmenter.store.keys import Keys
 from segmenter.store.scripts import script
 
+REPLACE = (
+    "something else has changed it. Stop the workers and run `segmenter restore --replace`, or set "
+    "SEGMENTER_KEY_PREFIX to an unused one."
+)
+"""What to do with a model that is not as it was published."""
+
 KEPT = 100
 """How many generations stay readable."""
 
 
 def read_model(client: redis.Redis, settings: Settings) -> Generation | None:
-    """The current generation, None before the first."""
+    """The current generation, None before the first. Raises `SegmenterError` if it cannot be read."""
     keys = Keys(settings.key_prefix)
-    with reaching(client):
-        found = cast("bytes | None", script(client, "model")(keys=[keys.model()]))
-    return None if found is None else Generation.decode(found)
+    try:
+        with reaching(client):
+            found = cast("bytes | None", script(client, "model")(keys=[keys.model()]))
+        return None if found is None else Generation.decode(found)
+    except (Corrupt, ValueError) as error:
+        raise SegmenterError(f"the model in Redis cannot be read: {REPLACE}") from error
 
 
 def kept_generations(client: redis.Redis, settings: Settings) -> dict[int, Generation]:

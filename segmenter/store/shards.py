@@ -39,9 +39,11 @@ class StoredShard(NamedTuple):
     """The fields that cannot be read, and their values; none if the key is of another type."""
 
     @property
-    def why_parked(self) -> str | None:
-        """Why it is parked, or soon will be; None if it is neither."""
-        return self.state.parked or (str(self.corrupt) if self.corrupt else None)
+    def problem(self) -> str | None:
+        """What is wrong, in words that follow the number of the shard; None if nothing is."""
+        if self.state.parked:
+            return f"is parked: {self.state.parked}"
+        return f"is corrupt: {self.corrupt}" if self.corrupt else None
 
 
 def new_token() -> str:
@@ -117,13 +119,13 @@ def commit_shard(
     keys = Keys(settings.key_prefix)
     reported = [change for change in commit.changes if change.cause != "recount"]
     feed = before.feed + (JUMP if before.dirty else 0)
-    surplus = 0 if commit.after.dirty else before.begun - before.version
-    begun = before.begun + 1 - surplus
+    missing = 0 if commit.after.dirty else before.version - before.begun
+    begun = before.begun + 1 + missing
     after = commit.after._replace(version=before.version + 1, begun=begun, feed=feed + len(reported))
     audiences = sorted({slug for change in commit.changes for slug in (change.before, change.after) if slug})
     fields = encode_state(after)
     arguments: list[Argument] = [before.token, before.version, after.version, encode_offsets(before.offsets)]
-    arguments += [digest, len(audiences), FEED_LENGTH, len(fields), len(commit.rows), before.begun, surplus]
+    arguments += [digest, len(audiences), FEED_LENGTH, len(fields), len(commit.rows), before.begun, missing]
     for name, value in fields.items():
         arguments += [name, value]
     for row in commit.rows:

@@ -7,7 +7,7 @@ the schema and the summary are in ``sql/``, the same text for all.
 from __future__ import annotations
 
 from segmenter.warehouse.engine import Warehouse, connect
-from segmenter.warehouse.gaps import Gap, begins, recorded_gaps, skip
+from segmenter.warehouse.gaps import Gap, begins, recorded_gaps, skip, withdraw
 from segmenter.warehouse.migrations import applied, migrate, pending, require_schema
 from segmenter.warehouse.raw_events import (
     RAW_COLUMNS,
@@ -102,5 +102,6 @@ __all__ = [
     "snapshot_generation",
     "snapshot_users",
     "stream_rows",
+    "withdraw",
     "write_snapshot",
 ]

@@ -19,7 +19,7 @@ class Gap(NamedTuple):
     first_pos: int
     end_pos: int
     recorded_ms: int
-    """When the sink passed over them, in ms since 1970."""
+    """When the sink passed over them, in ms since 1970; 0 for one that the migration from 0.1.0 only assumes."""
 
 
 def recorded_gaps(warehouse: Warehouse) -> list[Gap]:
@@ -30,7 +30,7 @@ def recorded_gaps(warehouse: Warehouse) -> list[Gap]:
 
 def read_gaps(connection: Connection) -> list[Gap]:
     """`recorded_gaps`, as the transaction of ``connection`` sees them."""
-    query = f"SELECT {', '.join(Gap._fields)} FROM sink_gaps ORDER BY topic, part, first_pos"
+    query = f"SELECT {', '.join(Gap._fields)} FROM sink_gaps WHERE end_pos > first_pos ORDER BY topic, part, first_pos"
     return [Gap(*row) for row in connection.execute(text(query))]
 
 
@@ -50,6 +50,16 @@ def begins(found: Iterable[Gap]) -> dict[int, dict[str, int]]:
 def record(connection: Connection, found: Sequence[Gap]) -> None:
     """Record gaps; one that begins at the same offset as a recorded one is the same."""
     insert(connection, "sink_gaps", Gap._fields, found, unless_there=True)
+
+
+def withdraw(warehouse: Warehouse, partitions: Iterable[tuple[str, int]]) -> None:
+    """Withdraw the gaps that the migration has assumed at the beginning of these partitions, by topic and number."""
+    assumed = {(gap.topic, gap.part) for gap in recorded_gaps(warehouse) if not gap.recorded_ms}
+    wrong = [{"topic": topic, "part": part} for topic, part in assumed.intersection(partitions)]
+    if wrong:
+        empty = text("UPDATE sink_gaps SET end_pos = 0 WHERE topic = :topic AND part = :part AND first_pos = 0")
+        with writing(warehouse) as connection:
+            connection.execute(empty, wrong)
 
 
 def skip(warehouse: Warehouse, found: Sequence[Gap]) -> None:

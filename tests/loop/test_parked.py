@@ -17,6 +17,7 @@ from consumers import worker
 from producers.messages import Message
 from producers.publish import publish
 from producers.synthetic.generator import generate
+from producers.synthetic.invalid import invalid_records
 from segmenter.client import SegmentClient
 from segmenter.errors import Corrupt
 from segmenter.events.sharding import shard_of
@@ -127,8 +128,9 @@ def working(settings: Settings) -> Iterator[None]:
 
 
 def parked(settings: Settings) -> str:
-    """Why the shard is parked; empty if it is not."""
-    return next((shard.parked or "" for shard in read_status(settings).shards if shard.shard == PARKED), "")
+    """Why the shard is parked; empty if it is not. A key of another type cannot hold the field that says so."""
+    problem = next((shard.problem or "" for shard in read_status(settings).shards if shard.shard == PARKED), "")
+    return problem if "is parked" in problem or "of another type" in problem else ""
 
 
 def of_shard(messages: list[Message], number: int, settings: Settings) -> int:
@@ -162,8 +164,8 @@ def spoil_and_repair(store: Store, messages: list[Message], what: Spoil, until: 
     publish(settings, more)
     until(lambda: parked(settings))
     until(lambda: healthy_one(store) == of_shard(messages, 1 - PARKED, settings))
-    assert any(line.startswith(f"shard {PARKED} is parked: ") for line in problems(settings, "worker"))
     reason = parked(settings)
+    assert f"shard {PARKED} {reason}" in problems(settings, "worker")
     assert remaining(settings) == []
     until(lambda: not parked(settings) and read_status(settings).lag == 0)
     return reason
@@ -220,6 +222,45 @@ def test_a_hash_that_cannot_be_read_parks_its_shard(store: Store, until: Until) 
             spoil_and_repair(store, messages, what, until)
             until(lambda: folded(settings) == len(messages))
             assert profiles(settings) == profiles_of(messages), name
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("begun", value) for value in ("?", "-1", "0", "007", "1e3", "9223372036854775807", "9" * 25)),
+        *(("version", value) for value in ("?", "0", "007", "1e3", "9223372036854775807", "9" * 25)),
+    ],
+)
+def test_a_number_of_writes_that_is_wrong_is_counted_again(store: Store, field: str, value: str) -> None:
+    """It parks nothing: the next owner of the shard recounts it."""
+    settings, messages = store.settings, events(0)
+    publish(settings, messages)
+    worker.run(settings, once=True, may_refit=False)
+    store.client.hset(Keys(settings.key_prefix).shard(PARKED), field, value)
+    more = events(len(messages))
+    publish(settings, more)
+    worker.run(settings, once=True, may_refit=False)
+    assert not any(state.dirty for state in read_shards(*store).values())
+    assert profiles(settings) == profiles_of(messages + more) and remaining(settings) == []
+    assert folded(settings) == len(messages + more)
+
+
+@pytest.mark.parametrize("name", ["topic ids", "census", "counts", "generation", "feed", "fenced", "times"])
+def test_what_a_living_owner_knows_is_not_lost_by_a_repair(store: Store, until: Until, name: str) -> None:
+    """It has found nothing wrong, since nothing comes: the repair has it write what it knows."""
+    settings, messages = store.settings, events(0)
+    publish(settings, [*messages, *messages[:9], *invalid_records(5, ["searches"], "u1", 1)])
+    with working(settings):
+        until(lambda: read_status(settings).lag == 0)
+        until(lambda: all(shard.age_ms is not None for shard in read_status(settings).shards))
+        before = read_shards(*store)[PARKED]
+        FIELDS[name](store.client, settings, b"")
+        store.client.hset(Keys(settings.key_prefix).shard(PARKED), "token", before.token)
+        assert remaining(settings) == []
+        after = read_shards(*store)[PARKED]
+    assert (after.offsets, after.topic_ids, after.counts) == (before.offsets, before.topic_ids, before.counts)
+    assert (after.census, after.generation) == (before.census, before.generation)
+    assert after.token == before.token
 
 
 def test_what_is_repaired_by_hand_is_tried_again(store: Store, until: Until) -> None:

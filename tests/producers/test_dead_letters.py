@@ -89,7 +89,7 @@ def test_what_is_no_dead_letter_hides_none(settings: Settings, verb: Verb, tmp_p
     publish_raw(settings, DEAD_LETTERS, [(b"", b"click!"), (b"k", None), (b"x", b'{"topic": 1}')])
     run = verb("--json")
     assert run.returncode == 0 and json.loads(run.stdout)["total"] == 1
-    assert run.stderr.count("no dead letter") == 3 and "Traceback" not in run.stderr
+    assert run.stderr.count("is not a dead letter") == 3 and "Traceback" not in run.stderr
 
 
 def test_what_was_corrected_counts_once_live_and_in_the_batch(settings: Settings, verb: Verb, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from segmenter.settings import Settings
 from segmenter.store.connection import Store
 from segmenter.store.shards import read_shards
 from segmenter.topics.dead_letters import read_dead_letters
-from segmenter.warehouse import migrations
+from segmenter.warehouse import Warehouse, migrations
 from segmenter.warehouse.engine import writing
 from tests.loop.helpers import profiles
 from tests.loop.plainly import profiles_of
@@ -52,6 +52,17 @@ def plain_counts(messages: list[Message]) -> Counter[str]:
     events = events_of(messages)
     ids = {(message.topic, message.key, message.value) for message in events}
     return Counter(folded=len(ids), duplicates=len(events) - len(ids), dead=len(messages) - len(events))
+
+
+def began_late(database: Warehouse, lost: int) -> int:
+    """Make the warehouse be that of a sink of 0.1.0 that came too late for some views; returns its first offset."""
+    warehouse.migrate(database, START_MS)
+    with writing(database) as connection:
+        connection.execute(text("DELETE FROM raw_views WHERE part = 0 AND pos < :lost"), {"lost": lost})
+        connection.execute(text("DELETE FROM migrations WHERE name = '005_sink_gaps.sql'"))
+        first = connection.execute(text("SELECT MIN(pos) FROM raw_views WHERE part = 0")).scalar_one()
+    warehouse.migrate(database, START_MS)
+    return int(first)
 
 
 def differences(store: Store) -> list[object]:
@@ -112,18 +123,24 @@ def test_the_sink_goes_on(left: Left, settings: Settings) -> None:
 
 def test_a_sink_that_began_late_may_lack_what_the_stream_has(left: Left, settings: Settings) -> None:
     """It recorded no gap; a repair would take the right numbers for wrong ones."""
-    with warehouse.connect(settings.warehouse_url) as database:
-        with writing(database) as connection:
-            connection.execute(text("DELETE FROM raw_views WHERE part = 0 AND pos < 20"))
-            first = connection.execute(text("SELECT MIN(pos) FROM raw_views WHERE part = 0")).scalar_one()
-        warehouse.migrate(database, START_MS)
-        assert [gap[:4] for gap in warehouse.recorded_gaps(database)] == [("views", 0, 0, first)]
     sink.run(settings, once=True)
     worker.run(settings, once=True)
+    with warehouse.connect(settings.warehouse_url) as database:
+        first = began_late(database, 20)
+        assert warehouse.recorded_gaps(database) == [("views", 0, 0, first, 0)]
     (only,) = reconcile_and_repair(settings, 0)
-    assert [gap[:4] for gap in only.result.gaps] == [("views", 0, 0, first)] and only.result.differing
+    assert only.result.gaps == (("views", 0, 0, first, 0),) and only.result.differing
     assert (only.repaired, only.repaired_counts) == (0, 0)
     assert profiles(settings) == profiles_of(left.events)
+
+
+def test_a_sink_whose_log_still_begins_at_0_has_not_begun_late(left: Left, settings: Settings) -> None:
+    """The first records were invalid."""
+    with warehouse.connect(settings.warehouse_url) as database:
+        began_late(database, 1)
+        assert len(warehouse.recorded_gaps(database)) == 1
+        sink.run(settings, once=True)
+        assert warehouse.recorded_gaps(database) == []
 
 
 def test_an_old_snapshot_is_compared_and_restored(left: Left, settings: Settings, store: Store) -> None:

@@ -10,11 +10,11 @@ from segmenter.events import shard_of
 from segmenter.model.generation import Generation
 from segmenter.model.profiles import Profile
 from segmenter.operations.integrity.verify import Findings, Verification, examine, find_differences, summarize
-from segmenter.operations.owners import ExclusiveShard, exclusive, write
+from segmenter.operations.owners import ExclusiveShard, exclusive, with_living_owner, write
 from segmenter.settings import Settings
 from segmenter.shards.commits import repair_commit
 from segmenter.shards.row import Basis, Row
-from segmenter.shards.state import Commit, Counts, ShardState
+from segmenter.shards.state import Commit, Counts, ShardState, encode_state
 from segmenter.store.connection import Store
 from segmenter.store.corruption import discard, last_change
 from segmenter.store.meta import open_store
@@ -103,9 +103,14 @@ def repair_shards(
 
 
 def _discard(store: Store, numbers: Collection[int]) -> None:
+    """Remove what cannot be read of shards, but for what a living owner knows, and writes again."""
     slugs, stored = audiences(*store, numbers), read_stored_shards(*store)
+    living = with_living_owner(store, numbers)
     for number in numbers:
-        discard(*store, number, slugs[number], stored[number].unreadable if number in stored else {})
+        unreadable = stored[number].unreadable if number in stored else {}
+        known = encode_state(stored[number].state).keys() if number in living else ()
+        lost = {field: value for field, value in unreadable.items() if field not in known}
+        discard(*store, number, slugs[number], lost)
 
 
 def repair_from_events(
