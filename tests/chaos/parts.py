@@ -17,7 +17,7 @@ import sqlalchemy
 from segmenter.embedded import supervisor
 from segmenter.embedded.stack import _broker_binary
 from segmenter.settings import Settings
-from tests.loop.own_redis import OwnRedis
+from tests.recovery.own_redis import OwnRedis
 
 PARTITIONS = 4
 REAL_PARTS = Path(__file__).parents[2] / ".ci" / "real-parts"

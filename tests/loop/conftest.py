@@ -8,9 +8,6 @@ from collections.abc import Callable
 import pytest
 
 from segmenter.settings import Settings
-from tests.conftest import REAL
-
-collect_ignore = [] if REAL else ["test_after_outage.py", "test_cut_log.py", "test_expired.py", "test_transactions.py"]
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from segmenter.store.shards import read_shards
 from segmenter.topics import ensure_topics, open_producer, store_reached_ms, warehouse_reached_ms
 from segmenter.warehouse.engine import writing
 from tests.loop.helpers import START_MS, publish
-from tests.loop.own_redis import OwnRedis
+from tests.recovery.own_redis import OwnRedis
 
 HOUR_MS = 3_600_000
 Until = Callable[[Callable[[], object]], None]

@@ -12,7 +12,7 @@ from segmenter.store.connection import Store, connect
 from segmenter.store.recount import recount
 from segmenter.store.rows import scan_rows
 from segmenter.store.shards import acquire_shard, commit_shard, heartbeat, new_token, read_shards
-from tests.loop.own_redis import OwnRedis
+from tests.recovery.own_redis import OwnRedis
 from tests.store.test_commit import KEY, ZERO, batch_of, row
 
 USERS = [user for user in (b"user-%d" % n for n in range(40)) if shard_of(user, 2) == 0][:4]

@@ -27,9 +27,9 @@ from segmenter.store.keys import Keys
 from segmenter.store.models import publish as publish_model
 from segmenter.store.models import read_model
 from segmenter.store.shards import read_shards
+from tests.integrity.spoiling import Spoiler
 from tests.loop.helpers import profiles, rows
 from tests.loop.plainly import profiles_of
-from tests.loop.spoiling import Spoiler
 from tests.upgrade.left import Left
 
 Until = Callable[[Callable[[], object]], None]

@@ -23,9 +23,9 @@ from segmenter.settings import Settings
 from segmenter.shards.state import Commit
 from segmenter.store.connection import Store, connect
 from segmenter.store.shards import acquire_shard, commit_shard, read_shards
+from tests.integrity.spoiling import Spoiler
 from tests.loop.helpers import START_MS, age_heartbeats, counts, differences, profiles
 from tests.loop.plainly import counts_of, profiles_of
-from tests.loop.spoiling import Spoiler
 
 USERS = 80
 FIRST = [*generate(600, USERS, seed=1), *list(generate(600, USERS, seed=1))[:40]]

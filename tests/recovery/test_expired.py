@@ -26,8 +26,8 @@ from segmenter.store.shards import read_shards
 from segmenter.topics.client import client_options
 from segmenter.warehouse.engine import writing
 from tests.loop.helpers import START_MS, rows
-from tests.loop.own_redis import OwnRedis
 from tests.loop.plainly import profiles_of
+from tests.recovery.own_redis import OwnRedis
 
 USERS = 350
 BEFORE, SINCE = (list(generate(2_000, USERS, seed=seed)) for seed in (1, 2))

@@ -31,9 +31,9 @@ from segmenter.store.connection import Store, connect
 from segmenter.store.keys import Keys
 from segmenter.store.models import read_model
 from segmenter.store.shards import read_shards
+from tests.integrity.spoiling import FOLLOWING, LOST, SLUG, Spoiler
 from tests.loop.helpers import rows
 from tests.loop.plainly import profiles_of
-from tests.loop.spoiling import FOLLOWING, LOST, SLUG, Spoiler
 
 EVENTS, USERS = 3_000, 400
 BUSY = 200

@@ -17,8 +17,8 @@ from producers.synthetic.generator import generate
 from segmenter.settings import Settings
 from segmenter.topics import store_reached_ms
 from tests.loop.helpers import folded, profiles
-from tests.loop.own_redis import OwnRedis
 from tests.loop.plainly import profiles_of
+from tests.recovery.own_redis import OwnRedis
 
 MESSAGES = list(generate(2_000, 200, seed=1))
 Until = Callable[[Callable[[], object]], None]

@@ -22,7 +22,7 @@ from segmenter.store.connection import Redis, connect
 from segmenter.store.models import publish as publish_model
 from segmenter.store.models import read_model
 from segmenter.store.shards import read_shards
-from tests.loop.own_redis import OwnRedis
+from tests.recovery.own_redis import OwnRedis
 
 USERS = 350
 Until = Callable[[Callable[[], object]], None]

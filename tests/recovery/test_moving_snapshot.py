@@ -20,7 +20,7 @@ from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.shards import acquire_shard, read_shards
 from tests.loop.helpers import START_MS
-from tests.loop.own_redis import OwnRedis
+from tests.recovery.own_redis import OwnRedis
 
 USERS = 350
 BEFORE, SINCE = (list(generate(2_000, USERS, seed=seed)) for seed in (1, 2))

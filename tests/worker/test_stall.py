@@ -19,8 +19,8 @@ from producers.synthetic.generator import generate
 from segmenter.events import Record
 from segmenter.settings import Settings
 from tests.loop.helpers import folded, profiles
-from tests.loop.own_redis import OwnRedis
 from tests.loop.plainly import profiles_of
+from tests.recovery.own_redis import OwnRedis
 
 Until = Callable[[Callable[[], object]], None]
 BEFORE, AFTER = list(generate(2_000, 200, seed=1)), list(generate(300, 200, seed=2))

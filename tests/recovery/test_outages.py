@@ -27,8 +27,8 @@ from segmenter.store.connection import connect
 from segmenter.store.meta import group_in_use
 from segmenter.topics.client import client_options
 from tests.loop.helpers import folded, profiles
-from tests.loop.own_redis import OwnRedis
 from tests.loop.plainly import profiles_of
+from tests.recovery.own_redis import OwnRedis
 
 Until = Callable[[Callable[[], object]], None]
 

@@ -27,8 +27,8 @@ from segmenter.store.models import read_model
 from segmenter.store.recount import recount
 from segmenter.store.shards import read_shards
 from tests.loop.helpers import folded, profiles, rows
-from tests.loop.own_redis import OwnRedis
 from tests.loop.plainly import profiles_of
+from tests.recovery.own_redis import OwnRedis
 
 USERS = 350
 COMMIT_ROWS = 50
