@@ -36,6 +36,8 @@ def starting_offsets(
     begins = topics.beginnings(settings, ids)
     _begin(database, settings, ids, begins, now_ms)
     offsets = _stored(database, settings, ids)
+    whole = [where for where, offset in begins.items() if offset == 0]
+    warehouse.withdraw(database, [(topic.removeprefix(settings.topic_prefix), part) for topic, part in whole])
     if skip_gap:
         gaps = [
             Gap(topic.removeprefix(settings.topic_prefix), part, offset, begins[topic, part], now_ms)
@@ -54,16 +56,12 @@ def starting_offsets(
 def _begin(
     database: Warehouse, settings: Settings, ids: Mapping[str, str], begins: Mapping[Position, int], now_ms: int
 ) -> None:
-    """Store where the log begins as the offset of each partition that was never loaded.
-
-    Where that is still 0, nothing was ever lost before what was loaded.
-    """
+    """Store where the log begins as the offset of each partition that was never loaded."""
     starts = {
         (topic.removeprefix(settings.topic_prefix), part): Loaded(ids[topic], offset)
         for (topic, part), offset in begins.items()
     }
     _warn(warehouse.begin(database, starts, now_ms))
-    warehouse.withdraw(database, [where for where, start in starts.items() if start.next_pos == 0])
 
 
 def _stored(database: Warehouse, settings: Settings, ids: Mapping[str, str]) -> dict[Position, int]:

@@ -16,6 +16,7 @@ from segmenter.settings import load
 from segmenter.store.connection import answers_of, connect, reaching
 from segmenter.store.keys import Keys
 from segmenter.store.meta import check
+from segmenter.store.models import decode_names
 
 FIELDS = ("segment", "generation", "profile", "offsets")
 """The fields of a row that an answer is made of."""
@@ -79,9 +80,7 @@ class SegmentClient:
         pipeline.time()
         *found, stored_names, (seconds, microseconds) = answers_of(self._redis, pipeline)
         now_ms = seconds * 1000 + microseconds // 1000
-        if isinstance(stored_names, Corrupt):
-            raise stored_names
-        names = msgspec.json.decode(stored_names or b"{}", type=dict[str, str])
+        names = decode_names(stored_names)
         fresh = {shard: self._freshness(beats, now_ms) for shard, beats in zip(wanted, found, strict=False)}
         rows = found[len(wanted) :]
         return [_answer(user, row, names, *fresh[shards[key]]) for (user, key), row in zip(asked, rows, strict=True)]

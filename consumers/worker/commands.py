@@ -70,7 +70,7 @@ def _execute(
     if isinstance(command, Pause):
         membership.pause(shard, (command.until_ms - now_ms) / 1000)
     elif isinstance(command, Rewrite):
-        done = _make_commits(store, shard, [Commit([], [], shard.state)], generation)
+        done = _make_commits(store, shard, [Commit([], [], shard.state)], generation, command.offsets)
     else:
         done = _write(store, shard, command, generation)
     return Reply(done, shard.state.version)
@@ -85,10 +85,16 @@ def _write(store: Store, shard: OwnedShard, command: Write, generation: Generati
     return _make_commits(store, shard, command.commits, generation)
 
 
-def _make_commits(store: Store, shard: OwnedShard, commits: list[Commit], generation: Generation | None) -> bool:
+def _make_commits(
+    store: Store,
+    shard: OwnedShard,
+    commits: list[Commit],
+    generation: Generation | None,
+    stored_offsets: bytes | None = None,
+) -> bool:
     for commit in commits:
         try:
-            write(store, shard, commit, generation)
+            write(store, shard, commit, generation, stored_offsets)
         except Superseded:
             return False
     log.info("executed a write command", shard=shard.number, commits=len(commits))

@@ -89,14 +89,20 @@ def sweep(store: Store, shard: OwnedShard, generation: Generation) -> None:
     crash_points.reached("sweep")
 
 
-def write(store: Store, shard: OwnedShard, commit: Commit, generation: Generation | None) -> None:
+def write(
+    store: Store,
+    shard: OwnedShard,
+    commit: Commit,
+    generation: Generation | None,
+    stored_offsets: bytes | None = None,
+) -> None:
     """Make a commit. Raises `Superseded`, `OwnershipLost`, `RolledBack` and `Corrupt`.
 
     Nothing is written then, unless the script met a key of another type half-way, and marked the shard dirty.
     """
     _check_census(store, shard, commit)
     judged_by = digest(generation) if generation else ""
-    outcome, after = commit_shard(store.client, store.settings, shard.number, shard.state, commit, judged_by)
+    outcome, after = commit_shard(*store, shard.number, shard.state, commit, judged_by, stored_offsets)
     _check(shard, outcome)
     shard.state = after
 

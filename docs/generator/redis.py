@@ -110,9 +110,10 @@ One entry per change of segment, written with the change itself; about the newes
 Only the owner of a shard writes to it. Other processes that need a write, such as `segmenter verify --repair`, send
 the owner a command. The owner reads the list once a second, and ten times a second while a shard is paused. During a
 `pause`, until `until_ms` by Redis' clock, the owner reads no records of the shard and judges nobody; a `write` is made
-if the shard still has its `version`, else not at all. The reply is under the `id` of the command. While a shard is
-paused, its records wait in the log and its lookups get stale; other shards go on. A pause lasts as long as reading all
-rows, about a second for 20,000 users, and at most {PAUSE_SECONDS:.0f} s after the process that asked for it has died.
+if the shard still has its `version`, else not at all; at a `rewrite` it writes the shard's fields again, as it knows
+them. The reply is under the `id` of the command. While a shard is paused, its records wait in the log and its lookups
+get stale; other shards go on. A pause lasts as long as reading all rows, about a second for 20,000 users, and at most
+{PAUSE_SECONDS:.0f} s after the process that asked for it has died.
 """
 
 

@@ -25,8 +25,8 @@ def reconcile(
 ) -> int:
     """Compare each user of a snapshot with the batch summary of the raw events; end with 1 if anything differs.
 
-    What each shard has counted is compared, too. Where a shard differs and the warehouse lacks some of its events, since
-    the log had lost them before they were loaded, it says so, and the exit code is 1: the proof has a hole there.
+    What each shard has counted is compared, too. Where a shard differs and the warehouse lacks some of its events,
+    since the log had lost them before they were loaded, it says so, and the exit code is 1: the proof has a hole there.
 
     Parameters
     ----------

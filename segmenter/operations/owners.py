@@ -105,7 +105,7 @@ def _state_by_owner(store: Store, number: int) -> ShardState:
     """The state of a shard with a living owner, who writes it again if something of it cannot be read."""
     stored = read_stored_shards(*store).get(number)
     if stored and stored.unreadable:
-        command = Rewrite(secrets.token_hex(8))
+        command = Rewrite(secrets.token_hex(8), stored.unreadable.get("offsets"))
         send_command(store.client, store.settings, number, command)
         if not _await_reply(store, number, command).done:
             raise _changed(number)

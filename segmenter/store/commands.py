@@ -53,6 +53,8 @@ class Rewrite(msgspec.Struct, frozen=True, tag="rewrite"):
 
     id: str
     """Names the reply."""
+    offsets: bytes | None = None
+    """The stored offsets, if these are what cannot be read."""
 
 
 Command = Pause | Write | Rewrite

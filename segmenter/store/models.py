@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import msgspec
@@ -27,19 +29,32 @@ KEPT = 100
 def read_model(client: redis.Redis, settings: Settings) -> Generation | None:
     """The current generation, None before the first. Raises `SegmenterError` if it cannot be read."""
     keys = Keys(settings.key_prefix)
-    try:
-        with reaching(client):
-            found = cast("bytes | None", script(client, "model")(keys=[keys.model()]))
+    with _of_the_model(), reaching(client):
+        found = cast("bytes | None", script(client, "model")(keys=[keys.model()]))
         return None if found is None else Generation.decode(found)
-    except (Corrupt, ValueError) as error:
-        raise SegmenterError(f"the model in Redis cannot be read: {REPLACE}") from error
 
 
 def kept_generations(client: redis.Redis, settings: Settings) -> dict[int, Generation]:
-    """The generations that are still readable, by number."""
-    with reaching(client):
+    """The generations that are still readable, by number. Raises as `read_model`."""
+    with _of_the_model(), reaching(client):
         fields = cast("dict[bytes, bytes]", client.hgetall(Keys(settings.key_prefix).model()))
-    return {int(name): Generation.decode(body) for name, body in fields.items() if name.isdigit()}
+        return {int(name): Generation.decode(body) for name, body in fields.items() if name.isdigit()}
+
+
+def decode_names(stored: bytes | Corrupt | None) -> dict[str, str]:
+    """The readable name of each slug, from the field ``names`` or what came in its place. Raises as `read_model`."""
+    with _of_the_model():
+        if isinstance(stored, Corrupt):
+            raise stored
+        return msgspec.json.decode(stored or b"{}", type=dict[str, str])
+
+
+@contextmanager
+def _of_the_model() -> Iterator[None]:
+    try:
+        yield
+    except (Corrupt, ValueError) as error:
+        raise SegmenterError(f"the model in Redis cannot be read: {REPLACE}") from error
 
 
 def publish(client: redis.Redis, settings: Settings, generation: Generation, after: Generation | None) -> bool:

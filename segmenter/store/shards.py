@@ -110,11 +110,18 @@ def parked_owners(client: redis.Redis, settings: Settings, shards: Iterable[int]
 
 
 def commit_shard(
-    client: redis.Redis, settings: Settings, shard: int, before: ShardState, commit: Commit, digest: str
+    client: redis.Redis,
+    settings: Settings,
+    shard: int,
+    before: ShardState,
+    commit: Commit,
+    digest: str,
+    stored_offsets: bytes | None = None,
 ) -> tuple[Outcome, ShardState]:
     """Make a commit, judged by the generation of ``digest`` ('' for none), on a shard last seen as ``before``.
 
-    Returns the outcome and the state of the shard afterwards, which holds if the outcome is ``ok`` or ``done``.
+    ``stored_offsets`` are those in Redis if they are not what ``before`` says, since they cannot be read. Returns the
+    outcome and the state of the shard afterwards, which holds if the outcome is ``ok`` or ``done``.
     """
     keys = Keys(settings.key_prefix)
     reported = [change for change in commit.changes if change.cause != "recount"]
@@ -124,7 +131,8 @@ def commit_shard(
     after = commit.after._replace(version=before.version + 1, begun=begun, feed=feed + len(reported))
     audiences = sorted({slug for change in commit.changes for slug in (change.before, change.after) if slug})
     fields = encode_state(after)
-    arguments: list[Argument] = [before.token, before.version, after.version, encode_offsets(before.offsets)]
+    offsets = encode_offsets(before.offsets) if stored_offsets is None else stored_offsets
+    arguments: list[Argument] = [before.token, before.version, after.version, offsets]
     arguments += [digest, len(audiences), FEED_LENGTH, len(fields), len(commit.rows), before.begun, missing]
     for name, value in fields.items():
         arguments += [name, value]

@@ -23,11 +23,13 @@ from segmenter.errors import Corrupt
 from segmenter.events.sharding import shard_of
 from segmenter.operations.health import problems
 from segmenter.operations.integrity.repair import verify_and_repair
+from segmenter.operations.integrity.verify import find_differences
 from segmenter.operations.status import read_status
 from segmenter.settings import Settings
 from segmenter.store.connection import Redis, Store, connect
+from segmenter.store.corruption import discard
 from segmenter.store.keys import Keys
-from segmenter.store.shards import read_shards
+from segmenter.store.shards import audiences, read_shards, read_stored_shards
 from tests.loop.helpers import folded, profiles
 from tests.loop.plainly import profiles_of
 
@@ -227,7 +229,7 @@ def test_a_hash_that_cannot_be_read_parks_its_shard(store: Store, until: Until) 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *(("begun", value) for value in ("?", "-1", "0", "007", "1e3", "9223372036854775807", "9" * 25)),
+        *(("begun", value) for value in ("?", "-1", "-0", "0", "007", "1e3", "9223372036854775807", "9" * 25)),
         *(("version", value) for value in ("?", "0", "007", "1e3", "9223372036854775807", "9" * 25)),
     ],
 )
@@ -245,7 +247,7 @@ def test_a_number_of_writes_that_is_wrong_is_counted_again(store: Store, field: 
     assert folded(settings) == len(messages + more)
 
 
-@pytest.mark.parametrize("name", ["topic ids", "census", "counts", "generation", "feed", "fenced", "times"])
+@pytest.mark.parametrize("name", ["offsets", "topic ids", "census", "counts", "generation", "feed", "fenced", "times"])
 def test_what_a_living_owner_knows_is_not_lost_by_a_repair(store: Store, until: Until, name: str) -> None:
     """It has found nothing wrong, since nothing comes: the repair has it write what it knows."""
     settings, messages = store.settings, events(0)
@@ -261,6 +263,19 @@ def test_what_a_living_owner_knows_is_not_lost_by_a_repair(store: Store, until: 
     assert (after.offsets, after.topic_ids, after.counts) == (before.offsets, before.topic_ids, before.counts)
     assert (after.census, after.generation) == (before.census, before.generation)
     assert after.token == before.token
+
+
+@pytest.mark.parametrize("what", [FIELDS["census"], KEYS["shard"]], ids=["census", "shard"])
+def test_a_repair_that_ends_half_way_is_completed_by_the_next_owner(store: Store, what: Spoil) -> None:
+    """It has removed what could not be read, and no more."""
+    settings, messages = store.settings, events(0)
+    publish(settings, messages)
+    worker.run(settings, once=True, may_refit=False)
+    what(*store, b"")
+    discard(*store, PARKED, audiences(*store, [PARKED])[PARKED], read_stored_shards(*store)[PARKED].unreadable)
+    worker.run(settings, once=True, may_refit=False)
+    assert not [str(each) for found in find_differences(store).values() for each in found.differences]
+    assert profiles(settings) == profiles_of(messages) and folded(settings) == len(messages)
 
 
 def test_what_is_repaired_by_hand_is_tried_again(store: Store, until: Until) -> None:

@@ -195,6 +195,21 @@ def test_a_commit_that_fails_half_way_is_recounted(client: Redis, settings: Sett
     assert owned.state.feed > int(newest[0][1][b"n"]) + 1
 
 
+def test_a_shard_whose_writes_were_not_counted_stays_dirty_until_it_is_recounted(
+    client: Redis, settings: Settings
+) -> None:
+    """As 0.1.0 leaves it; a commit that fails half-way does not make up for what was not counted."""
+    keys = Keys(settings.key_prefix)
+    state = acquire_shard(client, settings, SHARD)
+    client.hset(keys.shard(SHARD), "begun", state.version - 1)
+    state = acquire_shard(client, settings, SHARD)
+    assert state.dirty
+    client.set(keys.feed(SHARD), "not a stream")
+    with pytest.raises(Corrupt, match="WRONGTYPE"):
+        commit_shard(client, settings, SHARD, state, batch_of(state, row(b"u5", 1)), "")
+    assert read_shards(client, settings)[SHARD].dirty
+
+
 def test_offsets_of_another_topic_are_refused(client: Redis, settings: Settings) -> None:
     """A recreated topic of the same name has other offsets."""
     store = Store(client, settings)

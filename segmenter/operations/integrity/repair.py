@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
 
-from segmenter.errors import Fenced
+from segmenter.errors import Corrupt, Fenced
 from segmenter.events import shard_of
 from segmenter.model.generation import Generation
 from segmenter.model.profiles import Profile
@@ -83,7 +83,7 @@ def repair_shards(
 
     ``corrections_of`` gives that once nobody else writes to the shard. Without it, counts that differ from the rows
     stay as they are: they are the evidence that one of the two is wrong. What cannot be read is removed first. A parked
-    shard goes on in the end. Raises `Fenced` when others write to a shard again and again.
+    shard goes on in the end. Raises `Fenced` or `Corrupt` when others write to a shard again and again.
     """
     remaining = set(numbers)
     for attempt in range(TRIES):
@@ -97,18 +97,18 @@ def repair_shards(
                     write(store, shard, commits, generation)
                     remaining.discard(number)
             return
-        except Fenced:
+        except (Fenced, Corrupt):  # what an owner knew is lost when another one has parked the shard
             if attempt + 1 == TRIES:
                 raise
 
 
 def _discard(store: Store, numbers: Collection[int]) -> None:
-    """Remove what cannot be read of shards, but for what a living owner knows, and writes again."""
+    """Remove what cannot be read of shards, except what the next owner counts anew, or a living one knows."""
     slugs, stored = audiences(*store, numbers), read_stored_shards(*store)
     living = with_living_owner(store, numbers)
     for number in numbers:
         unreadable = stored[number].unreadable if number in stored else {}
-        known = encode_state(stored[number].state).keys() if number in living else ()
+        known = {"begun", "version"} | (encode_state(stored[number].state).keys() if number in living else set())
         lost = {field: value for field, value in unreadable.items() if field not in known}
         discard(*store, number, slugs[number], lost)
 
