@@ -13,12 +13,12 @@ from segmenter.store.keys import Keys
 def offsets_apart() -> None:
     """Write the next offsets first, and all else in a call of its own: a crash between the two loses events."""
 
-    def commit_shard(client: Any, settings: Any, number: int, before: Any, commit: Any, digest: str) -> Any:
+    def commit_shard(client: Any, settings: Any, number: int, before: Any, commit: Any, *others: Any) -> Any:
         ahead = before._replace(offsets=commit.after.offsets)
         key = Keys(settings.key_prefix).shard(number)
         if client.hmget(key, "token", "version") == [before.token.encode(), str(before.version).encode()]:
             client.hset(key, "offsets", encode_offsets(ahead.offsets))
-        return shards.commit_shard(client, settings, number, ahead, commit, digest)
+        return shards.commit_shard(client, settings, number, ahead, commit, *others)
 
     owned_shard.commit_shard = commit_shard
 

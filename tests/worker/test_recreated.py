@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 
 import pytest
 from kafka.admin import KafkaAdminClient
-from kafka.errors import TopicAlreadyExistsError
+from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
 from consumers import sink, worker
 from segmenter import topics, warehouse
@@ -25,21 +25,16 @@ Until = Callable[[Callable[[], object]], None]
 USERS = [f"u{number}" for number in range(50)]
 
 
-def make_anew(settings: Settings, topic: str) -> None:
-    with KafkaAdminClient(**client_options(settings)) as admin:
-        admin.delete_topics([settings.topic_prefix + topic])
-    topics.ensure_topics(settings)
-
-
-def make_anew_at_once(settings: Settings, topic: str, events: list[Event]) -> None:
+def recreate(settings: Settings, topic: str, events: list[Event]) -> None:
     """Delete a topic, recreate it and fill it, as fast as the broker can."""
     name = settings.topic_prefix + topic
     with KafkaAdminClient(**client_options(settings)) as admin, closing(topics.open_producer(settings)) as producer:
         admin.describe_topics([name])
         producer.partitions_for(name)
-        admin.delete_topics([name])
         while True:
-            with suppress(TopicAlreadyExistsError):  # Kafka may still be about to delete it
+            with suppress(UnknownTopicOrPartitionError):
+                admin.delete_topics([name])
+            with suppress(TopicAlreadyExistsError):  # not deleted yet, or the embedded broker made it for a reader
                 admin.create_topics({name: {"num_partitions": settings.partitions}})
                 break
         records = [(key_of(event.user_id), encode(event)) for event in events]
@@ -80,8 +75,7 @@ def test_whoever_is_reading_it_ends_with_its_name(
         running = pool.submit(run, settings, stop.is_set)
         try:
             until(lambda: read(settings) == len(USERS))
-            make_anew(settings, "views")
-            publish(settings, "views", [Event(USERS[number % len(USERS)], START_MS) for number in range(events)])
+            recreate(settings, "views", [Event(USERS[number % len(USERS)], START_MS) for number in range(events)])
             with pytest.raises(TopicRecreated, match="views' was recreated"):
                 running.result(60)
         finally:
@@ -97,7 +91,7 @@ def test_nothing_of_one_that_is_filled_at_once_is_committed(settings: Settings, 
         running = pool.submit(work, settings, stop.is_set)
         try:
             until(lambda: read_by_worker(settings) == len(USERS))
-            make_anew_at_once(settings, "views", [Event(user, START_MS + 1) for user in 2 * USERS])
+            recreate(settings, "views", [Event(user, START_MS + 1) for user in 2 * USERS])
             with pytest.raises(TopicRecreated, match="views' was recreated"):
                 running.result(60)
         finally:
