@@ -84,13 +84,11 @@ class Membership:
         if not self._topics.learn():
             self._remembered.clear()
         acquired = [shard for number in waiting if (shard := self._acquire(self._consumer, number, generation))]
-        at_end = ends(
-            settings, event_topics(settings)
-        )  # asked last: until it was taken, a shard's offsets may have moved
+        # Asked last: until a shard was acquired, its offsets may have moved.
+        at_end = ends(settings, event_topics(settings))
         for shard in acquired:
-            check_ends(
-                {(settings.topic_prefix + topic, shard.number): at for topic, at in shard.offsets.items()}, at_end
-            )
+            needed = {(settings.topic_prefix + topic, shard.number): at for topic, at in shard.offsets.items()}
+            check_ends(needed, at_end)
             self._start(self._consumer, shard)
             self._remembered.pop(shard.number, None)
             self.shards[shard.number] = shard
