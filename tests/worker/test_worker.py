@@ -190,6 +190,7 @@ def first_in_the_group(settings: Settings, until: Until) -> Iterator[None]:
         "heartbeat_interval_ms": 500,
         "session_timeout_ms": 6_000,
         "enable_auto_commit": False,
+        "metadata_max_age_ms": 1_000,  # the first assignment may be made before the leader knows the topics
     }
     stop = threading.Event()
 
