@@ -17,7 +17,7 @@ from kafka import TopicPartition
 from river import cluster
 
 from consumers import worker
-from consumers.worker.loop import WorkerResult
+from consumers.worker.loop import POLL_RECORDS, WorkerResult
 from segmenter.events import Event, Rules, decode
 from segmenter.model.features import features
 from segmenter.model.profiles import GROUP
@@ -138,6 +138,6 @@ def _polls(log: Log) -> Iterator[list[Record]]:
         for position, offset in log.start.items():
             consumer.seek(TopicPartition(*position), offset)
         while True:
-            yield from consumer.poll(100, worker.POLL_RECORDS).values()
+            yield from consumer.poll(100, POLL_RECORDS).values()
     finally:
         consumer.close()
