@@ -146,6 +146,7 @@ def test_workers_that_come_and_go_lose_and_repeat_nothing(settings: Settings, jo
             moved_on()
             members.append(join())
             leaving = members.pop(0)
+            wait(lambda: "shards assigned" in leaving.said(), "the one that leaves to have joined")  # noqa: B023
             leaving.process.send_signal(strike)
             # 143: the broker was too busy to let it go in time
             assert leaving.process.wait(30) in ((0, 143) if strike == signal.SIGTERM else (-signal.SIGKILL,))
