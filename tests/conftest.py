@@ -24,12 +24,20 @@ from segmenter.embedded import private_stack
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from tests.producers import recorded_files
+from tests.recovery.own_redis import OwnRedis
 
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 REAL = os.environ.get("SEGMENTER_TEST_REAL") == "1"
 PARTS = ["embedded", "real"] if REAL else ["embedded"]
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[OwnRedis]:
+    """A Redis of the test's own, that can be made to forget."""
+    with OwnRedis(tmp_path / "redis") as own:
+        yield own
 
 
 @pytest.fixture(scope="session")

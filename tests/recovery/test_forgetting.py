@@ -43,12 +43,6 @@ Until = Callable[[Callable[[], object]], None]
 
 
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[OwnRedis]:
-    with OwnRedis(tmp_path / "redis") as own:
-        yield own
-
-
-@pytest.fixture
 def settings(settings: Settings, redis: OwnRedis) -> Settings:
     """The parts of the other tests but for Redis, and small commits."""
     return dataclasses.replace(settings, redis_url=redis.url, commit_rows=COMMIT_ROWS)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -24,12 +22,6 @@ from tests.recovery.own_redis import OwnRedis
 
 USERS = 350
 BEFORE, SINCE = (list(generate(2_000, USERS, seed=seed)) for seed in (1, 2))
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[OwnRedis]:
-    with OwnRedis(tmp_path / "redis") as own:
-        yield own
 
 
 @pytest.fixture

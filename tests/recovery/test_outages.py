@@ -61,12 +61,6 @@ class Process:
 
 
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[OwnRedis]:
-    with OwnRedis(tmp_path / "redis") as own:
-        yield own
-
-
-@pytest.fixture
 def parted(settings: Settings, redis: OwnRedis) -> Settings:
     """The settings with a Redis that no other test uses."""
     return replace(settings, redis_url=redis.url)

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -24,12 +23,6 @@ from tests.recovery.own_redis import OwnRedis
 
 Until = Callable[[Callable[[], object]], None]
 BEFORE, AFTER = list(generate(2_000, 200, seed=1)), list(generate(300, 200, seed=2))
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[OwnRedis]:
-    with OwnRedis(tmp_path / "redis") as own:
-        yield own
 
 
 @pytest.fixture

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -26,12 +25,6 @@ from tests.recovery.own_redis import OwnRedis
 
 USERS = 350
 Until = Callable[[Callable[[], object]], None]
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[OwnRedis]:
-    with OwnRedis(tmp_path / "redis") as own:
-        yield own
 
 
 @pytest.fixture
