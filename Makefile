@@ -1,7 +1,8 @@
 # The whole loop on this machine. `make` alone lists what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint fuzz format wheel real-up real-down test-real chaos chaos-real clean
+.PHONY: help install demo test lint fuzz format wheel real-up real-down test-real chaos chaos-real \
+	mutants-by-hand mutants-by-hand-real clean
 INPUT ?=
 MAPPING ?=
 ARGS ?=
@@ -52,6 +53,12 @@ chaos: install ## 60 faults on running processes while events arrive; ARGS="--fa
 
 chaos-real: install ## the same on Kafka, Redis and MariaDB of this machine, killing and stopping those too
 	@.ci/real-parts run $(REAL) $(RUN) tests.chaos --parts real $(ARGS)
+
+mutants-by-hand: install ## each patch of tests/mutants breaks a promise, and its tests must turn red
+	@$(RUN) tests.mutants $(ARGS)
+
+mutants-by-hand-real: install ## the same with those that only Kafka, Redis and MariaDB of this machine can show
+	@SEGMENTER_TEST_REAL=1 .ci/real-parts run $(REAL) $(RUN) tests.mutants $(ARGS)
 
 clean: ## remove .venv and what the tools left
 	@rm -rf .venv build dist demo plots .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
