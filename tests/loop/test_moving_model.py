@@ -14,7 +14,7 @@ import pytest
 
 from consumers import worker
 from consumers.trainer.refit import refit
-from consumers.trainer.trainer import PAUSE_SECONDS, Trainer
+from consumers.trainer.trainer import Trainer
 from consumers.worker.owned_shard import needs_sweep, sweep
 from segmenter.events import Event
 from segmenter.model.generation import Generation
@@ -27,8 +27,8 @@ from segmenter.store.models import read_model
 from tests.loop.helpers import START_MS, publish, rows
 from tests.loop.population import crowd, is_swept, own, profile, put, sweep_all
 
-USERS = 400
-"""Enough for a model that is not provisional."""
+USERS, MINUTE = 400, 60.0
+"""Enough users for a model that is not provisional, and the seconds between two tries."""
 
 Until = Callable[[Callable[[], object]], None]
 
@@ -157,9 +157,9 @@ def test_users_who_fit_the_model_no_more_are_a_reason_to_refit(store: Store, unt
     watching.watch(*watching.usual)
     watching.watch(*watching.changed)
     assert watching.refits() == 0
-    watching.now += PAUSE_SECONDS
+    watching.now += MINUTE
     assert watching.refits() == 1
-    watching.now += PAUSE_SECONDS
+    watching.now += MINUTE
     assert watching.refits() == 0
 
 
@@ -169,10 +169,12 @@ def test_a_first_fit_that_finds_no_users_is_tried_again_after_a_pause(store: Sto
     store.client.delete(*[Keys(store.settings.key_prefix).user(user) for user in crowd(range(30))])
     watching = Watching(store, until)
     assert watching.refits() == 1
-    watching.now += PAUSE_SECONDS - 1
+    watching.now += MINUTE - 1
     assert watching.refits() == 0
     watching.now += 1
-    assert watching.refits() == 1
+    watching.trainer.advance()
+    assert not watching.trainer.idle
+    watching.trainer.stop()
 
 
 @contextmanager
