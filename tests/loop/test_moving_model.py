@@ -6,24 +6,25 @@ import dataclasses
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 import msgspec
 import numpy as np
 import pytest
 
-from consumers import worker
 from consumers.trainer.refit import refit
 from consumers.trainer.trainer import Trainer
+from consumers.worker.loop import Worker
 from consumers.worker.owned_shard import needs_sweep, sweep
+from segmenter import crash_points
 from segmenter.events import Event
 from segmenter.model.generation import Generation
 from segmenter.settings import Settings
 from segmenter.shards.row import Row
 from segmenter.store.connection import Store, connect
 from segmenter.store.keys import Keys
+from segmenter.store.models import kept_generations, read_model
 from segmenter.store.models import publish as publish_model
-from segmenter.store.models import read_model
 from tests.loop.helpers import START_MS, publish, rows
 from tests.loop.population import crowd, is_swept, own, profile, put, sweep_all
 
@@ -177,35 +178,58 @@ def test_a_first_fit_that_finds_no_users_is_tried_again_after_a_pause(store: Sto
     watching.trainer.stop()
 
 
-@contextmanager
-def running(settings: Settings) -> Iterator[None]:
-    """A worker that looks for better models."""
-    stop = threading.Event()
+class Running:
+    """A worker that looks for better models, and how often it has sent heartbeats."""
+
+    def __init__(self, store: Store, until: Until) -> None:
+        self.worker = Worker(store.settings, may_refit=True, from_log_start=False, on_progress=lambda records: None)
+        self.heartbeats = 0
+        self._until = until
+
+    def note(self, point: crash_points.CrashPoint) -> None:
+        self.heartbeats += point == "lag_offsets"
+
+    def soon(self, happens: Callable[[], bool]) -> bool:
+        """Whether it happens within twenty heartbeats."""
+        last = self.heartbeats + 20
+        self._until(lambda: happens() or self.heartbeats > last)
+        return happens()
+
+
+@pytest.fixture
+def running(store: Store, until: Until, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    """Of a crowd that is judged by its model."""
+    fitted(store)
+    stop, found = threading.Event(), Running(store, until)
+    monkeypatch.setattr(crash_points, "_watchers", [found.note])
     with ThreadPoolExecutor() as pool:
-        future = pool.submit(worker.run, settings, once=False, stopping=stop.is_set)
+        future = pool.submit(found.worker.run, None, stop.is_set)
         try:
-            yield
+            yield found
         finally:
             stop.set()
         future.result()
 
 
-def test_a_running_worker_follows_what_users_do(store: Store, until: Until) -> None:
+def test_a_running_worker_follows_what_users_do(running: Running, store: Store, until: Until) -> None:
     """A step as the least active click a little more; a refit as half of the most active turn to searching.
 
     No step could find these: to the nearest centre they stay with the others.
     """
-    fitted(store)
     least, most = [f"u{n}" for n in range(0, USERS, 3)], [f"u{n}" for n in range(2, USERS, 3)]
-    searchers = most[: len(most) // 2]
-    with running(store.settings):
-        publish(store.settings, "clickstream", [Event(user, START_MS) for user in least])
-        until(lambda: (current(store).cause, is_swept(store)) == ("step", True))
-        assert current(store).number < 6
-        publish(store.settings, "searches", [Event(user, START_MS) for _ in range(12) for user in searchers])
-        until(lambda: current(store).cause == "refit")
-        until(lambda: is_swept(store))
-    found = rows(store.settings)
-    segments = {found[user.encode()].segment for user in searchers}
-    others = {found[user.encode()].segment for user in most[len(searchers) :]}
-    assert len(segments) == len(others) == 1 and segments.isdisjoint(others)
+    searchers, clickers = most[: len(most) // 2], most[len(most) // 2 :]
+
+    def refitted() -> bool:
+        return "refit" in {generation.cause for generation in kept_generations(*store).values()}
+
+    def apart() -> bool:
+        found = rows(store.settings)
+        one, other = ({found[user.encode()].segment for user in users} for users in (searchers, clickers))
+        return len(one) == len(other) == 1 and one != other
+
+    publish(store.settings, "clickstream", [Event(user, START_MS) for user in least])
+    assert running.soon(lambda: (current(store).cause, is_swept(store)) == ("step", True))
+    publish(store.settings, "searches", [Event(user, START_MS) for _ in range(12) for user in searchers])
+    assert running.soon(lambda: refitted() or not running.worker._trainer.idle)
+    until(refitted)
+    until(apart)
