@@ -90,6 +90,8 @@ class Trainer:
             self._not_before = after_pause
             return
         self._tried = self._fitting
+        if self.generation is None:  # it could read no row, though some are counted
+            self._not_before = after_pause
         if self._drifted:
             self._drift, self._drifted, self._no_drift_before = Drift(), False, after_pause
 

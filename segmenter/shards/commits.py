@@ -14,7 +14,7 @@ from segmenter.model.profiles import FIELDS, Profile
 from segmenter.model.vectors import vectors
 from segmenter.shards.batches import Batch
 from segmenter.shards.row import Row
-from segmenter.shards.state import Change, Commit, ShardState
+from segmenter.shards.state import Change, Commit, Removed, ShardState
 
 Rows = Mapping[bytes, Row | None]
 Matrix = NDArray[np.int64]
@@ -93,7 +93,9 @@ def repair_commit(
     counted = census.moved(commit.after.census, given_back, [row.segment for row in leaving], given_back[:0], [])
     changes = [Change(row.user, row.segment, None, "repair") for row in leaving]
     changes += [change._replace(cause="repair") for change in commit.changes]
-    return Commit(commit.rows, changes, state._replace(census=counted), gone)
+    known = {row.user: Removed(row.user, row.generation, row.offsets) for row in leaving}
+    removed = [known.get(user, Removed(user)) for user in gone]
+    return Commit(commit.rows, changes, state._replace(census=counted), removed)
 
 
 def _judged(

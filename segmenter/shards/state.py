@@ -89,6 +89,14 @@ class Change(NamedTuple):
     """A recount corrects audiences only; it is not in the change feed."""
 
 
+class Removed(NamedTuple):
+    """A row that is removed, and how far its user had come; nothing is known of a row that cannot be read."""
+
+    user: bytes
+    generation: int = 0
+    offsets: Mapping[str, int] = {}
+
+
 class Commit(NamedTuple):
     """All that one call of the commit script writes."""
 
@@ -96,8 +104,7 @@ class Commit(NamedTuple):
     changes: Sequence[Change]
     after: ShardState
     """The shard as it is to be afterwards; the commit itself counts up ``version`` and ``feed``."""
-    removed: Sequence[bytes] = ()
-    """Users whose rows are removed."""
+    removed: Sequence[Removed] = ()
 
 
 def encode_offsets(offsets: Mapping[str, int] | None) -> bytes:

@@ -143,7 +143,7 @@ def commit_shard(
     arguments += _entries(reported, commit, feed)
     names: list[str | bytes] = [keys.shard(shard), keys.model(), keys.feed(shard)]
     names += [keys.audience(shard, slug) for slug in audiences]
-    names += [keys.user(row.user) for row in commit.rows] + [keys.user(user) for user in commit.removed]
+    names += [keys.user(row.user) for row in commit.rows] + [keys.user(row.user) for row in commit.removed]
     with reaching(client):
         answer = cast("bytes", script(client, "commit")(keys=names, args=arguments))
     return cast("Outcome", answer.decode()), after
@@ -195,10 +195,13 @@ def _members(changes: Sequence[Change], slug: str) -> list[Argument]:
 
 
 def _entries(changes: Sequence[Change], commit: Commit, feed: int) -> list[Argument]:
-    by_user = {row.user: (row.generation, row.offsets) for row in commit.rows}
+    of_row: dict[bytes, tuple[int, Mapping[str, int]]] = {
+        row.user: (row.generation, row.offsets) for row in commit.rows
+    }
+    of_row |= {row.user: (row.generation, row.offsets) for row in commit.removed}
     entries: list[Argument] = []
     for number, change in enumerate(changes, feed + 1):
-        generation, offsets = by_user.get(change.user, (commit.after.generation, {}))
+        generation, offsets = of_row[change.user]
         entries += [number, change.user, change.before or "", change.after or "", change.cause]
         entries += [generation, encode_offsets(offsets)]
     return entries

@@ -72,6 +72,12 @@ class Spoiler:
         right = self.row.generation
         return f"shard {self._shard}: row {self.user.decode()} generation is 0, should be {right}"
 
+    def future_generation(self) -> str:
+        """The row is of a generation that does not exist yet."""
+        self._client.hset(self._keys.user(self.user), "generation", self.row.generation + 1)
+        found, right = self.row.generation + 1, self.row.generation
+        return f"shard {self._shard}: row {self.user.decode()} generation is {found}, should be {right}"
+
     def garbled(self) -> str:
         """The vector is not a vector."""
         self._client.hset(self._keys.user(self.user), "vector", "?")
@@ -124,7 +130,7 @@ class Spoiler:
 
 FOLLOWING = (
     "census", "added_member", "removed_member", "deleted_audience", "unknown_audience", "vector", "segment",
-    "generation", "garbled", "dirty",
+    "generation", "future_generation", "garbled", "dirty",
 )  # fmt: skip
 """What `segmenter verify --repair` repairs: it follows from the profiles."""
 

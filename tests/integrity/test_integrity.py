@@ -25,14 +25,14 @@ from segmenter.operations.integrity.verify import find_differences
 from segmenter.operations.owners import paused, with_living_owner
 from segmenter.operations.reconcile import Pass, reconcile_and_repair
 from segmenter.settings import Settings
-from segmenter.shards.state import Commit
+from segmenter.shards.state import Commit, Removed
 from segmenter.store.commands import Reply, Write, await_reply, send_command
 from segmenter.store.connection import Store, connect
 from segmenter.store.keys import Keys
 from segmenter.store.models import read_model
 from segmenter.store.shards import read_shards
 from tests.integrity.spoiling import FOLLOWING, LOST, SLUG, Spoiler
-from tests.loop.helpers import rows
+from tests.loop.helpers import age_heartbeats, rows
 from tests.loop.plainly import profiles_of
 
 EVENTS, USERS = 3_000, 400
@@ -129,6 +129,25 @@ def test_what_is_spoilt_is_named_and_repaired(store: Store, published: list[Mess
         repair(store)
         assert said(store) == [], what
         assert rows(store.settings) == before, what
+
+
+def test_before_the_first_generation_everybody_is_unassigned(store: Store) -> None:
+    """A row that says otherwise, or names a generation, is named and repaired."""
+    publish(store.settings, list(generate(200, 40, seed=5)))
+    worker.run(store.settings, once=True, may_refit=False)
+    age_heartbeats(store.settings)
+    before = rows(store.settings)
+    assert read_model(*store) is None and {row.segment for row in before.values()} == {"unassigned"}
+    assert said(store) == []
+    for number, (what, stored, right) in enumerate(
+        [("segment", SLUG, "unassigned"), ("generation", 1, 0), ("segment", "elsewhere", "unassigned")]
+    ):
+        user = sorted(before)[number]
+        store.client.hset(Keys(store.settings.key_prefix).user(user), what, stored)
+        shard = shard_of(user, store.settings.partitions)
+        assert f"shard {shard}: row {user.decode()} {what} is {stored}, should be {right}" in said(store)
+        repair(store)
+        assert said(store) == [] and rows(store.settings) == before
 
 
 def test_the_owner_repairs_under_load(store: Store, published: list[Message], until: Until) -> None:
@@ -277,7 +296,7 @@ def test_a_write_that_builds_on_another_state_is_refused(store: Store, published
     assert model is not None
     with working(store, until):
         state = read_shards(*store)[0]
-        commit = Commit([], [], state._replace(census={}), [gone])
+        commit = Commit([], [], state._replace(census={}), [Removed(gone)])
         right = Write(state.token, state.version, digest(model), [commit], "a")
         wrong = [
             msgspec.structs.replace(right, version=state.version - 1, id="b"),

@@ -233,6 +233,8 @@ def test_a_worker_that_finds_names_out_of_order_fits_anew() -> None:
     assert not due(good, tried=0)
     assert due(lying, tried=0)
     assert not due(lying, tried=700)
+    older = {0: state(tally(points, judge(points, lying)), good)}
+    assert not refit_is_due(SETTINGS, older, msgspec.structs.replace(lying, number=2), 0), "some may be judged by it"
     found = refitted(points, tally(points, judge(points, lying)), lying, ORDER, 0, 0, REFIT_MARGIN)
     assert found is not None
     assert not due(found, tried=0)

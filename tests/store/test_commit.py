@@ -14,7 +14,7 @@ from segmenter.model import census
 from segmenter.model.generation import Generation, Segment, digest
 from segmenter.settings import Settings
 from segmenter.shards.row import Row
-from segmenter.shards.state import Change, Commit, ShardState
+from segmenter.shards.state import Change, Commit, Removed, ShardState
 from segmenter.store.connection import Store, connect
 from segmenter.store.keys import Keys
 from segmenter.store.meta import group_in_use, next_group
@@ -113,7 +113,7 @@ def test_rows_can_be_removed(client: Redis, settings: Settings) -> None:
     """A commit may remove rows; a user who leaves an audience is named as a change."""
     state = acquire_shard(client, settings, SHARD)
     _, state = commit_shard(client, settings, SHARD, state, batch_of(state, row(b"a", 1), row(b"b", 2)), "")
-    leaving = Commit([], [Change(b"a", "unassigned", None, "recount")], state, removed=[b"a"])
+    leaving = Commit([], [Change(b"a", "unassigned", None, "recount")], state, removed=[Removed(b"a")])
     assert commit_shard(client, settings, SHARD, state, leaving, "")[0] == "ok"
     assert read_rows(client, settings, [b"a", b"b"]) == [None, row(b"b", 2)]
     assert list(members(client, settings, SHARD, "unassigned")) == [b"b"]

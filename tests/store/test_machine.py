@@ -30,7 +30,7 @@ from segmenter.model.generation import Generation, digest
 from segmenter.settings import Settings
 from segmenter.shards.commits import batch_commit
 from segmenter.shards.row import Row
-from segmenter.shards.state import Change, Commit, ShardState
+from segmenter.shards.state import Change, Commit, Removed, ShardState
 from segmenter.store.connection import Store, connect
 from segmenter.store.keys import Keys
 from segmenter.store.models import publish, read_model
@@ -172,7 +172,9 @@ class Machine(RuleBasedStateMachine):
         state = self.owner_().state
         gone = {row.segment: -tally([row])}
         left = {slug: part for slug, total in state.census.items() if (part := total + gone.get(slug, NOTHING))}
-        commit = Commit([], [Change(user, row.segment, None, "recount")], state._replace(census=left), removed=[user])
+        commit = Commit(
+            [], [Change(user, row.segment, None, "recount")], state._replace(census=left), removed=[Removed(user)]
+        )
         answer, after = self.committed(commit)
         if answer != "ok":
             return self.expect(answer)
