@@ -17,6 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 import pytest
 import sqlalchemy
@@ -34,7 +35,7 @@ from segmenter.store.keys import Keys
 from segmenter.store.shards import heartbeat, read_shards
 from segmenter.topics import ensure_topics, open_producer, store_reached_ms, warehouse_reached_ms
 from segmenter.warehouse.engine import writing
-from tests.loop.helpers import START_MS, publish, publish_raw
+from tests.loop.helpers import START_MS, publish, publish_raw, set_clock_ahead
 from tests.recovery.own_redis import OwnRedis
 
 HOUR_MS = 3_600_000
@@ -117,7 +118,9 @@ def test_it_tells_the_time_that_the_window_spans(
     assert wide == Window(17, None)
 
 
-def test_each_value_is_that_of_its_shard_and_its_reader(settings: Settings, environment: dict[str, str]) -> None:
+def test_each_value_is_that_of_its_shard_and_its_reader(
+    settings: Settings, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The sink has read less than the worker, and the worker less than there is, in each shard by another number."""
     first, second = of_user(settings, 0), of_user(settings, 1)
 
@@ -143,6 +146,11 @@ def test_each_value_is_that_of_its_shard_and_its_reader(settings: Settings, envi
     shards, told = found.pop("shards"), found.pop("sink")
     for where, name, age in ages:
         assert age <= (told if where is None else shards[where]).pop(name) <= age + took + 1, (where, name)
+    set_clock_ahead(monkeypatch)
+    again = msgspec.to_builtins(read_status(settings))
+    for where, name, age in ages:
+        later = (again["sink"] if where is None else again["shards"][where])[name]
+        assert age <= later < age + HOUR_MS, "ages are by the clocks of the parts"
     assert [shard.pop("problem") for shard in shards] == [None, None] and told == {}
     names = ("shard", "users", "lag", "sink_lag", "generation", "folded", "duplicates", "fenced")
     assert [tuple(shard[name] for name in names) for shard in shards] == [

@@ -19,6 +19,7 @@ from segmenter.store.connection import clock_ms, connect
 from segmenter.store.keys import Keys
 from segmenter.store.meta import claim
 from segmenter.warehouse.engine import writing
+from tests.loop.helpers import set_clock_ahead
 
 
 @pytest.mark.parametrize(
@@ -79,8 +80,9 @@ def verdict(silent: bool, stands_still: bool) -> str | None:
     return "has not moved on or been at the end of the log" if stands_still else None
 
 
-def test_each_shard_is_judged_by_its_own_times(settings: Settings) -> None:
+def test_each_shard_is_judged_by_its_own_times(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that beats, was at the end, or has committed; of as many shards as the store says that it has."""
+    set_clock_ahead(monkeypatch)
     store = replace(settings, partitions=SHARDS)
     told = list(product([NOW, MINUTES], [NEVER, NOW, MINUTES], [NEVER, NOW, MINUTES]))
     with closing(connect(store)) as client:
@@ -108,7 +110,8 @@ def test_each_shard_is_judged_by_its_own_times(settings: Settings) -> None:
                     assert line.startswith(f"shard {number} is stuck: ") and words in line, of_shards
 
 
-def test_a_sink_is_judged_by_its_own_times(settings: Settings) -> None:
+def test_a_sink_is_judged_by_its_own_times(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_clock_ahead(monkeypatch)
     with warehouse.connect(settings.warehouse_url) as database:
         warehouse.migrate(database, 0)
         for beat, at_end, moved in product([NOW, MINUTES], [NEVER, NOW, MINUTES], [NEVER, NOW, MINUTES]):

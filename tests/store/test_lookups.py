@@ -22,6 +22,7 @@ from segmenter.store.keys import Keys
 from segmenter.store.meta import claim
 from segmenter.store.models import publish
 from segmenter.store.shards import acquire_shard, commit_shard
+from tests.loop.helpers import set_clock_ahead
 
 MINUTE_MS = 60_000
 SHARDS = 3
@@ -48,9 +49,12 @@ AGES = [None, 0, 4, 6, 1_440]
 """In minutes; None for never."""
 
 
-def test_a_lookup_is_stale_when_its_worker_is_silent_or_behind(store: tuple[Redis, Settings]) -> None:
-    """For longer than it may; its age is the time since the shard was at the end of the log."""
+def test_a_lookup_is_stale_when_its_worker_is_silent_or_behind(
+    store: tuple[Redis, Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For longer than it may; its age is the time since the shard was at the end of the log, by the clock of Redis."""
     client, settings = store
+    set_clock_ahead(monkeypatch)
     key = Keys(settings.key_prefix).shard(shard_of(b"u1", SHARDS))
     with asking(settings, stale_after_ms=5 * MINUTE_MS) as asked:
         for beat, caught_up in product(AGES, AGES):

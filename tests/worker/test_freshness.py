@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -20,12 +19,11 @@ from segmenter.settings import Settings
 from segmenter.shards.state import ShardState
 from segmenter.store.connection import Redis, Store, clock_ms, connect
 from segmenter.store.shards import read_shards
-from tests.loop.helpers import START_MS, publish
+from tests.loop.helpers import START_MS, publish, set_clock_ahead
 
 Until = Callable[[Callable[[], object]], None]
 
 EVENTS = [Event(f"u{number}", START_MS) for number in range(40)]
-HOUR = 3_600
 SLOW_MS = 300
 
 
@@ -64,11 +62,10 @@ def test_answers_that_are_slow_make_nothing_fresher(
         client.client_pause(SLOW_MS)
         return found
 
-    began, seconds, nanoseconds = clock_ms(client), time.time, time.time_ns
+    began = clock_ms(client)
     with monkeypatch.context() as patched:
         patched.setattr(Membership, "at_end", slowly)
-        patched.setattr(time, "time", lambda: seconds() + HOUR)
-        patched.setattr(time, "time_ns", lambda: nanoseconds() + HOUR * 10**9)
+        set_clock_ahead(patched)
         worker.run(settings, once=True, may_refit=False)
     shards = read_shards(client, settings)
     assert len(shards) == settings.partitions
