@@ -124,7 +124,10 @@ def _read_on(
         while not stopping() and (goal is None or any(offset < goal[where] for where, offset in at.items())):
             try:
                 if time.monotonic() - last_heartbeat > HEARTBEAT_SECONDS:
-                    warehouse.send_sink_heartbeat(database, _is_at_end(reader), loaded)
+                    asked = time.monotonic()
+                    at_end = _is_at_end(reader)
+                    asked_ms = int((time.monotonic() - asked) * 1_000)
+                    warehouse.send_sink_heartbeat(database, at_end, loaded, asked_ms)
                     guard.check(known)
                     reader.commit_lag_offsets(at, now_ms=time.time_ns() // 1_000_000)
                     last_heartbeat, loaded = time.monotonic(), False

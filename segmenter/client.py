@@ -9,13 +9,12 @@ import msgspec
 
 from segmenter import embedded
 from segmenter.errors import Corrupt
-from segmenter.events import Rules
 from segmenter.events.sharding import shard_of
 from segmenter.model.features import features
 from segmenter.settings import load
-from segmenter.store.connection import answers_of, connect, reaching
+from segmenter.store.connection import answers_of, connect
 from segmenter.store.keys import Keys
-from segmenter.store.meta import check
+from segmenter.store.meta import check, stored_partitions
 from segmenter.store.models import decode_names
 
 FIELDS = ("segment", "generation", "profile", "offsets")
@@ -99,12 +98,8 @@ class SegmentClient:
         """The number of shards, as the store's rules say; read once."""
         if self._partitions is None:
             check(self._redis, self._settings)
-            with reaching(self._redis):
-                rules = self._redis.hget(self._keys.meta(), "rules")
-            if rules is None:
-                return self._settings.partitions
-            self._partitions = msgspec.json.decode(rules, type=Rules).partitions
-        return self._partitions
+            self._partitions = stored_partitions(self._redis, self._settings)
+        return self._partitions or self._settings.partitions
 
     def _freshness(self, beats: list[bytes | None] | Corrupt, now_ms: int) -> tuple[int | None, bool]:
         try:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import structlog
 
 from consumers.worker.membership import Membership
 from consumers.worker.owned_shard import advance_offsets
 from segmenter.errors import Corrupt, OwnershipLost, RolledBack, Unreachable
 from segmenter.model.generation import Generation
-from segmenter.store.connection import Store
+from segmenter.store.connection import Store, clock_ms
 from segmenter.store.shards import heartbeat
 
 log = structlog.get_logger()
@@ -26,11 +24,10 @@ def send_heartbeats(store: Store, membership: Membership, generation: Generation
         if membership.shards[number].paused_until is None:
             with membership.parking(number):
                 advance_offsets(store, membership.shards[number], positions, generation)
-    asked = time.monotonic()
+    asked_ms = clock_ms(store.client)  # before: both Kafka and Redis may take seconds to answer
     at_end = _at_end(membership, need_end)
-    asked_ms = None if at_end is None else int((time.monotonic() - asked) * 1000)
     seen = {number: (shard.state, number in (at_end or ())) for number, shard in membership.shards.items()}
-    for number, outcome in heartbeat(store.client, store.settings, seen, asked_ms).items():
+    for number, outcome in heartbeat(*store, seen, None if at_end is None else asked_ms).items():
         if isinstance(outcome, Corrupt):
             membership.park(number, membership.shards[number].state.token, outcome)
         elif outcome != "ok":

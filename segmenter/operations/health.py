@@ -44,18 +44,19 @@ def problems(settings: Settings, role: Role = "all") -> list[str]:
 
 def _worker_problems(settings: Settings) -> list[str]:
     from segmenter.store.connection import clock_ms, connect
-    from segmenter.store.meta import check
+    from segmenter.store.meta import check, stored_partitions
     from segmenter.store.shards import read_stored_shards
 
     with closing(connect(settings)) as client:
         check(client, settings)
-        shards, now_ms = read_stored_shards(client, settings), clock_ms(client)
+        partitions = stored_partitions(client, settings) or settings.partitions
+        shards, now_ms = read_stored_shards(client, settings, partitions), clock_ms(client)
 
     def age_ms(at_ms: int) -> int | None:
         return max(0, now_ms - at_ms) if at_ms else None
 
     found = []
-    for number in range(settings.partitions):
+    for number in range(partitions):
         stored = shards.get(number)
         if stored and stored.problem:
             found.append(f"shard {number} {stored.problem}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -18,9 +19,8 @@ from segmenter import topics, warehouse
 from segmenter.errors import Unreachable
 from segmenter.settings import Settings
 from segmenter.settings.urls import masked
-from segmenter.shards.state import ShardState
 from segmenter.store.connection import clock_ms, connect
-from segmenter.store.meta import check
+from segmenter.store.meta import check, stored_partitions
 from segmenter.store.models import read_model
 from segmenter.store.shards import StoredShard, read_stored_shards
 
@@ -105,17 +105,23 @@ class Status(msgspec.Struct, frozen=True):
     shards: list[ShardStatus]
 
 
-class _Loaded(NamedTuple):
+class Loaded(NamedTuple):
+    """What the warehouse says."""
+
     offsets: Offsets
     sink: Sink | None
 
 
-class _Log(NamedTuple):
+class Log(NamedTuple):
+    """What Kafka says."""
+
     ends: Offsets
     window_ms: int | None
 
 
-class _Live(NamedTuple):
+class Live(NamedTuple):
+    """What Redis says."""
+
     now_ms: int
     generation: int
     shards: dict[int, StoredShard]
@@ -127,28 +133,32 @@ def read_status(settings: Settings) -> Status:
     log = _ask("kafka", _ask_kafka, settings, away)
     live = _ask("redis", _ask_redis, settings, away)
     loaded = _ask("warehouse", _ask_warehouse, settings, away)
-    states = {number: stored.state for number, stored in live.shards.items()} if live else {}
-    read = {(topic, number): at for number, state in states.items() for topic, at in (state.offsets or {}).items()}
+    unreachable = {part: Away(reason, _last_reached_ms(part, settings, log, live)) for part, reason in away.items()}
+    return status_of(settings, log, live, loaded, unreachable)
+
+
+def status_of(
+    settings: Settings, log: Log | None, live: Live | None, loaded: Loaded | None, unreachable: dict[str, Away]
+) -> Status:
+    """The status that follows from what each part says; None for one that is away."""
+    now_ms, found = (live.now_ms, live.shards) if live else (0, {})
+    read = {(topic, part): at for part, each in found.items() for topic, at in (each.state.offsets or {}).items()}
     lag, sink_lag = _lag(log, read if live else None), _lag(log, loaded.offsets if loaded else None)
-    shards = (
-        [_shard_status(number, stored, live.now_ms, lag, sink_lag) for number, stored in live.shards.items()]
-        if live
-        else []
-    )
+    shards = [_shard_status(number, stored, now_ms, lag, sink_lag) for number, stored in found.items()]
     return Status(
         parts={
             "kafka": settings.kafka,
             "redis": masked(settings.redis_url),
             "warehouse": masked(settings.warehouse_url),
         },
-        unreachable={part: Away(reason, _last_reached_ms(part, settings, log, live)) for part, reason in away.items()},
+        unreachable=unreachable,
         generation=live.generation if live else None,
         published=sum(log.ends.values()) if log else None,
         users=sum(shard.users for shard in shards) if live else None,
         folded=sum(shard.folded for shard in shards) if live else None,
         duplicates=sum(shard.duplicates for shard in shards) if live else None,
         fenced=sum(shard.fenced for shard in shards) if live else None,
-        dead_letters=_dead_letters(states.values()) if live else None,
+        dead_letters=_dead_letters(found.values()) if live else None,
         lag=None if lag is None else sum(lag.values()),
         sink_lag=None if sink_lag is None else sum(sink_lag.values()),
         sink=loaded.sink if loaded else None,
@@ -166,35 +176,32 @@ def _ask(part: str, ask: Callable[[Settings], Answer], settings: Settings, away:
         return None
 
 
-def _ask_kafka(settings: Settings) -> _Log:
+def _ask_kafka(settings: Settings) -> Log:
     ends = topics.ends(settings, topics.topic_ids(settings))
     starts = topics.window_starts_ms(settings, ends)
     ages = [max(0, time.time_ns() // 1_000_000 - start) for start in starts.values()]
     plain = {(topic.removeprefix(settings.topic_prefix), part): end for (topic, part), end in ends.items()}
-    return _Log(plain, min(ages, default=None))
+    return Log(plain, min(ages, default=None))
 
 
-def _ask_redis(settings: Settings) -> _Live:
-    client = connect(settings)
-    try:
+def _ask_redis(settings: Settings) -> Live:
+    with closing(connect(settings)) as client:
         check(client, settings)
         model = read_model(client, settings)
-        found = read_stored_shards(client, settings)
-        return _Live(clock_ms(client), model.number if model else 0, found)
-    finally:
-        client.close()
+        found = read_stored_shards(client, settings, stored_partitions(client, settings))
+        return Live(clock_ms(client), model.number if model else 0, found)
 
 
-def _ask_warehouse(settings: Settings) -> _Loaded:
+def _ask_warehouse(settings: Settings) -> Loaded:
     with warehouse.connect(settings.warehouse_url) as database:
         if warehouse.pending(database):
-            return _Loaded({}, None)
+            return Loaded({}, None)
         offsets = {partition: position.next_pos for partition, position in warehouse.loaded(database).items()}
         heartbeat = warehouse.read_sink_heartbeat(database)
-    return _Loaded(offsets, None if heartbeat.beat_age_ms is None else Sink(*heartbeat))
+    return Loaded(offsets, None if heartbeat.beat_age_ms is None else Sink(*heartbeat))
 
 
-def _last_reached_ms(part: str, settings: Settings, log: _Log | None, live: _Live | None) -> int | None:
+def _last_reached_ms(part: str, settings: Settings, log: Log | None, live: Live | None) -> int | None:
     if part == "kafka":
         return max((stored.state.log_seen_ms for stored in live.shards.values()), default=0) or None if live else None
     if log is None:
@@ -225,7 +232,7 @@ def _shard_status(
     )
 
 
-def _lag(log: _Log | None, read: Offsets | None) -> Offsets | None:
+def _lag(log: Log | None, read: Offsets | None) -> Offsets | None:
     """How many records of each partition are still to be read."""
     if log is None or read is None:
         return None
@@ -236,8 +243,8 @@ def _of_shard(lag: Offsets | None, shard: int) -> int | None:
     return None if lag is None else sum(count for (_, part), count in lag.items() if part == shard)
 
 
-def _dead_letters(states: Iterable[ShardState]) -> dict[str, int]:
+def _dead_letters(shards: Iterable[StoredShard]) -> dict[str, int]:
     total: Counter[str] = Counter()
-    for state in states:
-        total.update(state.counts.dead_letters)
+    for shard in shards:
+        total.update(shard.state.counts.dead_letters)
     return dict(total)

@@ -93,6 +93,13 @@ def require_rules(client: redis.Redis, settings: Settings, rules: Rules) -> bool
     return bool(stored) and completed(f"Redis under {settings.key_prefix!r}", stored, rules) == stored
 
 
+def stored_partitions(client: redis.Redis, settings: Settings) -> int | None:
+    """The number of shards, as the store's rules say; None if it has none yet."""
+    with reaching(client):
+        rules = cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), "rules"))
+    return None if rules is None else msgspec.json.decode(rules, type=Rules).partitions
+
+
 def require_whole(client: redis.Redis, settings: Settings) -> None:
     """Raise `NothingYet` during a restore, or after one that was not finished."""
     with reaching(client):

@@ -64,11 +64,13 @@ def read_shards(client: redis.Redis, settings: Settings) -> dict[int, ShardState
     return {shard: _sound(stored) for shard, stored in read_stored_shards(client, settings).items()}
 
 
-def read_stored_shards(client: redis.Redis, settings: Settings) -> dict[int, StoredShard]:
-    """Every shard that has a state, as it is found."""
+def read_stored_shards(
+    client: redis.Redis, settings: Settings, partitions: int | None = None
+) -> dict[int, StoredShard]:
+    """Every shard that has a state, as it is found, of so many (default: as many as the settings say)."""
     keys = Keys(settings.key_prefix)
     pipeline = client.pipeline(transaction=False)
-    for shard in range(settings.partitions):
+    for shard in range(partitions or settings.partitions):
         pipeline.hgetall(keys.shard(shard))
     return {shard: _stored(shard, fields) for shard, fields in enumerate(answers_of(client, pipeline)) if fields}
 
@@ -154,7 +156,7 @@ def heartbeat(
 ) -> dict[int, Outcome | Corrupt]:
     """Send the owner's heartbeat of each shard, with the state last seen and whether its log was read to the end.
 
-    ``asked_ms`` is how long ago Kafka was asked where the log ends, None if it did not answer.
+    ``asked_ms`` is when Kafka was asked where the log ends, by Redis' clock, None if it did not answer.
     """
     keys = Keys(settings.key_prefix)
     pipeline = client.pipeline(transaction=False)

@@ -23,13 +23,18 @@ class SinkHeartbeat(NamedTuple):
     """Since it last loaded anything."""
 
 
-def send_sink_heartbeat(warehouse: Warehouse, at_end: bool = False, loaded: bool = False) -> None:
-    """Tell that the sink is alive, whether it is at the end of the log, and whether it has loaded since last time."""
+def send_sink_heartbeat(warehouse: Warehouse, at_end: bool = False, loaded: bool = False, asked_ms: int = 0) -> None:
+    """Tell that the sink is alive, whether it is at the end of the log, and whether it has loaded since last time.
+
+    ``asked_ms`` is how long ago Kafka was asked where the log ends.
+    """
     with writing(warehouse) as connection:
         insert(connection, "sink_heartbeat", _COLUMNS, [_ROW], unless_there=True)
         now = dialect(connection).now_ms
-        told = ["beat_ms", *(["caught_up_ms"] if at_end else []), *(["loaded_ms"] if loaded else [])]
-        connection.execute(text(f"UPDATE sink_heartbeat SET {', '.join(f'{name} = {now}' for name in told)}"))
+        told = {"beat_ms": now} | ({"caught_up_ms": f"{now} - :asked_ms"} if at_end else {})
+        told |= {"loaded_ms": now} if loaded else {}
+        settings = ", ".join(f"{name} = {value}" for name, value in told.items())
+        connection.execute(text(f"UPDATE sink_heartbeat SET {settings}"), {"asked_ms": asked_ms} if at_end else {})
 
 
 def read_sink_heartbeat(warehouse: Warehouse) -> SinkHeartbeat:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from contextlib import closing
+
+import pytest
 
 from segmenter.events import Event, encode, key_of
 from segmenter.operations.integrity.verify import find_differences
@@ -69,6 +72,13 @@ def age_heartbeats(settings: Settings) -> None:
     with closing(connect(settings)) as client:
         for number in read_shards(client, settings):
             client.hset(Keys(settings.key_prefix).shard(number), "beat_ms", 0)
+
+
+def set_clock_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this process believe that it is an hour later; the parts, and their clocks, are not concerned."""
+    seconds, nanoseconds = time.time, time.time_ns
+    monkeypatch.setattr(time, "time", lambda: seconds() + 3_600)
+    monkeypatch.setattr(time, "time_ns", lambda: nanoseconds() + 3_600 * 10**9)
 
 
 def remove_keys(settings: Settings) -> None:

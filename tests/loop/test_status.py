@@ -13,9 +13,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 import pytest
 import sqlalchemy
@@ -27,11 +29,13 @@ from segmenter.events import Event, encode, key_of
 from segmenter.events.sharding import shard_of
 from segmenter.operations.status import Window, read_status
 from segmenter.settings import Settings
-from segmenter.store.connection import connect
-from segmenter.store.shards import read_shards
+from segmenter.settings.urls import masked
+from segmenter.store.connection import clock_ms, connect
+from segmenter.store.keys import Keys
+from segmenter.store.shards import heartbeat, read_shards
 from segmenter.topics import ensure_topics, open_producer, store_reached_ms, warehouse_reached_ms
 from segmenter.warehouse.engine import writing
-from tests.loop.helpers import START_MS, publish
+from tests.loop.helpers import START_MS, publish, publish_raw, set_clock_ahead
 from tests.recovery.own_redis import OwnRedis
 
 HOUR_MS = 3_600_000
@@ -81,8 +85,12 @@ def log_seen_ms(settings: Settings) -> int:
         return max(state.log_seen_ms for state in read_shards(client, settings).values())
 
 
+def users_of(settings: Settings, part: int) -> list[str]:
+    return [user for user in map("u{}".format, range(100)) if shard_of(user.encode(), settings.partitions) == part]
+
+
 def of_user(settings: Settings, part: int) -> str:
-    return next(user for user in map("u{}".format, range(100)) if shard_of(user.encode(), settings.partitions) == part)
+    return users_of(settings, part)[0]
 
 
 def test_it_tells_the_time_that_the_window_spans(
@@ -108,6 +116,86 @@ def test_it_tells_the_time_that_the_window_spans(
     assert 3 * HOUR_MS <= window.spans_ms <= 3 * HOUR_MS + now_ms() - begun
     wide = read_status(with_window(settings, 17)).duplicate_window
     assert wide == Window(17, None)
+
+
+def test_each_value_is_that_of_its_shard_and_its_reader(
+    settings: Settings, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sink has read less than the worker, and the worker less than there is, in each shard by another number."""
+    first, second = of_user(settings, 0), of_user(settings, 1)
+
+    def events(topic: str, of_first: int, of_second: int) -> None:
+        users = [first] * of_first + [second] * of_second
+        publish(settings, topic, [Event(user, START_MS, event_id=f"e{at}") for at, user in enumerate(users)])
+
+    events("views", 7, 11)
+    publish(settings, "views", [Event(first, START_MS, event_id="e0"), Event(second, START_MS, event_id="e7")] * 2)
+    publish(settings, "views", [Event(second, START_MS, event_id="e8")])
+    broken = [(first, b"click!"), (second, b"click!"), (second, b"[]"), (second, None)]
+    publish_raw(settings, "searches", [(user.encode(), value) for user, value in broken])
+    sink.run(settings, once=True)
+    publish(settings, "clickstream", [Event(user, START_MS) for user in users_of(settings, 1)[1:5]])
+    events("clickstream", 5, 2)
+    worker.run(settings, once=True, may_refit=False)
+    events("searches", 3, 13)
+    began = now_ms()
+    ages = age_everything(settings)
+    code, body = said(environment, "--json")
+    took, found = now_ms() - began, json.loads(body)
+    assert code == 0
+    shards, told = found.pop("shards"), found.pop("sink")
+    for where, name, age in ages:
+        assert age <= (told if where is None else shards[where]).pop(name) <= age + took + 1, (where, name)
+    set_clock_ahead(monkeypatch)
+    again = msgspec.to_builtins(read_status(settings))
+    for where, name, age in ages:
+        later = (again["sink"] if where is None else again["shards"][where])[name]
+        assert age <= later < age + HOUR_MS, "ages are by the clocks of the parts"
+    assert [shard.pop("problem") for shard in shards] == [None, None] and told == {}
+    names = ("shard", "users", "lag", "sink_lag", "generation", "folded", "duplicates", "fenced")
+    assert [tuple(shard[name] for name in names) for shard in shards] == [
+        (0, 1, 3, 3 + 5, 0, 7 + 5, 2, 0),
+        (1, 5, 13, 13 + 2 + 4, 0, 11 + 2 + 4, 3, 2),
+    ]
+    assert found == {
+        "parts": {
+            "kafka": settings.kafka,
+            "redis": masked(settings.redis_url),
+            "warehouse": masked(settings.warehouse_url),
+        },
+        "unreachable": {},
+        "generation": 0,
+        "published": 18 + 5 + 4 + 11 + 16,
+        "users": 6,
+        "folded": 29,
+        "duplicates": 5,
+        "fenced": 2,
+        "dead_letters": {"malformed": 3, "empty": 1},
+        "lag": 16,
+        "sink_lag": 27,
+        "duplicate_window": {"records": 100_000, "spans_ms": None},
+    }
+
+
+def age_everything(settings: Settings) -> list[tuple[int | None, str, int]]:
+    """Make each time of shards and sink another, and fence two writes of shard 1; returns where, what, and its age."""
+    ages = {"beat": 1_000_000, "": 2_000_000, "commit": 3_000_000}
+    fields = {"beat": "beat_ms", "": "caught_up_ms", "commit": "committed_ms"}
+    told: list[tuple[int | None, str, int]] = []
+    with closing(connect(settings)) as client:
+        for shard, state in read_shards(client, settings).items():
+            for name, age in ages.items():
+                own = age * (shard + 1) + shard
+                client.hset(Keys(settings.key_prefix).shard(shard), fields[name], clock_ms(client) - own)
+                told.append((shard, f"{name}_age_ms".removeprefix("_"), own))
+            for _ in range(2 * shard):
+                heartbeat(client, settings, {shard: (state._replace(version=0), True)}, None)
+    with warehouse.connect(settings.warehouse_url) as database:
+        warehouse.send_sink_heartbeat(database, at_end=True, loaded=True)
+        older = "beat_ms = beat_ms - 7000000, caught_up_ms = caught_up_ms - 8000000, loaded_ms = loaded_ms - 9000000"
+        with writing(database) as connection:
+            connection.execute(sqlalchemy.text(f"UPDATE sink_heartbeat SET {older}"))
+    return [*told, (None, "beat_age_ms", 7_000_000), (None, "age_ms", 8_000_000), (None, "loaded_age_ms", 9_000_000)]
 
 
 def test_a_worker_that_is_stopped_fails_the_check(

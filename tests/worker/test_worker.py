@@ -18,6 +18,7 @@ from producers.publish import publish
 from producers.synthetic.generator import generate
 from segmenter.client import SegmentClient
 from segmenter.model.vectors import SCALE_BITS
+from segmenter.operations.status import read_status
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.meta import group_in_use
@@ -60,6 +61,8 @@ def test_everyone_is_judged_by_the_generation_their_row_names(settings: Settings
     assert {row.generation for row in rows(settings).values()} == {model.number}
     for shard, state in read_shards(client, settings).items():
         assert recount(client, settings, shard) == (state.census, [])
+    status = read_status(settings)
+    assert {status.generation, *(shard.generation for shard in status.shards)} == {model.number}
     sizes = {slug: sum(s.census[slug].users for s in read_shards(client, settings).values()) for slug in model.slugs}
     assert sum(sizes.values()) == len(rows(settings)) and min(sizes.values()) > 0
     client.close()

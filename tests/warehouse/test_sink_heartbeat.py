@@ -1,0 +1,72 @@
+"""What the heartbeat of a sink tells, and as of when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import text
+
+from consumers import sink
+from segmenter import topics, warehouse
+from segmenter.settings import Settings
+from segmenter.topics import Reader
+from segmenter.warehouse import SinkHeartbeat, Warehouse
+from segmenter.warehouse.engine import writing
+from tests.warehouse.test_sink import publish
+
+Until = Callable[[Callable[[], object]], None]
+
+OLD_MS = 100_000
+SLOW_MS = 200
+
+
+@pytest.mark.parametrize("at_end", [False, True])
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_heartbeat_renews_what_it_tells_and_nothing_else(database: Warehouse, at_end: bool, loaded: bool) -> None:
+    """Each age is of its own event, and the end of the log as old as the question."""
+    assert warehouse.read_sink_heartbeat(database) == SinkHeartbeat(None, None, None)
+    warehouse.send_sink_heartbeat(database)
+    first = warehouse.read_sink_heartbeat(database)
+    assert first.beat_age_ms is not None and first[1:] == (None, None)
+    warehouse.send_sink_heartbeat(database, at_end=True, loaded=True)
+    with writing(database) as connection:
+        older = f"beat_ms = beat_ms - {OLD_MS}, caught_up_ms = caught_up_ms - {2 * OLD_MS}"
+        connection.execute(text(f"UPDATE sink_heartbeat SET {older}, loaded_ms = loaded_ms - {3 * OLD_MS}"))
+    warehouse.send_sink_heartbeat(database, at_end, loaded, asked_ms=SLOW_MS)
+    beat_age, age, loaded_age = warehouse.read_sink_heartbeat(database)
+    assert beat_age is not None and age is not None and loaded_age is not None
+    assert beat_age < OLD_MS
+    assert age - beat_age == SLOW_MS if at_end else age - beat_age >= 2 * OLD_MS
+    assert loaded_age == beat_age if loaded else loaded_age - beat_age >= 3 * OLD_MS
+
+
+def test_an_answer_that_is_slow_makes_the_sink_no_fresher(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, until: Until
+) -> None:
+    """The end of the log that Kafka told is as old as the question; a sink that has not read up to it is not there."""
+    publish(settings)
+    ask, answers = Reader.at_end, []
+
+    def slowly(reader: Reader) -> bool:
+        answers.append(ask(reader))
+        if answers[-1]:
+            since = time.monotonic()
+            until(lambda: time.monotonic() - since >= SLOW_MS / 1_000)
+        return answers[-1]
+
+    monkeypatch.setattr(Reader, "at_end", slowly)
+    with warehouse.connect(settings.warehouse_url) as database:
+        sink.run(settings, once=False, stopping=lambda: bool(answers))
+        assert answers == [False]
+        assert warehouse.read_sink_heartbeat(database).age_ms is None
+        sink.run(settings, once=True)
+        assert sum(position.next_pos for position in warehouse.loaded(database).values()) == sum(
+            topics.ends(settings, topics.event_topics(settings)).values()
+        )
+        answers.clear()
+        sink.run(settings, once=False, stopping=lambda: bool(answers))
+        assert answers == [True]
+        beat_age, age, _ = warehouse.read_sink_heartbeat(database)
+    assert beat_age is not None and age is not None and age - beat_age >= SLOW_MS

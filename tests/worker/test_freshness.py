@@ -1,0 +1,100 @@
+"""How fresh the owner of a shard says that it is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+
+import pytest
+
+from consumers import worker
+from consumers.worker.membership import Membership
+from segmenter.client import SegmentClient
+from segmenter.events import Event
+from segmenter.events.sharding import shard_of
+from segmenter.operations.owners import paused
+from segmenter.settings import Settings
+from segmenter.shards.state import ShardState
+from segmenter.store.connection import Redis, Store, clock_ms, connect
+from segmenter.store.shards import read_shards
+from tests.loop.helpers import START_MS, publish, set_clock_ahead
+
+Until = Callable[[Callable[[], object]], None]
+
+EVENTS = [Event(f"u{number}", START_MS) for number in range(40)]
+SLOW_MS = 300
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[Redis]:
+    with closing(connect(settings)) as opened:
+        yield opened
+
+
+@contextmanager
+def working(settings: Settings) -> Iterator[None]:
+    """A worker that goes on until the block ends."""
+    stop = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(worker.run, settings, once=False, may_refit=False, stopping=stop.is_set)
+        try:
+            yield
+        finally:
+            stop.set()
+        running.result()
+
+
+def test_answers_that_are_slow_make_nothing_fresher(
+    settings: Settings, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of the log that Kafka told is as old as the question, however long the answers take on their way.
+
+    Each time that a worker leaves is by the clock of Redis: that of the worker is an hour ahead here.
+    """
+    publish(settings, "views", EVENTS)
+    ask, answered = Membership.at_end, []
+
+    def slowly(membership: Membership) -> set[int]:
+        found = ask(membership)
+        answered.append(clock_ms(client))
+        client.client_pause(SLOW_MS)
+        return found
+
+    began = clock_ms(client)
+    with monkeypatch.context() as patched:
+        patched.setattr(Membership, "at_end", slowly)
+        set_clock_ahead(patched)
+        worker.run(settings, once=True, may_refit=False)
+    shards = read_shards(client, settings)
+    assert len(shards) == settings.partitions
+    for state in shards.values():
+        assert began <= state.log_seen_ms == state.caught_up_ms <= answered[-1]
+        assert answered[-1] < state.beat_ms <= clock_ms(client)
+        assert began <= state.committed_ms <= clock_ms(client)
+
+
+def test_a_shard_whose_records_wait_in_the_log_is_not_fresh(settings: Settings, client: Redis, until: Until) -> None:
+    """It has an owner that is alive, but is behind the end of the log; the other shard is not, nor this one after."""
+
+    def shards() -> dict[int, ShardState]:
+        return read_shards(client, settings)
+
+    def beats_again() -> None:
+        before = clock_ms(client)
+        until(lambda: all(state.log_seen_ms > before for state in shards().values()))
+
+    publish(settings, "views", EVENTS)
+    with working(settings):
+        until(lambda: len(shards()) == 2 and all(state.caught_up_ms for state in shards().values()))
+        with paused(Store(client, settings), [0]):
+            publish(settings, "views", EVENTS)
+            published = clock_ms(client)
+            beats_again()
+            assert shards()[0].caught_up_ms <= published < shards()[1].caught_up_ms
+            with SegmentClient(settings.redis_url, key_prefix=settings.key_prefix, stale_after_ms=86_400_000) as asked:
+                answers = asked.lookup_many(event.user_id for event in EVENTS)
+            ages = {shard_of(answer.user.encode(), 2): answer.age_ms for answer in answers}
+            assert ages[0] is not None and ages[1] is not None and ages[0] > ages[1]
+        until(lambda: shards()[0].caught_up_ms > published)
