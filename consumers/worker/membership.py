@@ -217,14 +217,15 @@ class Membership:
         return found if self._is_steady(self._consumer) else {}
 
     def has_reached(self, goal: Mapping[Position, int]) -> bool:
-        """Whether this member holds all shards assigned to it, and has polled the acquired ones up to ``goal``."""
+        """Whether this member holds all shards assigned to it, none paused, and has polled those up to ``goal``."""
         if self.is_assigned_none():
             log.info("nothing to do: other workers own all shards")
             return True
         polled = self.positions()
         prefix = self._store.settings.topic_prefix
         needed = {position: end for position, end in goal.items() if position[1] in polled}
-        return self.holds_all_assigned() and all(
+        may_end = self.holds_all_assigned() and all(shard.paused_until is None for shard in self.shards.values())
+        return may_end and all(
             polled[number][topic.removeprefix(prefix)] >= end for (topic, number), end in needed.items()
         )
 

@@ -27,7 +27,7 @@ def verify(*, repair: bool = False, digest: bool = False, json: common.Json = Fa
         stay: only the events can show which of the two is wrong, so ``segmenter reconcile --repair`` repairs that.
     digest
         Instead of comparing, print SHA-256 digests of the aggregates of all users, of their whole rows without
-        offsets, and of the census. They are exact while nobody writes to the store.
+        offsets, of the census, and of the audiences. They are exact while nobody writes to the store.
     """
     if digest and repair:
         raise UsageError("--digest only reads: leave --repair out, or --digest.")

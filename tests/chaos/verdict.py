@@ -122,6 +122,7 @@ def ending(world: World, expected: Expected, struck: list[Struck], points: set[s
         "the aggregates are not those of pandas over the file": ours["aggregates"] == expected.aggregates,
         "the rows are not those of an undisturbed run": ours["rows"] == calm["rows"],
         "the census is not that of an undisturbed run": ours["census"] == calm["census"],
+        "the audiences are not those of an undisturbed run": ours["audiences"] == calm["audiences"],
         "stream and batch differ": numbers["differing"] == 0 and reconciled["compared"] == len(expected.counted),
         "events were lost": lost == 0,
         "events were counted twice": twice == 0,

@@ -15,9 +15,11 @@ import msgspec
 import pytest
 
 from consumers import sink, worker
+from consumers.worker.loop import Worker
 from producers.messages import Message
 from producers.publish import publish
 from producers.synthetic.generator import generate
+from segmenter.events import Event
 from segmenter.events.sharding import shard_of
 from segmenter.model.generation import digest
 from segmenter.operations.integrity.repair import Correction, repair_from_events, repair_shards
@@ -29,10 +31,13 @@ from segmenter.shards.state import Commit, Removed
 from segmenter.store.commands import Reply, Write, await_reply, send_command
 from segmenter.store.connection import Store, connect
 from segmenter.store.keys import Keys
+from segmenter.store.models import publish as publish_model
 from segmenter.store.models import read_model
 from segmenter.store.shards import read_shards
+from segmenter.topics import ends, event_topics
 from tests.integrity.spoiling import FOLLOWING, LOST, SLUG, Spoiler
-from tests.loop.helpers import age_heartbeats, rows
+from tests.loop.helpers import START_MS, age_heartbeats, rows
+from tests.loop.helpers import publish as publish_events
 from tests.loop.plainly import profiles_of
 
 EVENTS, USERS = 3_000, 400
@@ -264,17 +269,53 @@ def test_a_killed_repair_leaves_nothing_half_done(
     assert profiles(store) == profiles_of([*published, *more])
 
 
+def next_generation(store: Store) -> int:
+    """Publish a generation that puts users in other segments; returns its number."""
+    before = read_model(*store)
+    assert before is not None
+    after = msgspec.structs.replace(before, number=before.number + 1, centres=before.centres[::-1])
+    assert publish_model(*store, after, before)
+    return after.number
+
+
 def test_a_shard_that_is_paused_is_not_written_to(store: Store, published: list[Message], until: Until) -> None:
-    """Nothing is written to it meanwhile; the other shard goes on, and so does it afterwards."""
+    """No events, and no judging by a new generation; the other shard goes on, and so does it afterwards."""
     with working(store, until):
         with paused(store, {0}):
             version = read_shards(*store)[0].version
             publish(store.settings, more := list(generate(300, USERS, seed=6)))
-            other = read_shards(*store)[1].version
-            until(lambda: read_shards(*store)[1].version > other)
+            other = read_shards(*store)[1]
+            until(lambda: read_shards(*store)[1].counts.folded > other.counts.folded)
+            number = next_generation(store)
+            until(lambda: read_shards(*store)[1].generation == number)
             assert read_shards(*store)[0].version == version
         until(lambda: folded(store) == len(published) + len(more))
+        until(lambda: read_shards(*store)[0].generation == number)
     assert profiles(store) == profiles_of([*published, *more])
+
+
+def test_a_run_that_is_to_end_waits_for_the_end_of_a_pause(
+    store: Store, published: list[Message], until: Until
+) -> None:
+    """It has read all that it was to read, and would only have to judge everyone by the newest generation."""
+    settings = store.settings
+    goal = ends(settings, event_topics(settings))
+    goal[f"{settings.topic_prefix}views", 1] += 1
+    (late, *_) = (user for user in (b"u%d" % number for number in range(99)) if shard_of(user, 2) == 1)
+    ending = Worker(settings, False, False, lambda records: None)
+    with ThreadPoolExecutor() as pool:
+        run = pool.submit(ending.run, goal, lambda: False)
+        until(lambda: len(with_living_owner(store, {0, 1})) == 2)
+        with paused(store, {0}):
+            (paused_one, other), number = read_shards(*store).values(), next_generation(store)
+            publish_events(settings, "views", [Event(late.decode(), START_MS)])
+            until(lambda: run.done() or read_shards(*store)[1].counts.folded > other.counts.folded)
+            until(lambda: run.done() or read_shards(*store)[1].generation == number)
+            beat = read_shards(*store)[1].beat_ms
+            until(lambda: run.done() or read_shards(*store)[1].beat_ms > beat)
+            assert read_shards(*store)[0].version == paused_one.version
+        run.result()
+    assert {state.generation for state in read_shards(*store).values()} == {number}
 
 
 def test_a_command_that_cannot_be_decoded_is_dropped(store: Store, published: list[Message], until: Until) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -15,8 +16,11 @@ from segmenter import warehouse
 from segmenter.errors import Fenced, UsageError
 from segmenter.operations import snapshot
 from segmenter.settings import Settings
-from segmenter.store.connection import connect
-from segmenter.store.shards import acquire_shard, read_shards
+from segmenter.shards.row import Row
+from segmenter.shards.state import Commit
+from segmenter.store.connection import Redis, connect
+from segmenter.store.rows import scan_rows
+from segmenter.store.shards import acquire_shard, commit_shard, read_shards
 from tests.loop.helpers import START_MS
 from tests.recovery.own_redis import OwnRedis
 
@@ -74,3 +78,37 @@ def test_while_shards_change_hands_none_is_taken(settings: Settings) -> None:
     with warehouse.connect(settings.warehouse_url) as database, pytest.raises(UsageError, match="no snapshot yet"):
         warehouse.find_snapshot(database)
     assert snapshot.take(settings, START_MS).snapshot_id == 1
+
+
+def test_a_copy_of_a_shard_that_has_lost_writes_is_thrown_away_and_made_again(
+    settings: Settings, redis: OwnRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when its owner is still the same, since it has not noticed yet: the snapshot has the offsets of the rows."""
+    publish(settings, BEFORE[:200])
+    worker.run(settings, once=True, may_refit=False)
+    copies = 0
+    with closing(connect(settings)) as client:
+        held = read_shards(client, settings)
+        redis.copy()
+        for number, state in held.items():
+            ahead = {topic: offset + 5 for topic, offset in (state.offsets or {}).items()}
+            commit = Commit([], [], state._replace(offsets=ahead))
+            assert commit_shard(client, settings, number, state, commit, "")[0] == "ok"
+
+    def scan_as_it_goes_back(client: Redis, settings: Settings) -> Iterator[list[Row]]:
+        nonlocal copies
+        copies += 1
+        if copies == 1:
+            redis.kill()
+            redis.put_back()
+            redis.restart()
+        yield from scan_rows(client, settings)
+
+    monkeypatch.setattr(snapshot, "scan_rows", scan_as_it_goes_back)
+    taken = snapshot.take(settings, START_MS)
+    assert (copies, taken.snapshot_id, taken.users) == (2, 1, len({message.key for message in BEFORE[:200]}))
+    with warehouse.connect(settings.warehouse_url) as database:
+        cuts = warehouse.snapshot_cuts(database, taken.snapshot_id)
+    assert {(topic, part): cut.next_pos for (topic, part), cut in cuts.items()} == {
+        (topic, part): offset for part, state in held.items() for topic, offset in (state.offsets or {}).items()
+    }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from typing import NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.backoff import LONGEST_SECONDS, backoff_seconds
 from segmenter.events import Event, Rules, encode
 from segmenter.shards.batches import batches_of
 from segmenter.shards.duplicates import ENTRY_BYTES, DuplicateWindow
@@ -107,6 +108,32 @@ def test_what_was_applied_is_not_forgotten() -> None:
     assert seen.reopen({"views": 3}) and seen.next == {"views": 3}
 
 
+def size_of(seen: DuplicateWindow) -> int:
+    """The bytes of all that it holds, wherever it holds it."""
+    sizes: dict[int, int] = {}
+    waiting: list[object] = [vars(seen)]
+    while waiting:
+        each = waiting.pop()
+        if id(each) not in sizes:
+            sizes[id(each)] = sys.getsizeof(each)
+            waiting += gc.get_referents(each)
+    return sum(sizes.values())
+
+
+def test_memory_stays_bounded_however_many_batches_there_are() -> None:
+    """What is kept to undo what was not applied goes when it is; after ten windows no more is held than after two."""
+    window = 200
+    seen, offsets = DuplicateWindow(window, {"views": 0}, KEY), {"views": 0}
+    events = [Event(f"u{number % 7}", 1, event_id=f"e{number}") for number in range(10 * window)]
+    records = [FakeRecord("views", n, event.user_id.encode(), encode(event)) for n, event in enumerate(events)]
+    sizes = []
+    for first in range(0, len(records), 50):
+        for batch in batches_of(records[first : first + 50], offsets, "", seen, RULES, commit_rows=3):
+            offsets = batch.offsets
+        sizes.append(size_of(seen))
+    assert max(sizes[8:]) < 1.25 * max(sizes[:8])
+
+
 def held_bytes(seen: DuplicateWindow) -> int:
     return sum(len(entries) for buckets in seen._buckets.values() for entries in buckets)
 
@@ -132,8 +159,3 @@ def test_user_and_id_stay_apart() -> None:
     seen = DuplicateWindow(10, {"views": 0}, KEY)
     pairs = [("ab", "c"), ("a", "bc"), ("a\0b", "c"), ("a", "b\0c"), ("", "abc"), ("ÿ", "ÿÿ"), ("ÿÿ", "ÿ")]
     assert not any(seen.is_duplicate("views", user.encode(), event_id, 0) for user, event_id in pairs)
-
-
-def test_a_pause_stays_bounded() -> None:
-    """However often something failed."""
-    assert all(0 <= backoff_seconds(failures) <= LONGEST_SECONDS for failures in (1, 10, 100_000))

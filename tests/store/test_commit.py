@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 from redis import Redis
 
 from consumers.worker.acquire import ShardLog, acquire
+from segmenter import crash_points
 from segmenter.errors import Corrupt, SegmenterError, TopicRecreated
-from segmenter.events import TOPICS
+from segmenter.events import TOPICS, shard_of
 from segmenter.model import census
 from segmenter.model.generation import Generation, Segment, digest
 from segmenter.settings import Settings
@@ -128,6 +130,44 @@ def test_a_row_that_cannot_be_read_is_named(client: Redis, settings: Settings) -
         read_rows(client, settings, [b"a b"])
 
 
+@pytest.mark.parametrize("many", [999, 1_000, 1_001, 2_500])
+def test_however_many_move_in_one_commit_each_is_in_one_audience(client: Redis, settings: Settings, many: int) -> None:
+    """All of them join, all but one move on, and that one leaves; each is in one audience, and in the feed once."""
+    state = acquire_shard(client, settings, SHARD)
+    users = [b"u%d" % number for number in range(many)]
+
+    def move(before: str | None, after: str | None, moving: list[bytes]) -> tuple[set[bytes], set[bytes]]:
+        nonlocal state
+        changes = [Change(user, before, after, "behaviour") for user in moving]
+        outcome, state = commit_shard(client, settings, SHARD, state, Commit([], changes, state), "")
+        assert outcome == "ok"
+        keys = Keys(settings.key_prefix)
+        first, second = (client.smembers(keys.audience(SHARD, slug)) for slug in ("low", "high"))
+        return first, second
+
+    assert move(None, "low", users) == (set(users), set())
+    assert move("low", "high", users[1:]) == ({users[0]}, set(users[1:]))
+    assert move("low", None, users[:1]) == (set(), set(users[1:]))
+    assert client.xlen(Keys(settings.key_prefix).feed(SHARD)) == 2 * many
+
+
+FILL = "for n = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'n', n) end"
+
+
+def test_the_feed_keeps_about_its_newest_hundred_thousand_changes(client: Redis, settings: Settings) -> None:
+    """However many there are: the newest stay, without a gap."""
+    keys, before, many = Keys(settings.key_prefix), 103_000, 2_000
+    client.eval(FILL, 1, keys.feed(SHARD), before)
+    client.hset(keys.shard(SHARD), "feed", before)
+    state = acquire_shard(client, settings, SHARD)
+    changes = [Change(b"u%d" % user, None, "low", "behaviour") for user in range(many)]
+    assert commit_shard(client, settings, SHARD, state, Commit([], changes, state), "")[0] == "ok"
+    kept = client.xlen(keys.feed(SHARD))
+    assert 100_000 <= kept <= 101_000
+    ((_, first),), ((_, last),) = client.xrange(keys.feed(SHARD), count=1), client.xrevrange(keys.feed(SHARD), count=1)
+    assert (int(first[b"n"]), int(last[b"n"])) == (before + many - kept + 1, before + many)
+
+
 def test_workers_leave_a_group_that_is_stuck_once(client: Redis, settings: Settings) -> None:
     """Of two workers that find the same group stuck, one moves on for both."""
     first = group_in_use(client, settings)
@@ -193,6 +233,41 @@ def test_a_commit_that_fails_half_way_is_recounted(client: Redis, settings: Sett
     assert not client.exists(unknown)
     newest = client.xrevrange(Keys(settings.key_prefix).feed(SHARD), count=1)
     assert owned.state.feed > int(newest[0][1][b"n"]) + 1
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("commits", [1, 2, 3])
+def test_a_recount_that_ends_half_way_is_done_again(
+    client: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch, commits: int
+) -> None:
+    """A recount of many commits leaves the shard dirty before its last one: the next owner finds what is left."""
+    store = Store(client, dataclasses.replace(settings, commit_rows=3))
+    users = [user for user in (b"u%d" % number for number in range(40)) if shard_of(user, settings.partitions) == SHARD]
+    state = acquire_shard(client, settings, SHARD)
+    _, state = commit_shard(client, settings, SHARD, state, batch_of(state, *(row(user, 1) for user in users[:12])), "")
+    keys = Keys(settings.key_prefix)
+    client.delete(keys.audience(SHARD, "unassigned"))
+    client.hset(keys.shard(SHARD), "census", "{}")
+    client.hincrby(keys.shard(SHARD), "begun", 1)
+    left = commits
+
+    def kill(point: crash_points.CrashPoint) -> None:
+        nonlocal left
+        left -= point == "recount"
+        if not left:
+            raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(crash_points, "_watchers", [kill])
+        acquire(store, SHARD, new_token(), ShardLog({}, ZERO), None, KEY)
+    assert len(members(client, settings, SHARD, "unassigned")) == 3 * commits
+    assert read_shards(client, settings)[SHARD].dirty
+    owned = acquire(store, SHARD, new_token(), ShardLog({}, ZERO), None, KEY)
+    assert client.smembers(keys.audience(SHARD, "unassigned")) == set(users[:12])
+    assert owned.state.census == state.census and not read_shards(client, settings)[SHARD].dirty
 
 
 def test_a_shard_whose_writes_were_not_counted_stays_dirty_until_it_is_recounted(

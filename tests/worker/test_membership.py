@@ -12,7 +12,7 @@ import pytest
 from consumers import worker
 from consumers.worker.membership import Membership
 from segmenter.errors import OwnershipLost
-from segmenter.events import Event, encode
+from segmenter.events import Event, encode, shard_of
 from segmenter.settings import Settings
 from segmenter.store.connection import Store, connect
 from segmenter.store.meta import group_in_use
@@ -108,6 +108,35 @@ def test_positions_prove_nothing_while_shards_are_handed_out(holding: Membership
     assert holding.positions() == {} and not holding.holds_all_assigned()
     holding.follow()
     assert holding.positions().keys() == {0, 1} and holding.holds_all_assigned()
+
+
+@pytest.mark.parametrize("what", ["is renewed", "outlives a rebalance"])
+def test_a_pause_goes_on(settings: Settings, holding: Membership, until: Until, what: str) -> None:
+    """No record of the shard is polled until it is over; of the others all are."""
+    until(lambda: opened(holding))
+    users = {shard_of(user.encode(), 2): user for user in (f"u{number}" for number in range(20))}
+    polled: set[int] = set()
+
+    def poll() -> set[int]:
+        holding.follow()
+        holding.resume_due()
+        polled.update(shard.number for shard, _ in holding.poll(100, 100))
+        return polled
+
+    first_ends = time.monotonic() + 0.05
+    holding.pause(holding.shards[0], 0.05 if what == "is renewed" else 60)
+    if what == "is renewed":
+        holding.pause(holding.shards[0], 60)
+        until(lambda: time.monotonic() > first_ends)
+    else:
+        assert holding._consumer is not None
+        holding._consumer._listener.on_partitions_assigned(sorted(holding._consumer._listener.assigned))
+    assert poll() == set()
+    publish(settings, "searches", [Event(users[number], START_MS) for number in (0, 1)])
+    until(lambda: poll() == {1})
+    assert poll() == {1}
+    holding.pause(holding.shards[0], 0)
+    until(lambda: poll() == {0, 1})
 
 
 class CountingGuard(TopicGuard):

@@ -6,7 +6,7 @@ Each is a SHA-256 in hexadecimal. Offsets are in none of them: they do not depen
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from segmenter.model import census, profiles, vectors
@@ -14,7 +14,7 @@ from segmenter.settings import Settings
 from segmenter.store.connection import Redis
 from segmenter.store.meta import open_store
 from segmenter.store.rows import scan_rows
-from segmenter.store.shards import read_shards
+from segmenter.store.shards import audiences, members, read_shards
 
 _AGGREGATES = 1 + len(profiles.FIELDS)
 
@@ -29,6 +29,8 @@ class Digests(NamedTuple):
     """The same, with segment, generation and vector after the profile."""
     census: str
     """Over the census of all shards together, as JSON."""
+    audiences: str
+    """Over one line for each user in each audience, sorted: the user id in hexadecimal, then the slug."""
 
 
 class Judged(NamedTuple):
@@ -40,15 +42,23 @@ class Judged(NamedTuple):
     vector: tuple[int, ...]
 
 
-def digests(rows: Iterable[tuple[bytes, Judged]], censuses: Iterable[census.Census]) -> Digests:
-    """The digests of the rows, each with its user, in any order, and of the censuses of the shards."""
+def digests(
+    rows: Iterable[tuple[bytes, Judged]], censuses: Iterable[census.Census], members: Iterable[tuple[bytes, str]]
+) -> Digests:
+    """The digests of the rows, of the censuses of the shards, and of the members of audiences, each with its slug.
+
+    Each row is given with its user; all are in any order.
+    """
     lines = sorted(_line(user, row) for user, row in rows)
     aggregates, whole = hashlib.sha256(), hashlib.sha256()
     for line in lines:
         aggregates.update(b" ".join(line.split(b" ", _AGGREGATES)[:_AGGREGATES]) + b"\n")
         whole.update(line + b"\n")
     counted = hashlib.sha256(census.encode(census.merged(censuses)))
-    return Digests(len(lines), aggregates.hexdigest(), whole.hexdigest(), counted.hexdigest())
+    listed = hashlib.sha256()
+    for user, slug in sorted(members):
+        listed.update(f"{user.hex()} {slug}\n".encode())
+    return Digests(len(lines), *(each.hexdigest() for each in (aggregates, whole, counted, listed)))
 
 
 def _line(user: bytes, row: Judged) -> bytes:
@@ -74,4 +84,11 @@ def _digest(client: Redis, settings: Settings) -> Digests:
         for batch in scan_rows(client, settings)
         for row in batch
     )
-    return digests(rows, [state.census for state in read_shards(client, settings).values()])
+    censuses = [state.census for state in read_shards(client, settings).values()]
+    return digests(rows, censuses, _members(client, settings))
+
+
+def _members(client: Redis, settings: Settings) -> Iterator[tuple[bytes, str]]:
+    for shard, slugs in audiences(client, settings, range(settings.partitions)).items():
+        for slug in slugs:
+            yield from ((user, slug) for user in members(client, settings, shard, slug))

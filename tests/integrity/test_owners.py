@@ -1,0 +1,109 @@
+"""Commands to the owner of a shard: a pause is renewed and ended, and nothing is left behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+
+import pytest
+
+from segmenter.errors import Fenced
+from segmenter.operations import owners
+from segmenter.operations.owners import paused
+from segmenter.settings import Settings
+from segmenter.store.commands import (
+    REPLY_SECONDS,
+    Command,
+    Pause,
+    Reply,
+    Rewrite,
+    await_reply,
+    decode_command,
+    finish_command,
+    pending_commands,
+    send_command,
+)
+from segmenter.store.connection import Store, clock_ms, connect
+from segmenter.store.keys import Keys
+
+Until = Callable[[Callable[[], object]], None]
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    with closing(connect(settings)) as client:
+        yield Store(client, settings)
+
+
+def finish(store: Store, shard: int, replies: int) -> list[Command]:
+    """Reply to this many of a shard's commands, the oldest first, as the owner does that has done them."""
+    _, pending = pending_commands(*store, [shard])
+    encoded = pending[shard]
+    assert isinstance(encoded, list)
+    commands = [decode_command(each) for each in encoded[:replies]]
+    for each, command in zip(encoded, commands, strict=False):
+        finish_command(*store, shard, each, command.id, Reply(True, 7))
+    return commands
+
+
+@contextmanager
+def obeying(settings: Settings) -> Iterator[dict[int, list[Pause]]]:
+    """An owner of all shards that does nothing but to obey; what it was told, by shard."""
+    told: dict[int, list[Pause]] = {shard: [] for shard in range(settings.partitions)}
+    ended = threading.Event()
+
+    def obey() -> None:
+        with closing(connect(settings)) as client:
+            while not ended.wait(0.02):
+                for shard in told:
+                    told[shard] += (
+                        each for each in finish(Store(client, settings), shard, 99) if isinstance(each, Pause)
+                    )
+
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(obey)
+        try:
+            yield told
+        finally:
+            ended.set()
+        running.result()
+
+
+def test_a_pause_is_renewed_before_it_ends_and_ended_afterwards(
+    store: Store, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each shard, however long it takes."""
+    monkeypatch.setattr(owners, "PAUSE_SECONDS", 4.0)
+    with obeying(store.settings) as told:
+        with paused(store, {0, 1}):
+            until(lambda: all(len(commands) >= 3 for commands in told.values()))
+        now_ms = clock_ms(store.client)
+        until(lambda: all(commands[-1].until_ms <= now_ms for commands in told.values()))
+    for commands in told.values():
+        ends = [command.until_ms for command in commands[:3]]
+        assert ends[0] < ends[1] < ends[2]
+        assert max(ends[1] - ends[0], ends[2] - ends[1]) < 4_000
+
+
+def test_the_pause_of_an_owner_that_is_gone_is_taken_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next owner finds nothing that would pause the shard."""
+    monkeypatch.setattr(owners, "CHECK_SECONDS", 0.1)
+    with pytest.raises(Fenced, match="the owner of shard 0 is gone"), paused(store, {0}):
+        raise AssertionError("nobody has confirmed it")
+    assert all(isinstance(each, Pause) and each.until_ms == 0 for each in finish(store, 0, 99))
+
+
+def test_a_command_is_removed_when_it_is_done(store: Store) -> None:
+    """That one alone: others that came later wait, also one that is the same. Nothing is left in the end."""
+    commands = [Pause(5), Pause(5), Rewrite("a"), Pause(6, "b")]
+    for command in commands:
+        send_command(*store, 0, command)
+    for number in range(len(commands)):
+        assert finish(store, 0, 1) == [commands[number]]
+        assert store.client.llen(Keys(store.settings.key_prefix).commands(0)) == len(commands) - number - 1
+    for command in commands[2:]:
+        assert 0 < store.client.ttl(Keys(store.settings.key_prefix).reply(command.id)) <= REPLY_SECONDS <= 60
+        assert await_reply(*store, command, 1) == Reply(True, 7)
+    assert store.client.keys(f"{store.settings.key_prefix}:*") == []
