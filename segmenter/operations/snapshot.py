@@ -28,7 +28,7 @@ from segmenter.settings import Settings
 from segmenter.shards.row import Row
 from segmenter.shards.state import ShardState
 from segmenter.store.connection import Redis, connect
-from segmenter.store.meta import check, require_whole
+from segmenter.store.meta import check, require_rules, require_whole
 from segmenter.store.models import read_model
 from segmenter.store.rows import scan_rows
 from segmenter.store.shards import read_shards
@@ -51,11 +51,12 @@ class Taken(NamedTuple):
 def take(settings: Settings, now_ms: int) -> Snapshot:
     """Store a snapshot of the store in the warehouse, stopping nothing; it is there as a whole or not at all.
 
-    Raises `RulesDiffer` when the warehouse judges events by other rules, `NothingYet` when no worker has written to the
-    store yet, or when it is half restored, and `Fenced` when shards change owners again and again.
+    Raises `RulesDiffer` when the store or the warehouse judges events by other rules, `NothingYet` when no worker has
+    written to the store yet, or when it is half restored, and `Fenced` when shards change owners again and again.
     """
     with closing(connect(settings)) as client, warehouse.connect(settings.warehouse_url) as database:
         check(client, settings)
+        require_rules(client, settings, Rules.of(settings))
         warehouse.migrate(database, now_ms)
         warehouse.claim_rules(database, Rules.of(settings))
         for _ in range(TRIES):

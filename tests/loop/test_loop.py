@@ -7,16 +7,18 @@ from collections.abc import Callable
 from contextlib import closing
 
 import pytest
+from kafka import KafkaConsumer
 
 from consumers import sink, worker
 from segmenter import topics, warehouse
 from segmenter.client import SegmentClient
 from segmenter.errors import LogTruncated, TopicRecreated
-from segmenter.events import Event
+from segmenter.events import Event, Rules
 from segmenter.events.dead_letters import decode
 from segmenter.operations import snapshot
 from segmenter.operations.comparison import Reconciliation
 from segmenter.operations.reconcile import reconcile
+from segmenter.operations.status import read_status
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from tests.loop.helpers import START_MS, publish, publish_raw, rows
@@ -148,6 +150,31 @@ def test_a_recreated_topic_is_an_error(settings: Settings) -> None:
         guard.check(guard.ids())
         with pytest.raises(TopicRecreated, match="topic 'views' was recreated"):
             guard.check({"views": "another-id"})
+
+
+def test_all_who_read_the_log_leave_out_what_was_not_committed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the rules say: worker, sink, and whoever looks for the log's end."""
+    publish(settings, "views", [Event("u1", START_MS)])
+    opened: list[KafkaConsumer] = []
+    begin = KafkaConsumer.__init__
+
+    def noted(consumer: KafkaConsumer, *topics: str, **options: object) -> None:
+        opened.append(consumer)
+        begin(consumer, *topics, **options)
+
+    monkeypatch.setattr(KafkaConsumer, "__init__", noted)
+    for use in (
+        lambda: worker.run(settings, once=True, may_refit=False),
+        lambda: sink.run(settings, once=True),
+        lambda: read_status(settings),
+        lambda: read_dead_letters(settings),
+    ):
+        before = len(opened)
+        use()
+        assert len(opened) > before
+    assert {consumer.config["isolation_level"] for consumer in opened} == {Rules(settings.partitions).isolation}
 
 
 def test_an_unknown_user_is_unknown(settings: Settings) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import pytest
 
-from producers.messages import Refused, RefusedRows
+from producers.messages import Message, Refused, RefusedRows
 from producers.publish import Published, publish
 from producers.synthetic.generator import generate
 from segmenter.errors import PartitionsDiffer
@@ -15,9 +15,25 @@ from segmenter.events import TOPICS
 from segmenter.events.sharding import shard_of
 from segmenter.settings import Settings
 from segmenter.topics import ensure_topics
+from tests.producers.way_of_brokers import LossyWay
 
 OnTheLog = Callable[[], list[tuple[str, int, bytes | None, bytes | None]]]
 EVENTS, BROKEN = 3_000, 24
+
+
+def assert_in_order(
+    found: Iterable[tuple[str, int, bytes | None, bytes | None]], sent: Sequence[Message], partitions: int
+) -> None:
+    """Each partition holds what was sent to it, and nothing else."""
+    for topic in TOPICS:
+        for part in range(partitions):
+            here = [(key, value) for at, number, key, value in found if (at, number) == (topic, part)]
+            wanted = [
+                (message.key, message.value)
+                for message in sent
+                if message.topic == topic and shard_of(message.key, partitions) == part
+            ]
+            assert here == wanted
 
 
 def test_every_message_is_on_the_log_once_and_in_order(settings: Settings, on_the_log: OnTheLog) -> None:
@@ -27,17 +43,19 @@ def test_every_message_is_on_the_log_once_and_in_order(settings: Settings, on_th
 
     assert published._replace(seconds=0.0) == Published(EVENTS + BROKEN, EVENTS + BROKEN, {}, 0.0)
     assert sum(reported) == EVENTS + BROKEN
-    found = on_the_log()
-    assert len(found) == EVENTS + BROKEN
-    for topic in TOPICS:
-        for part in range(settings.partitions):
-            here = [(key, value) for at, number, key, value in found if (at, number) == (topic, part)]
-            wanted = [
-                (message.key, message.value)
-                for message in sent
-                if message.topic == topic and shard_of(message.key, settings.partitions) == part
-            ]
-            assert here == wanted
+    assert len(on_the_log()) == EVENTS + BROKEN
+    assert_in_order(on_the_log(), sent, settings.partitions)
+
+
+def test_what_is_sent_again_is_on_the_log_once_and_in_order(settings: Settings, on_the_log: OnTheLog) -> None:
+    """The brokers have appended it, and their answer got lost: who publishes cannot know, and sends it again."""
+    sent = list(generate(EVENTS, 100, 1))
+    ensure_topics(settings)
+    with LossyWay(settings.kafka, lose={1, 2, 3}) as way:
+        published = publish(dataclasses.replace(settings, kafka=way.kafka), sent)
+        assert way.lost == 3
+    assert published.published == EVENTS
+    assert_in_order(on_the_log(), sent, settings.partitions)
 
 
 def test_the_sum_holds_and_refused_rows_are_tallied_by_reason(settings: Settings, on_the_log: OnTheLog) -> None:

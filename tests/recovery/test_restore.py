@@ -24,6 +24,7 @@ from producers.publish import publish
 from producers.synthetic.generator import generate
 from segmenter import topics, warehouse
 from segmenter.errors import LogTruncated, TopicRecreated, UsageError
+from segmenter.events.sharding import shard_of
 from segmenter.operations import restore, snapshot
 from segmenter.operations.reconcile import reconcile
 from segmenter.settings import Settings
@@ -293,6 +294,49 @@ def test_what_cannot_be_restored_is_named_and_nothing_written(
     with pytest.raises(error, match=said):
         restore.prepare(settings)
     assert client.keys(f"{settings.key_prefix}:*") == [f"{settings.key_prefix}:meta".encode()]
+
+
+def test_a_single_row_beyond_the_end_of_the_log_is_not_restored(settings: Settings, client: Redis) -> None:
+    """It holds events that the log has lost: others will take their offsets, and would be left out of the row."""
+    snapshot_of(settings, messages(1, 300))
+    users = {shard_of(user, settings.partitions): user for user in rows(settings)}
+    ends = topics.ends(settings, topics.topic_ids(settings))
+    empty(settings, client)
+    for (topic, part), end in ends.items():
+        where = f"WHERE part = {part} AND user_id = x'{users[part].hex()}'"
+        column = f"cut_{topic.removeprefix(settings.topic_prefix)}"
+        change(settings, f"UPDATE snapshot_users SET {column} = {end + 1} {where}")
+        with pytest.raises(
+            LogTruncated, match=rf"offset {end + 1} of topic '{topic}' partition {part} .* ends at {end}"
+        ):
+            restore.restore(settings)
+        assert rows(settings) == {}
+        change(settings, f"UPDATE snapshot_users SET {column} = {end} {where}")
+        assert restore.prepare(settings).to_come == 0
+
+
+def test_a_snapshot_whose_next_records_have_expired_is_not_restored(
+    settings: Settings, client: Redis, log_begins: Callable[[str, int, int], None]
+) -> None:
+    """What is before its offsets may be gone, and nothing else: a single record that is missing is a gap."""
+    snapshot_of(settings, messages(1, 300))
+    next_offsets = topics.ends(settings, topics.topic_ids(settings))
+    publish(settings, messages(2, 300))
+    age_the_beats(settings, client)
+    before = rows(settings)
+    for (topic, part), offset in next_offsets.items():
+        log_begins(topic, part, offset + 1)
+        with pytest.raises(LogTruncated) as refused:
+            restore.restore(settings, replace=True)
+        for said in (
+            f"offset {offset} of topic '{topic}' partition {part} must",
+            f"begins at {offset + 1}.",
+            "from-raw",
+        ):
+            assert said in str(refused.value)
+        assert rows(settings) == before
+        log_begins(topic, part, offset)
+        assert restore.prepare(settings, replace=True).to_come == 300
 
 
 def test_a_log_that_lost_its_end_is_followed_from_an_earlier_snapshot(settings: Settings, client: Redis) -> None:

@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
 import pandas as pd
@@ -172,8 +172,10 @@ def change(settings: Settings, statement: str) -> None:
         assert connection.execute(text(statement)).rowcount > 0
 
 
-def test_what_cannot_be_restored_is_named_and_nothing_written(settings: Settings, environment: dict[str, str]) -> None:
-    """A worker lives, Redis holds users, the warehouse holds nothing, the log is another or ends too early."""
+def test_what_cannot_be_restored_is_named_and_nothing_written(
+    settings: Settings, environment: dict[str, str], log_begins: Callable[[str, int, int], None]
+) -> None:
+    """A worker lives, Redis holds users, the warehouse none, the log is another, begins too late or ends too early."""
     publish(settings, FIRST)
     with warehouse.connect(settings.warehouse_url) as database:
         warehouse.migrate(database, START_MS)
@@ -187,6 +189,15 @@ def test_what_cannot_be_restored_is_named_and_nothing_written(settings: Settings
     age_heartbeats(settings)
     with pytest.raises(UsageError, match="restore --replace` removes them first"):
         prepare_from_raw(settings)
+    next_offsets = topics.ends(settings, topics.topic_ids(settings))
+    publish(settings, SECOND)
+    for (topic, part), offset in next_offsets.items():
+        log_begins(topic, part, offset + 1)
+        said = rf"{offset} of topic '{topic}' partition {part} .* begins at {offset + 1}\. Run .* --skip-gap"
+        with pytest.raises(LogTruncated, match=said):
+            restore_from_raw(settings, replace=True)
+        log_begins(topic, part, offset)
+        assert prepare_from_raw(settings, replace=True).to_come == len(SECOND)
     change(settings, "UPDATE sink_offsets SET next_pos = 1000000 WHERE topic = 'views'")
     with pytest.raises(LogTruncated, match=r"offset 1000000 of .*views' partition 0 .* the log ends at \d+\. Put the"):
         prepare_from_raw(settings, replace=True)

@@ -99,6 +99,22 @@ def test_a_rule_of_a_newer_version_is_refused(place: Place, settings: Settings) 
     assert place.stored() == newer
 
 
+@pytest.mark.parametrize("name", [field.name for field in msgspec.structs.fields(Rules)])
+def test_whichever_rule_is_another_it_is_refused_and_the_stored_ones_stay(
+    name: str, place: Place, settings: Settings
+) -> None:
+    """What is there was judged by the stored ones: nobody replaces them, and nobody goes on by others."""
+    ours = msgspec.structs.asdict(Rules.of(settings))
+    stored = ours | {name: "read_uncommitted" if name == "isolation" else ours[name] + 1}
+    place.store(stored)
+    for use in (place.read, place.write, place.read):
+        with pytest.raises(
+            RulesDiffer, match=rf"differ: {name} is {stored[name]} there and {ours[name]} here\. Use the"
+        ):
+            use(settings)
+        assert place.stored() == stored
+
+
 @pytest.mark.parametrize("layout", [LAYOUT - 1, LAYOUT + 1])
 def test_another_layout_is_refused(layout: int, settings: Settings, store: Store) -> None:
     """By all who come, with what to do."""
