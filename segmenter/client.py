@@ -12,6 +12,7 @@ from segmenter.errors import Corrupt
 from segmenter.events import Rules
 from segmenter.events.sharding import shard_of
 from segmenter.model.features import features
+from segmenter.model.generation import name_of
 from segmenter.settings import load
 from segmenter.store.connection import answers_of, connect, reaching
 from segmenter.store.keys import Keys
@@ -133,7 +134,7 @@ def _answer(
         return Answer(
             user,
             slug,
-            names.get(slug, slug),
+            names.get(slug) or name_of(slug),
             features(aggregates),
             aggregates,
             int(generation),

@@ -1,0 +1,2 @@
+"""Ways to break something on purpose."""
+BREAKS = {}
