@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 def send_heartbeats(store: Store, membership: Membership, generation: Generation | None, need_end: bool) -> None:
-    """Confirm that each owned shard is as it was left, and whether its log has been read to the end.
+    """Confirm that each owned shard is as it was left, and up to when it holds all that the log held.
 
     All that was polled must have been committed. A shard that is corrupt is parked. Raises `OwnershipLost`,
     `RolledBack` and `Superseded`; and `Unreachable`, if ``need_end`` and Kafka does not return the log's end.
@@ -27,9 +27,9 @@ def send_heartbeats(store: Store, membership: Membership, generation: Generation
             with membership.parking(number):
                 advance_offsets(store, membership.shards[number], positions, generation)
     asked = time.monotonic()
-    at_end = _at_end(membership, need_end)
-    asked_ms = None if at_end is None else int((time.monotonic() - asked) * 1000)
-    seen = {number: (shard.state, number in (at_end or ())) for number, shard in membership.shards.items()}
+    ages_ms = _ages_ms(membership, need_end)
+    asked_ms = None if ages_ms is None else int((time.monotonic() - asked) * 1000)
+    seen = {number: (shard.state, (ages_ms or {}).get(number)) for number, shard in membership.shards.items()}
     for number, outcome in heartbeat(store.client, store.settings, seen, asked_ms).items():
         if isinstance(outcome, Corrupt):
             membership.park(number, membership.shards[number].state.token, outcome)
@@ -39,10 +39,10 @@ def send_heartbeats(store: Store, membership: Membership, generation: Generation
     membership.failures = 0
 
 
-def _at_end(membership: Membership, need_end: bool) -> set[int] | None:
-    """The owned shards whose log was read to its end; None if Kafka does not answer."""
+def _ages_ms(membership: Membership, need_end: bool) -> dict[int, int] | None:
+    """How many ms ago the log of owned shards held no more than was read; None if Kafka does not answer."""
     try:
-        return membership.at_end()
+        return membership.ages_ms()
     except Unreachable as reason:
         if need_end:
             raise

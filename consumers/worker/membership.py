@@ -228,10 +228,10 @@ class Membership:
             polled[number][topic.removeprefix(prefix)] >= end for (topic, number), end in needed.items()
         )
 
-    def at_end(self) -> set[int]:
-        """The acquired shards that have been polled as far as the log may be read now. Raises `TopicRecreated`."""
+    def ages_ms(self) -> dict[int, int]:
+        """How many ms ago each acquired shard held no more than was polled, as news. Raises `TopicRecreated`."""
         with self._topics.suspected():
-            found = self._consumer.at_end(self.shards) if self._consumer else set()
+            found = self._consumer.ages_ms(self.shards) if self._consumer else {}
         self._topics.check()
         return found
 

@@ -150,17 +150,19 @@ def commit_shard(
 
 
 def heartbeat(
-    client: redis.Redis, settings: Settings, shards: Mapping[int, tuple[ShardState, bool]], asked_ms: int | None
+    client: redis.Redis, settings: Settings, shards: Mapping[int, tuple[ShardState, int | None]], asked_ms: int | None
 ) -> dict[int, Outcome | Corrupt]:
-    """Send the owner's heartbeat of each shard, with the state last seen and whether its log was read to the end.
+    """Send the owner's heartbeat of each shard, with the state last seen.
 
+    With it goes how many ms ago its log held no more than the shard does now; None if that is not known.
     ``asked_ms`` is how long ago Kafka was asked where the log ends, None if it did not answer.
     """
     keys = Keys(settings.key_prefix)
     pipeline = client.pipeline(transaction=False)
     asked = "" if asked_ms is None else asked_ms
-    for shard, (state, at_end) in shards.items():
-        arguments: list[Argument] = [state.token, state.version, asked, "1" if at_end else "", state.begun]
+    for shard, (state, age_ms) in shards.items():
+        age = "" if age_ms is None else age_ms
+        arguments: list[Argument] = [state.token, state.version, asked, age, state.begun]
         script(client, "heartbeat")(keys=[keys.shard(shard)], args=arguments, client=pipeline)
     answers = answers_of(client, pipeline)
     return {

@@ -175,7 +175,7 @@ def test_a_sink_that_does_not_get_on_is_stuck(settings: Settings, environment: d
     """It is alive, but for a minute it has neither loaded anything nor been at the end of the log."""
     with warehouse.connect(settings.warehouse_url) as database:
         warehouse.migrate(database, 0)
-        warehouse.send_sink_heartbeat(database, at_end=True, loaded=True)
+        warehouse.send_sink_heartbeat(database, age_ms=0, loaded=True)
         assert said(environment, "--check", "sink") == (0, "")
         with writing(database) as connection:
             older = "UPDATE sink_heartbeat SET caught_up_ms = caught_up_ms - 61000, loaded_ms = loaded_ms - 62000"

@@ -2,10 +2,10 @@
 
     make soak                       an hour on the embedded parts
     python -m tests.soak --minutes 10 --seed 7
-    python -m tests.soak --break feed-uncut --minutes 0      breaks something on purpose: this must not end with 0
+    python -m tests.soak --break leaves-keys --minutes 0     breaks something on purpose: this must not end with 0
 
-Two workers with the trainer, a sink, snapshots that remove old ones, and lookups run all the time, with the clock of the
-model turned up (`tests.soak.hasty`). A life is made of cycles of phases: growth, a change of behaviour, restarts, a
+Two workers with the trainer, a sink, snapshots that remove old ones, and lookups run all the time, with the clock of
+the model turned up (`tests.soak.hasty`). A life is made of cycles of phases: growth, a change of behaviour, restarts, a
 warm-up, a steady time, silence of most users. After each phase all must catch up, and everything is checked by other
 routes: Redis key by key, the warehouse by SQL, profiles by pandas, logs line by line. Exit codes: 0 everything holds,
 1 something does not.

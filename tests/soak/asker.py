@@ -2,8 +2,8 @@
 
     python -m tests.soak.asker SEED
 
-Each line on standard input is the number of users there may be. For each, it prints a JSON object with the numbers since
-the line before: ``asked``, ``unknown``, ``stale``, and what was ``wrong``. It ends with its standard input.
+Each line on standard input is the number of users there may be. For each, it prints a JSON object with the numbers
+since the line before: ``asked``, ``unknown``, ``stale``, and what was ``wrong``. It ends with its standard input.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import redis
 from producers.synthetic.personas import user_id
 from segmenter.client import Answer, SegmentClient
 from segmenter.settings import load
+from tests.soak.apart import break_if_asked
 
 AT_ONCE = 25
 PAUSE_SECONDS = 0.05
@@ -124,6 +125,7 @@ def main() -> None:
         os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
+    break_if_asked(os.environ)
     asker = Asker(int(sys.argv[1]))
     counts: Counter[str] = Counter(asked=0, unknown=0, stale=0)
     wrong: list[str] = []

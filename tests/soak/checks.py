@@ -79,9 +79,9 @@ def census(picture: Picture, known: Known) -> Iterator[str]:
     vectors = vectors_of([json.loads(picture.rows[user]["profile"]) for user in users])
     expected: dict[tuple[int, str], list[Any]] = {}
     for user, vector in zip(users, vectors.tolist(), strict=True):
-        stored = [-1 if text == "" else int(text) for text in picture.rows[user]["vector"].split(",")]
-        if stored != vector:
-            yield f"the vector of {user} is {stored}, its profile says {vector}"
+        held = [-1 if text == "" else int(text) for text in picture.rows[user]["vector"].split(",")]
+        if held != vector:
+            yield f"the vector of {user} is {held}, its profile says {vector}"
         where = (shard_of(user.encode(), known.partitions), picture.rows[user]["segment"])
         tally = expected.setdefault(where, [0, [0] * 4, [0] * 4, [0] * 4])
         tally[0] += 1
@@ -90,7 +90,9 @@ def census(picture: Picture, known: Known) -> Iterator[str]:
                 tally[1][feature] += 1
                 tally[2][feature] += value
                 tally[3][feature] += value * value
-    found = {(shard, slug): tally for shard, each in picture.of_shards("census").items() for slug, tally in each.items()}
+    found = {
+        (shard, slug): tally for shard, each in picture.of_shards("census").items() for slug, tally in each.items()
+    }
     for where in sorted(found.keys() | expected.keys()):
         if found.get(where) != expected.get(where):
             yield f"the census of {where} is {found.get(where)}, its rows add up to {expected.get(where)}"
@@ -123,7 +125,7 @@ def segments(picture: Picture, known: Known) -> Iterator[str]:
 
 
 def names(picture: Picture, known: Known) -> Iterator[str]:
-    """The slugs are in the order of the setting, and the typical user of each segment does more than that of the one below."""
+    """The slugs are in the order of the setting, and the typical user of each segment does more than one below."""
     slugs = [segment["slug"] for segment in picture.generation.get("segments", [])]
     if slugs != sorted(set(slugs), key=list(known.segments).index):
         yield f"the slugs of the model are {slugs}"

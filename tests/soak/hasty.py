@@ -2,7 +2,7 @@
 
     python -m tests.soak.hasty worker
 
-It looks at its model five times a second, takes steps and adopts refits for a tenth of what they must save otherwise, and
+It looks at its model five times a second, takes steps and adopts refits for less than they must save otherwise, and
 keeps a small part of the change feed and of the model's history: an hour of it is like weeks. The child process of a
 refit imports this module, too. With SOAK_BREAK set to the name of a way to break something, it does so.
 """
@@ -14,6 +14,7 @@ import os
 import sys
 
 from tests.chaos import doomed
+from tests.soak.apart import break_if_asked
 from tests.soak.limits import FEED_LENGTH, GENERATIONS_KEPT
 
 MODEL = {
@@ -44,10 +45,7 @@ def turn_up(verb: str) -> None:
 
 
 turn_up(sys.argv[1])
-if os.environ.get("SOAK_BREAK"):
-    from tests.soak import apart
-
-    apart.BREAKS[os.environ["SOAK_BREAK"]]()
+break_if_asked(os.environ)
 
 if __name__ == "__main__":
     doomed.main()

@@ -94,7 +94,7 @@ class Life:
         self.client = connect(settings)
         self.workers = [Child(f"worker {number}", "worker", self.environment, folder, HASTY) for number in (1, 2)]
         self.sink = Child("sink", "sink", self.environment, folder, HASTY)
-        keeping = f"snapshot --every 3 --keep {SNAPSHOTS_KEPT}"
+        keeping = f"snapshot --every 4 --keep {SNAPSHOTS_KEPT}"
         self.snapshotter = Child("snapshotter", keeping, self.environment, folder, HASTY)
         self.asker = Asker(seed, self.environment, folder)
         self._parts = {each.name(): each.pid for each in psutil.Process(supervisor).children()}
@@ -184,7 +184,7 @@ class Life:
 
     def proofs(self) -> Iterator[str]:
         """What the operations find: a snapshot, `reconcile` and `verify`."""
-        taken = snapshot.take_and_keep(self.settings, SNAPSHOTS_KEPT).snapshot
+        taken = snapshot.take(self.settings, time.time_ns() // 1_000_000)
         _, result = reconcile(self.settings, taken.snapshot_id, SINK_SECONDS)
         if not result.equal or result.compared != self.people.users:
             yield f"reconcile: of {self.people.users} users {result}"
@@ -222,7 +222,9 @@ class Life:
                 yield f"warehouse: {rows} rows of {table} are of no snapshot"
         if (rows := self.in_warehouse("SELECT COUNT(*) FROM sink_heartbeat")) != 1:
             yield f"warehouse: the sink has {rows} heartbeats"
-        raw = sum(self.in_warehouse(f"SELECT COUNT(*) FROM raw_{topic}") for topic in ("clickstream", "searches", "views"))
+        raw = sum(
+            self.in_warehouse(f"SELECT COUNT(*) FROM raw_{topic}") for topic in ("clickstream", "searches", "views")
+        )
         if raw != self.people.records["event"] + self.people.records["repeat"]:
             yield f"warehouse: {raw} raw rows, published were {dict(self.people.records)}"
 

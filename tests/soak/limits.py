@@ -11,7 +11,7 @@ FEED_NODE = 100
 GENERATIONS_KEPT = 20
 """How many generations stay readable here."""
 
-SNAPSHOTS_KEPT = 3
+SNAPSHOTS_KEPT = 5
 
 NEARLY_ALIKE = 0.1
 """By what share the users of a segment may do more than those of the one above: two that are nearly alike."""

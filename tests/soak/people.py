@@ -1,7 +1,7 @@
 """The users of a long life: who is there, what each does now, and what pandas alone says of all that they have done.
 
-Users come one after the other, take on another behaviour from one moment to the next, and fall silent. Some of what they
-do is published twice, and some records are no events. The same seed gives the same records in the same order.
+Users come one after the other, take on another behaviour from one moment to the next, and fall silent. Some of what
+they do is published twice, and some records are no events. The same seed gives the same records in the same order.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class People:
         return len(self._persona)
 
     def act(self, count: int, grow_to: int) -> Iterator[Message]:
-        """So many events, and one for each who comes meanwhile, until there are ``grow_to`` users: ever more at a time."""
+        """So many events, and one more for each user who comes, ever more at a time, until there are ``grow_to``."""
         began = max(1, self.users)
         ahead: list[tuple[int, int, Message]] = []
         for number in range(1, count + 1):
@@ -110,7 +110,13 @@ class People:
         """What a user does next."""
         self._number += 1
         persona, draw = PERSONAS[self._persona[user]], self._random.random()
-        topic = "clickstream" if draw < persona.clicks else "searches" if draw < persona.clicks + persona.searches else "views"
+        topic = (
+            "clickstream"
+            if draw < persona.clicks
+            else "searches"
+            if draw < persona.clicks + persona.searches
+            else "views"
+        )
         late = int(self._random.integers(LATE_MS)) if self._random.random() < LATE else 0
         event = {
             "user_id": user_id(user),

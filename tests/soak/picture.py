@@ -53,7 +53,10 @@ def take(url: str, prefix: str) -> Picture:
 def _writes(client: redis.Redis, prefix: str) -> list[Any]:
     """How many writes each shard has had, and which generation is current."""
     names = sorted(client.scan_iter(f"{prefix}:shard:*", count=AT_ONCE))
-    return [client.hget(f"{prefix}:model", "digest"), *[client.hmget(name, "token", "version", "begun") for name in names]]
+    return [
+        client.hget(f"{prefix}:model", "digest"),
+        *[client.hmget(name, "token", "version", "begun") for name in names],
+    ]
 
 
 def _take(client: redis.Redis, prefix: str) -> Picture:

@@ -6,6 +6,7 @@ import queue
 import random
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 from tests.chaos.processes import Child
 
@@ -46,12 +47,10 @@ def ended(child: Child) -> Iterator[str]:
 def killed(children: Sequence[Child], step: str) -> Iterator[str]:
     """kill -9 of the first at a step, if it reaches it soon, and of the others at the same time."""
     first = children[0]
-    if step:
+    if step and first.living():
         first.order(step)
-        try:
+        with suppress(queue.Empty):
             first.strikes.get(timeout=STRIKE_SECONDS)
-        except queue.Empty:
-            first.relent()
     for child in children:
         child.kill()
         if (code := child.died()) != -signal.SIGKILL:
