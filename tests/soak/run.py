@@ -17,6 +17,7 @@ from segmenter.embedded import private_stack
 from segmenter.settings import Settings
 from tests.soak import checks, memory
 from tests.soak.life import Life, NotBack
+from tests.soak.limits import STALE_SHARE
 from tests.soak.logs import AFTER_A_RESTART, AT_THE_BEGINNING, Logs
 from tests.soak.phases import Phase, cycle
 from tests.soak.restarts import restarts
@@ -127,6 +128,8 @@ class Story:
         wrong += life.warehouse()
         told = life.asker.told(people.users)
         wrong += [f"lookup: {each}" for each in told["wrong"]]
+        if phase.steady and told["stale"] > STALE_SHARE * told["asked"]:
+            wrong.append(f"lookup: {told['stale']} of {told['asked']} were stale, although nothing was restarted")
         wrong += self._memory(phase)
         expected = AFTER_A_RESTART if phase.restarts else () if self.numbers["phases"] else AT_THE_BEGINNING
         wrong += self._logs.unexpected(expected)
