@@ -25,8 +25,5 @@ GROWN_MB = 6.0
 GROWN_FILES = 8
 """By how many the open files and sockets of a process may grow meanwhile; a connection that is replaced closes late."""
 
-REDIS_STALE_SHARE = 0.1
-"""How many lookups may be stale in a steady phase: the machine may be busy with something else for a while."""
-
-GROWN_MB = 2.0
+REDIS_GROWN_MB = 2.0
 """By how much what Redis holds in memory may grow meanwhile: the rows have longer numbers."""
