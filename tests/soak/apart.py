@@ -120,8 +120,8 @@ def skips_rows() -> None:
 
 
 def leaks() -> None:
-    """A worker, a sink and the process that looks users up keep 200 kB of each second's work."""
-    _every_tenth_second(lambda kept: kept.append(b"x" * 20_000))
+    """Every process keeps 1 MB of each second's work."""
+    _every_tenth_second(lambda kept: kept.append(b"x" * 100_000))
 
 
 def leaks_sockets() -> None:

@@ -168,7 +168,7 @@ def feed(picture: Picture, known: Known) -> Iterator[str]:
 def history(picture: Picture, known: Known) -> Iterator[str]:
     """The latest generations stay, without a gap, and no other."""
     kept = sorted(int(field) for field in picture.model if field.isdigit())
-    current = picture.generation.get("number", 0)
+    current = int(picture.model.get("current", 0))
     if kept != list(range(max(1, current - known.generations + 1), current + 1)):
         yield f"current is generation {current}, kept are {kept}"
     if others := set(picture.model) - {*map(str, kept), "current", "digest", "names"}:

@@ -20,34 +20,31 @@ Restart = Callable[[], Iterator[str]]
 """Ends processes and starts them again; yields what was wrong with their end."""
 
 
-def restarts(rng: random.Random, workers: Sequence[Child], sink: Child, snapshotter: Child) -> list[Restart]:
-    """One restart of each kind, in an order that the seed gives.
+def restarts(rng: random.Random, workers: Sequence[Child], others: Sequence[Child]) -> list[Restart]:
+    """Restarts of each kind, of workers and of ``others``, a sink first; the seed chooses steps and order.
 
     SIGTERM comes first: a process that has just been started does not handle it yet, and so just dies.
     """
     one, other = rng.sample(list(workers), 2)
+    struck = rng.choice([[other], [other, one]])
     worker_step, sink_step = rng.choice(WORKER_STEPS), rng.choice(SINK_STEPS)
-    in_order: list[Restart] = [lambda: ended(one), lambda: ended(sink), lambda: ended(snapshotter)]
-    at_once: list[Restart] = [
-        lambda: killed([other], worker_step),
-        lambda: killed(workers, worker_step),
-        lambda: killed([sink], sink_step),
-        lambda: killed([snapshotter], ""),
-    ]
+    in_order: list[Restart] = [lambda: ended([one]), lambda: ended(others)]
+    at_once: list[Restart] = [lambda: killed(struck, worker_step), lambda: killed(others, sink_step)]
     return [*rng.sample(in_order, len(in_order)), *rng.sample(at_once, len(at_once))]
 
 
-def ended(child: Child) -> Iterator[str]:
-    """SIGTERM."""
-    if code := child.end():
-        yield f"{child.name} ended with {code} on SIGTERM: {child.said()[-1_000:]}"
-    child.start()
+def ended(children: Sequence[Child]) -> Iterator[str]:
+    """SIGTERM, one after the other."""
+    for child in children:
+        if code := child.end():
+            yield f"{child.name} ended with {code} on SIGTERM: {child.said()[-1_000:]}"
+        child.start()
 
 
 def killed(children: Sequence[Child], step: str) -> Iterator[str]:
     """kill -9 of the first at a step, if it reaches it soon, and of the others at the same time."""
     first = children[0]
-    if step and first.living():
+    if first.living():
         first.order(step)
         with suppress(queue.Empty):
             first.strikes.get(timeout=STRIKE_SECONDS)

@@ -167,7 +167,7 @@ class Story:
         life = self._life
         acts = [life.refit] * phase.refits
         if phase.restarts:
-            acts = restarts(life.rng, life.workers, life.sink, life.snapshotter)
+            acts = restarts(life.rng, life.workers, [life.sink, life.snapshotter])
         for act in acts:
             time.sleep(self._options.seconds / (len(acts) + 1))
             yield from act()
