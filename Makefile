@@ -1,7 +1,7 @@
 # The whole loop on this machine. `make` alone lists what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint fuzz format wheel real-up real-down test-real chaos chaos-real \
+.PHONY: help install demo test lint fuzz format wheel real-up real-down test-real chaos chaos-real soak \
 	mutants-by-hand mutants-by-hand-real clean
 INPUT ?=
 MAPPING ?=
@@ -53,6 +53,9 @@ chaos: install ## 60 faults on running processes while events arrive; ARGS="--fa
 
 chaos-real: install ## the same on Kafka, Redis and MariaDB of this machine, killing and stopping those too
 	@.ci/real-parts run $(REAL) $(RUN) tests.chaos --parts real $(ARGS)
+
+soak: install ## an hour of a life: users and processes come and go, and nothing may grow; ARGS="--minutes 10"
+	@$(RUN) tests.soak --minutes 60 $(ARGS)
 
 mutants-by-hand: install ## each patch of tests/mutants breaks a promise, and its tests must turn red
 	@$(RUN) tests.mutants $(ARGS)

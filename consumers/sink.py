@@ -124,10 +124,7 @@ def _read_on(
         while not stopping() and (goal is None or any(offset < goal[where] for where, offset in at.items())):
             try:
                 if time.monotonic() - last_heartbeat > HEARTBEAT_SECONDS:
-                    asked = time.monotonic()
-                    at_end = _is_at_end(reader)
-                    asked_ms = int((time.monotonic() - asked) * 1_000)
-                    warehouse.send_sink_heartbeat(database, at_end, loaded, asked_ms)
+                    warehouse.send_sink_heartbeat(database, _age_ms(reader), loaded)
                     guard.check(known)
                     reader.commit_lag_offsets(at, now_ms=time.time_ns() // 1_000_000)
                     last_heartbeat, loaded = time.monotonic(), False
@@ -160,13 +157,13 @@ def _read_on(
             on_progress(len(records))
 
 
-def _is_at_end(reader: Reader) -> bool:
-    """Whether the log has been read to its end; not, as far as is known, if Kafka does not answer in time."""
+def _age_ms(reader: Reader) -> int | None:
+    """How many ms ago the log held no more than was read; None without news, or if Kafka does not answer in time."""
     try:
-        return reader.at_end()
+        return reader.age_ms()
     except Unreachable as reason:
         log.warning("Kafka does not tell where the log ends", reason=str(reason))
-        return False
+        return None
 
 
 def convert(

@@ -11,6 +11,7 @@ from segmenter import embedded
 from segmenter.errors import Corrupt
 from segmenter.events.sharding import shard_of
 from segmenter.model.features import features
+from segmenter.model.generation import name_of
 from segmenter.settings import load
 from segmenter.store.connection import answers_of, connect
 from segmenter.store.keys import Keys
@@ -128,7 +129,7 @@ def _answer(
         return Answer(
             user,
             slug,
-            names.get(slug, slug),
+            names.get(slug) or name_of(slug),
             features(aggregates),
             aggregates,
             int(generation),

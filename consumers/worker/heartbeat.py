@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 
 def send_heartbeats(store: Store, membership: Membership, generation: Generation | None, need_end: bool) -> None:
-    """Confirm that each owned shard is as it was left, and whether its log has been read to the end.
+    """Confirm that each owned shard is as it was left, and up to when it holds all that the log held.
 
     All that was polled must have been committed. A shard that is corrupt is parked. Raises `OwnershipLost`,
     `RolledBack` and `Superseded`; and `Unreachable`, if ``need_end`` and Kafka does not return the log's end.
@@ -25,9 +25,9 @@ def send_heartbeats(store: Store, membership: Membership, generation: Generation
             with membership.parking(number):
                 advance_offsets(store, membership.shards[number], positions, generation)
     asked_ms = clock_ms(store.client)  # before: both Kafka and Redis may take seconds to answer
-    at_end = _at_end(membership, need_end)
-    seen = {number: (shard.state, number in (at_end or ())) for number, shard in membership.shards.items()}
-    for number, outcome in heartbeat(*store, seen, None if at_end is None else asked_ms).items():
+    caught_up_ms = _caught_up_ms(membership, asked_ms, need_end)
+    seen = {number: (shard.state, (caught_up_ms or {}).get(number)) for number, shard in membership.shards.items()}
+    for number, outcome in heartbeat(*store, seen, None if caught_up_ms is None else asked_ms).items():
         if isinstance(outcome, Corrupt):
             membership.park(number, membership.shards[number].state.token, outcome)
         elif outcome != "ok":
@@ -36,10 +36,10 @@ def send_heartbeats(store: Store, membership: Membership, generation: Generation
     membership.failures = 0
 
 
-def _at_end(membership: Membership, need_end: bool) -> set[int] | None:
-    """The owned shards whose log was read to its end; None if Kafka does not answer."""
+def _caught_up_ms(membership: Membership, asked_ms: int, need_end: bool) -> dict[int, int] | None:
+    """Up to when owned shards hold all that their log held, as news at ``asked_ms``; None if Kafka does not answer."""
     try:
-        return membership.at_end()
+        return membership.caught_up_ms(asked_ms)
     except Unreachable as reason:
         if need_end:
             raise

@@ -229,10 +229,10 @@ class Membership:
             polled[number][topic.removeprefix(prefix)] >= end for (topic, number), end in needed.items()
         )
 
-    def at_end(self) -> set[int]:
-        """The acquired shards that have been polled as far as the log may be read now. Raises `TopicRecreated`."""
+    def caught_up_ms(self, asked_ms: int) -> dict[int, int]:
+        """Up to when each acquired shard holds all that its log did, as news now, ``asked_ms``. Raises `TopicRecreated`."""
         with self._topics.suspected():
-            found = self._consumer.at_end(self.shards) if self._consumer else set()
+            found = self._consumer.caught_up_ms(self.shards, asked_ms) if self._consumer else {}
         self._topics.check()
         return found
 

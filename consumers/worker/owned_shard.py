@@ -111,7 +111,7 @@ def _check_census(store: Store, shard: OwnedShard, commit: Commit) -> None:
     """Raise `Corrupt` if a commit would leave a census that no users add up to, though the shard is as it was left."""
     for slug, tally in commit.after.census.items():
         if not tally.is_possible():
-            state = {shard.number: (shard.state, False)}
+            state = {shard.number: (shard.state, None)}
             _check(shard, heartbeat(store.client, store.settings, state, None)[shard.number])
             user = next((shown(change.user) for change in commit.changes if change.before == slug), "unknown")
             of = f"user {user} in segment {shown(slug.encode())}"

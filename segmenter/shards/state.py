@@ -57,7 +57,7 @@ class ShardState(NamedTuple):
     beat_ms: int
     """When the owner last sent a heartbeat, by Redis' clock."""
     caught_up_ms: int
-    """When the owner had last read all that may be read of the log, by Redis' clock."""
+    """The latest moment of which the owner has read all that could then be read of the log, by Redis' clock."""
     log_seen_ms: int = 0
     """When Kafka last answered the owner where the log ends, by Redis' clock."""
     committed_ms: int = 0

@@ -152,17 +152,19 @@ def commit_shard(
 
 
 def heartbeat(
-    client: redis.Redis, settings: Settings, shards: Mapping[int, tuple[ShardState, bool]], asked_ms: int | None
+    client: redis.Redis, settings: Settings, shards: Mapping[int, tuple[ShardState, int | None]], asked_ms: int | None
 ) -> dict[int, Outcome | Corrupt]:
-    """Send the owner's heartbeat of each shard, with the state last seen and whether its log was read to the end.
+    """Send the owner's heartbeat of each shard, with the state last seen.
 
-    ``asked_ms`` is when Kafka was asked where the log ends, by Redis' clock, None if it did not answer.
+    With it goes the latest moment of which the shard holds all that its log did then, None if there is no news of that.
+    ``asked_ms`` is when Kafka was asked where the log ends, None if it did not answer. Both are by Redis' clock.
     """
     keys = Keys(settings.key_prefix)
     pipeline = client.pipeline(transaction=False)
     asked = "" if asked_ms is None else asked_ms
-    for shard, (state, at_end) in shards.items():
-        arguments: list[Argument] = [state.token, state.version, asked, "1" if at_end else "", state.begun]
+    for shard, (state, caught_up_ms) in shards.items():
+        caught_up = "" if caught_up_ms is None else caught_up_ms
+        arguments: list[Argument] = [state.token, state.version, asked, caught_up, state.begun]
         script(client, "heartbeat")(keys=[keys.shard(shard)], args=arguments, client=pipeline)
     answers = answers_of(client, pipeline)
     return {

@@ -16,9 +16,10 @@ from segmenter.errors import OwnershipLost, PartitionsDiffer, Unreachable
 from segmenter.events import Record
 from segmenter.settings import Settings
 from segmenter.topics.admin import check_partitions, event_topics
+from segmenter.topics.caught_up import CaughtUp
 from segmenter.topics.client import reaching
 from segmenter.topics.lag_offsets import noted, store_name
-from segmenter.topics.reader import ENDS_MS, check_held, held, is_behind, open_consumer, poll_held
+from segmenter.topics.reader import check_held, held, open_consumer, poll_held
 
 log = structlog.get_logger()
 
@@ -60,6 +61,7 @@ class ShardConsumer:
             session_timeout_ms=6_000,
             metadata_max_age_ms=10_000,
         )
+        self._caught_up = CaughtUp[int](self._consumer)
         self._listener.consumer = self._consumer
         self._consumer.subscribe(self._topics, listener=self._listener)
         try:
@@ -153,18 +155,14 @@ class ShardConsumer:
             first = self._consumer.beginning_offsets(self._of(shard), timeout_ms=5_000)
         return {self._plain(tp): offset for tp, offset in first.items()}
 
-    def at_end(self, shards: Iterable[int]) -> set[int]:
-        """The started shards that have been delivered as far as they may be read now, as the broker says.
+    def caught_up_ms(self, shards: Iterable[int], asked_ms: int) -> dict[int, int]:
+        """The latest moment of which each of these started shards has been delivered all that the log held then.
 
-        Records of an open transaction, and those after them, may not be read yet.
+        It is now, ``asked_ms``, or when this was asked before; absent if there is no news. Records of an open
+        transaction, and those after them, may not be read yet.
         """
-        partitions = [tp for shard in shards for tp in self._of(shard)]
-        if not partitions:
-            return set()
         with self._held():
-            ends = self._consumer.end_offsets(partitions, timeout_ms=ENDS_MS)
-            behind = {tp.partition for tp in partitions if is_behind(self._consumer, tp, ends[tp])}
-        return {tp.partition for tp in partitions} - behind
+            return self._caught_up.moments_ms({shard: self._of(shard) for shard in shards}, asked_ms)
 
     def commit_lag_offsets(self, offsets: Mapping[int, Mapping[str, int]], now_ms: int) -> None:
         """Commit offsets to Kafka, with the note that the store was reached at ``now_ms``."""

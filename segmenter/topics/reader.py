@@ -12,6 +12,7 @@ from kafka.errors import LogTruncationError, OffsetOutOfRangeError
 from segmenter.errors import LogTruncated
 from segmenter.events import Record
 from segmenter.settings import Settings
+from segmenter.topics.caught_up import CaughtUp
 from segmenter.topics.client import Position, client_options, reaching
 from segmenter.topics.lag_offsets import noted
 
@@ -26,9 +27,6 @@ LOST_END = (
     "or start afresh with an unused SEGMENTER_KEY_PREFIX."
 )
 """What to do when the log ends before that."""
-
-ENDS_MS = 2_000
-"""How long the broker may take to return the log's end: asked each second, by a loop that waits meanwhile."""
 
 _WHOLE_BATCH = 1_000_000
 PATIENCE_SECONDS = 30.0
@@ -63,6 +61,7 @@ class Reader:
         self._settings = settings
         self._restore = restore
         self._consumer = open_consumer(settings, group_id=group)
+        self._caught_up = CaughtUp[str](self._consumer)
         self._consumer.assign([TopicPartition(*position) for position in start])
         with reaching(settings):
             check_held(self._consumer, start, restore)
@@ -80,12 +79,11 @@ class Reader:
         with reaching(self._settings), held(self._consumer, self._restore):
             return {(tp.topic, tp.partition): self._consumer.position(tp) for tp in self._consumer.assignment()}
 
-    def at_end(self) -> bool:
-        """Whether all partitions have been read as far as they may be read now, as the broker says."""
+    def age_ms(self) -> int | None:
+        """How many ms ago the log held no more than has been read by now; None if there is no news of that."""
         with reaching(self._settings), held(self._consumer, self._restore):
-            partitions = list(self._consumer.assignment())
-            reported = self._consumer.end_offsets(partitions, timeout_ms=ENDS_MS)
-            return not any(is_behind(self._consumer, tp, reported[tp]) for tp in partitions)
+            found = self._caught_up.moments_ms({"log": list(self._consumer.assignment())}, _monotonic_ms())
+        return _monotonic_ms() - found["log"] if found else None
 
     def commit_lag_offsets(self, offsets: Mapping[Position, int], now_ms: int) -> None:
         """Commit offsets to Kafka under the group's name, with a note that all was well just now, ``now_ms``."""
@@ -176,16 +174,6 @@ def check_ends(needed: Mapping[Position, int], at_end: Mapping[Position, int], r
             raise LogTruncated(topic, part, offset, f"ends at {at_end[topic, part]}", restore)
 
 
-def is_behind(consumer: KafkaConsumer, tp: TopicPartition, end: int) -> bool:
-    """Whether there is more to read in a partition, given the ``end`` that the broker returned.
-
-    A position beyond it shows that it is too low, see `ends`. Then the last fetch knows better.
-    """
-    position: int = consumer.position(tp) or 0  # none yet in the moment of an assignment
-    fetched: int = consumer.highwater(tp) or 0
-    return position < end or end < position < fetched
-
-
 def poll_held(
     consumer: KafkaConsumer, timeout_ms: int, max_records: int, restore: str = RESTORE
 ) -> Mapping[TopicPartition, list[Record]]:
@@ -207,6 +195,10 @@ def held(consumer: KafkaConsumer, restore: str = RESTORE) -> Iterator[None]:
         tp, held_to = next(iter(error.divergent_offsets.items()))
         but = f"was cut back to {held_to.offset}" if held_to else "has lost what was read before it"
         raise LogTruncated(tp.topic, tp.partition, consumer.position(tp, timeout_ms=0), but, restore) from error
+
+
+def _monotonic_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
 
 
 def _partitions(settings: Settings, topics: Iterable[str]) -> list[TopicPartition]:

@@ -18,23 +18,26 @@ class SinkHeartbeat(NamedTuple):
     beat_age_ms: int | None
     """Since the last heartbeat."""
     age_ms: int | None
-    """Since it had last loaded all that the log lets be read."""
+    """Since the latest moment of which it has loaded all that could then be read of the log."""
     loaded_age_ms: int | None
     """Since it last loaded anything."""
 
 
-def send_sink_heartbeat(warehouse: Warehouse, at_end: bool = False, loaded: bool = False, asked_ms: int = 0) -> None:
-    """Tell that the sink is alive, whether it is at the end of the log, and whether it has loaded since last time.
+def send_sink_heartbeat(warehouse: Warehouse, age_ms: int | None = None, loaded: bool = False) -> None:
+    """Tell that the sink is alive, and whether it has loaded anything since the last time.
 
-    ``asked_ms`` is how long ago Kafka was asked where the log ends.
+    ``age_ms`` is how many ms ago the log held no more than is loaded, None if that is not known.
     """
     with writing(warehouse) as connection:
         insert(connection, "sink_heartbeat", _COLUMNS, [_ROW], unless_there=True)
         now = dialect(connection).now_ms
-        told = {"beat_ms": now} | ({"caught_up_ms": f"{now} - :asked_ms"} if at_end else {})
-        told |= {"loaded_ms": now} if loaded else {}
-        settings = ", ".join(f"{name} = {value}" for name, value in told.items())
-        connection.execute(text(f"UPDATE sink_heartbeat SET {settings}"), {"asked_ms": asked_ms} if at_end else {})
+        told = {"beat_ms": now}
+        if age_ms is not None:
+            told["caught_up_ms"] = f"{now} - {age_ms:d}"
+        if loaded:
+            told["loaded_ms"] = now
+        values = ", ".join(f"{name} = {at_ms}" for name, at_ms in told.items())
+        connection.execute(text(f"UPDATE sink_heartbeat SET {values}"))
 
 
 def read_sink_heartbeat(warehouse: Warehouse) -> SinkHeartbeat:

@@ -28,10 +28,12 @@ class Strike(NamedTuple):
 class Child:
     """One doomed process, started again under the same name when it has died."""
 
-    def __init__(self, name: str, verb: str, environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self, name: str, verb: str, environment: Mapping[str, str], folder: Path, program: str = "tests.chaos.doomed"
+    ) -> None:
         self.name = name
         self.strikes: queue.Queue[Strike] = queue.Queue()
-        self._command = [sys.executable, "-m", "tests.chaos.doomed", *verb.split()]
+        self._command = [sys.executable, "-m", program, *verb.split()]
         self._environment = dict(environment)
         self._log = folder / f"{name}.log"
         self._log_start = 0
@@ -78,6 +80,12 @@ class Child:
     def living(self) -> bool:
         """Whether it runs, or is stopped."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Its process id; of the last one, if it has been started again."""
+        assert self._process is not None
+        return self._process.pid
 
     def send(self, which: signal.Signals) -> None:
         """Send it a signal; wait for its end if that is the end."""

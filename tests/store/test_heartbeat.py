@@ -24,28 +24,32 @@ def client(settings: Settings) -> Iterator[Redis]:
         yield opened
 
 
-def beat(client: Redis, settings: Settings, state: ShardState, at_end: bool, asked_ms: int | None) -> ShardState:
+def beat(
+    client: Redis, settings: Settings, state: ShardState, caught_up_ms: int | None, asked_ms: int | None
+) -> ShardState:
     """The shard after a heartbeat, which is now by Redis' clock."""
     before = clock_ms(client)
-    assert heartbeat(client, settings, {SHARD: (state, at_end)}, asked_ms) == {SHARD: "ok"}
+    assert heartbeat(client, settings, {SHARD: (state, caught_up_ms)}, asked_ms) == {SHARD: "ok"}
     found = read_shards(client, settings)[SHARD]
     assert before <= found.beat_ms <= clock_ms(client)
     return found
 
 
 def test_a_shard_is_fresh_as_of_when_kafka_was_asked(client: Redis, settings: Settings) -> None:
-    """Not as of the heartbeat, and only if it was read to the end; who got no answer has not seen Kafka."""
+    """Not as of the heartbeat, and only if it was read up to there; who got no answer has not seen Kafka."""
     state = acquire_shard(client, settings, SHARD)
-    silent = beat(client, settings, state, False, None)
+    silent = beat(client, settings, state, None, None)
     assert (silent.log_seen_ms, silent.caught_up_ms) == (0, 0)
-    behind = beat(client, settings, state, False, ASKED_MS)
+    behind = beat(client, settings, state, None, ASKED_MS)
     assert (behind.log_seen_ms, behind.caught_up_ms) == (ASKED_MS, 0)
-    at_end = beat(client, settings, state, True, ASKED_MS + 1_000)
+    at_end = beat(client, settings, state, ASKED_MS + 1_000, ASKED_MS + 1_000)
     assert (at_end.log_seen_ms, at_end.caught_up_ms) == (ASKED_MS + 1_000, ASKED_MS + 1_000)
-    behind = beat(client, settings, state, False, ASKED_MS + 2_000)
+    behind = beat(client, settings, state, None, ASKED_MS + 2_000)
     assert (behind.log_seen_ms, behind.caught_up_ms) == (ASKED_MS + 2_000, ASKED_MS + 1_000)
-    silent = beat(client, settings, state, False, None)
-    assert (silent.log_seen_ms, silent.caught_up_ms) == (ASKED_MS + 2_000, ASKED_MS + 1_000)
+    later = beat(client, settings, state, ASKED_MS + 2_000, ASKED_MS + 3_000)
+    assert (later.log_seen_ms, later.caught_up_ms) == (ASKED_MS + 3_000, ASKED_MS + 2_000)
+    silent = beat(client, settings, state, None, None)
+    assert (silent.log_seen_ms, silent.caught_up_ms) == (ASKED_MS + 3_000, ASKED_MS + 2_000)
 
 
 @pytest.mark.parametrize("how", ["another owner", "lost writes", "half a write"])
@@ -58,7 +62,7 @@ def test_a_heartbeat_that_is_refused_makes_nothing_fresh(client: Redis, settings
     else:
         seen = state._replace(**{"version" if how == "lost writes" else "begun": state.version + 1})
     before = read_shards(client, settings)[SHARD]
-    assert heartbeat(client, settings, {SHARD: (seen, True)}, ASKED_MS)[SHARD] != "ok"
+    assert heartbeat(client, settings, {SHARD: (seen, ASKED_MS)}, ASKED_MS)[SHARD] != "ok"
     assert read_shards(client, settings)[SHARD] == before._replace(fenced=1)
 
 

@@ -185,7 +185,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(at_end=st.booleans())
     def the_owner_beats(self, at_end: bool) -> None:
-        answer = heartbeat(self.client, self.settings, {0: (self.owner_().state, at_end)}, 0)[0]
+        answer = heartbeat(self.client, self.settings, {0: (self.owner_().state, 0 if at_end else None)}, 0)[0]
         if answer != "ok":
             self.expect(answer)
         else:

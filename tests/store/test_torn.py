@@ -43,7 +43,7 @@ def test_half_of_a_lost_commit_that_comes_back_is_recounted(tmp_path: Path) -> N
             assert (found.version, found.dirty) == (first.version, True)
             written = {row.user for rows in scan_rows(client, settings) for row in rows}
             assert written == {first_user, lost, other}
-            assert heartbeat(client, settings, {0: (first, True)}, 0) == {0: "rolled back"}
+            assert heartbeat(client, settings, {0: (first, 0)}, 0) == {0: "rolled back"}
             assert commit_shard(client, settings, 0, first, batch_of(first, row(cut, 5)), "")[0] == "rolled back"
             owned = acquire(Store(client, settings), 0, new_token(), ShardLog({}, ZERO), None, KEY)
             assert owned.state.census["unassigned"].users == 3 and not owned.state.dirty

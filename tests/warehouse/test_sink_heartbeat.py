@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
+from kafka import TopicPartition
 from sqlalchemy import text
 
 from consumers import sink
 from segmenter import topics, warehouse
 from segmenter.settings import Settings
-from segmenter.topics import Reader
+from segmenter.topics.caught_up import CaughtUp
 from segmenter.warehouse import SinkHeartbeat, Warehouse
 from segmenter.warehouse.engine import writing
 from tests.warehouse.test_sink import publish
@@ -30,11 +31,11 @@ def test_a_heartbeat_renews_what_it_tells_and_nothing_else(database: Warehouse, 
     warehouse.send_sink_heartbeat(database)
     first = warehouse.read_sink_heartbeat(database)
     assert first.beat_age_ms is not None and first[1:] == (None, None)
-    warehouse.send_sink_heartbeat(database, at_end=True, loaded=True)
+    warehouse.send_sink_heartbeat(database, age_ms=0, loaded=True)
     with writing(database) as connection:
         older = f"beat_ms = beat_ms - {OLD_MS}, caught_up_ms = caught_up_ms - {2 * OLD_MS}"
         connection.execute(text(f"UPDATE sink_heartbeat SET {older}, loaded_ms = loaded_ms - {3 * OLD_MS}"))
-    warehouse.send_sink_heartbeat(database, at_end, loaded, asked_ms=SLOW_MS)
+    warehouse.send_sink_heartbeat(database, SLOW_MS if at_end else None, loaded)
     beat_age, age, loaded_age = warehouse.read_sink_heartbeat(database)
     assert beat_age is not None and age is not None and loaded_age is not None
     assert beat_age < OLD_MS
@@ -47,16 +48,17 @@ def test_an_answer_that_is_slow_makes_the_sink_no_fresher(
 ) -> None:
     """The end of the log that Kafka told is as old as the question; a sink that has not read up to it is not there."""
     publish(settings)
-    ask, answers = Reader.at_end, []
+    ask, answers = CaughtUp.moments_ms, list[bool]()
 
-    def slowly(reader: Reader) -> bool:
-        answers.append(ask(reader))
-        if answers[-1]:
+    def slowly(caught_up: CaughtUp[str], parts: Mapping[str, Sequence[TopicPartition]], now_ms: int) -> dict[str, int]:
+        found = ask(caught_up, parts, now_ms)
+        if found:
             since = time.monotonic()
             until(lambda: time.monotonic() - since >= SLOW_MS / 1_000)
-        return answers[-1]
+        answers.append(bool(found))
+        return found
 
-    monkeypatch.setattr(Reader, "at_end", slowly)
+    monkeypatch.setattr(CaughtUp, "moments_ms", slowly)
     with warehouse.connect(settings.warehouse_url) as database:
         sink.run(settings, once=False, stopping=lambda: bool(answers))
         assert answers == [False]

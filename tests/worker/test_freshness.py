@@ -54,17 +54,17 @@ def test_answers_that_are_slow_make_nothing_fresher(
     Each time that a worker leaves is by the clock of Redis: that of the worker is an hour ahead here.
     """
     publish(settings, "views", EVENTS)
-    ask, answered = Membership.at_end, []
+    ask, answered = Membership.caught_up_ms, []
 
-    def slowly(membership: Membership) -> set[int]:
-        found = ask(membership)
+    def slowly(membership: Membership, asked_ms: int) -> dict[int, int]:
+        found = ask(membership, asked_ms)
         answered.append(clock_ms(client))
         client.client_pause(SLOW_MS)
         return found
 
     began = clock_ms(client)
     with monkeypatch.context() as patched:
-        patched.setattr(Membership, "at_end", slowly)
+        patched.setattr(Membership, "caught_up_ms", slowly)
         set_clock_ahead(patched)
         worker.run(settings, once=True, may_refit=False)
     shards = read_shards(client, settings)
