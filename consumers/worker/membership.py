@@ -230,7 +230,7 @@ class Membership:
         )
 
     def caught_up_ms(self, asked_ms: int) -> dict[int, int]:
-        """Up to when each acquired shard holds all that its log did, as news now, ``asked_ms``. Raises `TopicRecreated`."""
+        """Up to when acquired shards hold all that the log did, as news now, ``asked_ms``. Raises `TopicRecreated`."""
         with self._topics.suspected():
             found = self._consumer.caught_up_ms(self.shards, asked_ms) if self._consumer else {}
         self._topics.check()
