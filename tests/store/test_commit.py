@@ -54,6 +54,13 @@ def batch_of(state: ShardState, *rows: Row) -> Commit:
     return Commit(rows, changes, state._replace(census=counted, offsets=offsets))
 
 
+def moves(state: ShardState, before: str | None, after: str | None, users: list[bytes]) -> Commit:
+    """A commit in which users move, or leave, and nothing else changes."""
+    rows = [row(user, 1, after) for user in users] if after else []
+    removed = [] if after else [Removed(user) for user in users]
+    return Commit(rows, [Change(user, before, after, "behaviour") for user in users], state, removed)
+
+
 def generation(number: int) -> Generation:
     point = (0.0, 0.0, 0.0, 0.0)
     return Generation(
@@ -138,8 +145,7 @@ def test_however_many_move_in_one_commit_each_is_in_one_audience(client: Redis, 
 
     def move(before: str | None, after: str | None, moving: list[bytes]) -> tuple[set[bytes], set[bytes]]:
         nonlocal state
-        changes = [Change(user, before, after, "behaviour") for user in moving]
-        outcome, state = commit_shard(client, settings, SHARD, state, Commit([], changes, state), "")
+        outcome, state = commit_shard(client, settings, SHARD, state, moves(state, before, after, moving), "")
         assert outcome == "ok"
         keys = Keys(settings.key_prefix)
         first, second = (client.smembers(keys.audience(SHARD, slug)) for slug in ("low", "high"))
@@ -160,8 +166,8 @@ def test_the_feed_keeps_about_its_newest_hundred_thousand_changes(client: Redis,
     client.eval(FILL, 1, keys.feed(SHARD), before)
     client.hset(keys.shard(SHARD), "feed", before)
     state = acquire_shard(client, settings, SHARD)
-    changes = [Change(b"u%d" % user, None, "low", "behaviour") for user in range(many)]
-    assert commit_shard(client, settings, SHARD, state, Commit([], changes, state), "")[0] == "ok"
+    moving = moves(state, None, "low", [b"u%d" % user for user in range(many)])
+    assert commit_shard(client, settings, SHARD, state, moving, "")[0] == "ok"
     kept = client.xlen(keys.feed(SHARD))
     assert 100_000 <= kept <= 101_000
     ((_, first),), ((_, last),) = client.xrange(keys.feed(SHARD), count=1), client.xrevrange(keys.feed(SHARD), count=1)
