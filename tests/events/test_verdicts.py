@@ -128,6 +128,7 @@ def test_a_second_decoder_gives_the_same_verdict(fields: Fields, data: st.DataOb
 
 
 SNIPPETS = [b'"user_id":"u1"', b'"time_ms":5', b"{", b"}", b"[", b"]", b",", b" ", b"\n", b"null", b"\xff", b'"', b"\\"]
+EVENT = b'{"user_id":"u1","time_ms":5}'
 RECORDS = [
     b"",
     b"{}",
@@ -135,8 +136,11 @@ RECORDS = [
     b'"u1"',
     b"5",
     b"null",
-    b'{"user_id":"u1","time_ms":5}',
-    b' {"user_id":"u1","time_ms":5}\n',
+    EVENT,
+    b" %s\n" % EVENT,
+    EVENT[:-1],
+    EVENT + b"}",
+    b"\xff" + EVENT,
 ]
 
 
@@ -150,11 +154,10 @@ def test_what_is_hardly_json_is_judged_alike(value: bytes) -> None:
 
 def test_the_size_of_a_record_is_bounded_by_the_rules() -> None:
     """To the byte, spaces included, whatever is in it."""
-    event = b'{"user_id":"u1","time_ms":5}'
-    found = [verdict(event.ljust(size), b"u1", HOME, 0) for size in (8_999, 9_000, 9_001)]
+    found = [verdict(EVENT.ljust(size), b"u1", HOME, 0) for size in (8_999, 9_000, 9_001)]
     assert found == ["event", "event", "too_large"]
-    assert decode(event, b"u1", 0, 0, Rules(partitions=1)) == Event("u1", 5)
-    whole = [decode(event.ljust(size), b"u1", 0, 0, Rules(partitions=1)) for size in (262_144, 262_145)]
+    assert decode(EVENT, b"u1", 0, 0, Rules(partitions=1)) == Event("u1", 5)
+    whole = [decode(EVENT.ljust(size), b"u1", 0, 0, Rules(partitions=1)) for size in (262_144, 262_145)]
     assert [isinstance(each, Event) for each in whole] == [True, False]
 
 

@@ -49,7 +49,7 @@ def test_profiles_are_what_pandas_says(events: Events, data: st.DataObject) -> N
 def test_a_profile_of_nobody_has_no_first_and_no_last_time() -> None:
     """Any time is before the one and after the other; all the rest is zero."""
     named = {name: column.tolist() for name, column in columns(zero(2)).items()}
-    assert named == dict.fromkeys(GROUP, [0, 0]) | {"first_ms": [2**63 - 1] * 2, "last_ms": [-1] * 2}
+    assert named == {name: [0, 0] for name in GROUP} | {"first_ms": [2**63 - 1] * 2, "last_ms": [-1] * 2}
     assert zero(0).shape == (0, len(FIELDS))
 
 

@@ -1,4 +1,4 @@
-"""What a shard's hash says: read as it was written; a field that cannot be read is told apart, and leaves the others."""
+"""What a shard's hash says: read as it was written; what cannot be read is told apart, field by field."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segmenter.events import TOPICS
 from segmenter.model.census import Tally
 from segmenter.shards.state import UNKNOWN_SHARD, Counts, ShardState, decode_state, encode_offsets, encode_state
 
