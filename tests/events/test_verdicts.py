@@ -177,6 +177,32 @@ def test_depth_is_how_many_brackets_are_open_at_once(beside: bytes) -> None:
     assert found == ["event", "event", "malformed", "malformed"]
 
 
+def test_a_bracket_closed_is_one_less() -> None:
+    """Not the beginning of the count: what opens after it is as deep as it is."""
+    for reopened, right in ((5, "event"), (6, "malformed")):
+        value = b'{"user_id":"u1","time_ms":5,"x":' + b"[" * 60 + b"[]," + b"[" * (reopened - 2) + b"1"
+        value += b"]" * (reopened - 2) + b"]" * 60 + b"}"
+        assert verdict(value, b"u1", HOME, 0) == right
+
+
+def test_properties_may_have_4096_bytes() -> None:
+    """As they are written, spaces included."""
+    found = []
+    for size in (4_096, 4_097):
+        properties = b"{" + b'"a":1}'.rjust(size - 1)
+        assert len(properties) == size
+        found.append(verdict(EVENT[:-1] + b',"properties":' + properties + b"}", b"u1", HOME, 0))
+    assert found == ["event", "invalid"]
+
+
+def test_spaces_before_an_event_change_nothing() -> None:
+    assert [verdict(b" \n" + each, b"u1", HOME, 0) for each in (EVENT, b"{}", b"[]")] == [
+        "event",
+        "invalid",
+        "malformed",
+    ]
+
+
 DETAILS = [
     (None, {}, "the value is null"),
     (b"x" * 9_001, {}, "9001 bytes, at most 9000 are allowed"),
