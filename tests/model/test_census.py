@@ -131,3 +131,67 @@ def test_the_population_does_not_depend_on_how_it_is_split() -> None:
     rows = np.random.default_rng(1).integers(-1, 2**25, (500, 4))
 
     assert population(tally(rows, ["low"] * 500)) == population(tally(rows, map(str, range(500))))
+
+
+ZERO = Tally(0, (0, 0), (0, 0), (0, 0))
+
+
+@settings(deadline=None)
+@given(st.lists(judged, max_size=8), st.lists(judged, max_size=8))
+def test_tallies_are_a_group(one: list[Judged], other: list[Judged]) -> None:
+    """So what is taken back leaves exactly what was there."""
+    left, right = ([(vector, "low") for vector, _ in users] for users in (one, other))
+    a, b, both = (slow(users).get("low", ZERO) for users in (left, right, left + right))
+    assert a + b == both and both + -b == a and a + ZERO == a
+    assert not a + -a and bool(a) == bool(one)
+
+
+@pytest.mark.parametrize(
+    "part", [Tally(1, (0, 0), (0, 0), (0, 0)), Tally(0, (0, 1), (0, 0), (0, 0)), Tally(0, (0, 0), (3, 0), (0, 0)),
+             Tally(0, (0, 0), (0, 0), (0, -3)), Tally(-1, (0, 0), (0, 0), (0, 0))]
+)  # fmt: skip
+def test_whatever_is_left_over_is_kept(part: Tally) -> None:
+    """Only what is zero in every number may be dropped: else a fault would vanish."""
+    assert merged([{"low": part}]) == {"low": part}
+    assert merged([{"low": part}, {"low": -part}]) == {}
+
+
+@settings(deadline=None)
+@given(st.lists(judged, max_size=8))
+def test_what_users_add_up_to_is_possible(users: list[Judged]) -> None:
+    assert all(part.is_possible() for part in slow(users).values())
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Tally(-1, (0,), (0,), (0,)),
+        Tally(2, (3,), (3,), (9,)),
+        Tally(2, (-1,), (0,), (0,)),
+        Tally(2, (0,), (1,), (1,)),
+        Tally(2, (0,), (0,), (1,)),
+        Tally(2, (2,), (6,), (17,)),
+        Tally(2, (1,), (4,), (15,)),
+        Tally(2, (2,), (1,), (-1,)),
+        Tally(2, (2, 2), (6, 6), (18, 17)),
+    ],
+    ids=str,
+)
+def test_what_no_users_add_up_to_is_not(part: Tally) -> None:
+    assert not part.is_possible()
+
+
+def test_the_least_that_users_can_add_up_to_is_possible() -> None:
+    """All alike: the squares are as small as the sum allows."""
+    assert Tally(2, (2, 0), (6, 0), (18, 0)).is_possible()
+    assert not Tally(2, (2, 0), (6, 0), (17, 0)).is_possible()
+
+
+def test_a_census_is_json_in_the_order_of_its_slugs() -> None:
+    one = Tally(1, (1, 0), (5, 0), (25, 0))
+    assert encode({"low": one, "high": one}) == b'{"high":[1,[1,0],[5,0],[25,0]],"low":[1,[1,0],[5,0],[25,0]]}'
+
+
+def test_nobody_has_no_mean_and_the_scale_of_one_unit() -> None:
+    assert population({"low": ZERO}) == (0, (0.0, 0.0), (UNIT, UNIT))
+    assert population({}) == (0, (), ())
