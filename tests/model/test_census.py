@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -128,9 +130,19 @@ def test_fill_and_scale_are_those_of_scikit_learn(rows: list[list[int]]) -> None
 
 
 def test_the_population_does_not_depend_on_how_it_is_split() -> None:
+    """And is rounded once, at the end: the nearest numbers to the exact ones."""
     rows = np.random.default_rng(1).integers(-1, 2**25, (500, 4))
+    columns = [[x for x in column if x != MISSING] for column in rows.T.tolist()]
+    means = [Fraction(sum(column), len(column)) for column in columns]
+    variances = [
+        sum((x - mean) ** 2 for x in column) / Fraction(500) for column, mean in zip(columns, means, strict=True)
+    ]
 
-    assert population(tally(rows, ["low"] * 500)) == population(tally(rows, map(str, range(500))))
+    for labels in (["low"] * 500, map(str, range(500)), ["low", "high"] * 250):
+        users, fill, scale = population(tally(rows, labels))
+
+        assert (users, fill) == (500, tuple(float(mean) for mean in means))
+        assert scale == tuple(math.sqrt(variance) for variance in variances)
 
 
 ZERO = Tally(0, (0, 0), (0, 0), (0, 0))
