@@ -55,9 +55,9 @@ def test_no_field_is_no_row() -> None:
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_row_without_a_field_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="a field is missing"):
+    with pytest.raises(ValueError, match=r"^a field is missing$"):
         read(stored(ROW) | {name: None})
-    with pytest.raises(ValueError, match="a field is missing"):
+    with pytest.raises(ValueError, match=r"^a field is missing$"):
         read(dict.fromkeys(FIELDS) | {name: stored(ROW)[name]})
 
 
@@ -87,7 +87,7 @@ def test_a_value_that_no_row_has_is_refused(name: str, value: bytes) -> None:
 
 def test_a_vector_of_another_length_or_size_is_none_of_a_user() -> None:
     for vector in (b"5,0,", b"%d,0,," % (2**31 + 1)):
-        with pytest.raises(ValueError, match="the vector is not one of a user"):
+        with pytest.raises(ValueError, match=r"^the vector is not one of a user$"):
             read(stored(ROW) | {"vector": vector})
     largest = read(stored(ROW) | {"vector": b"%d,%d,," % (2**31, -(2**31))})
     assert largest is not None and largest.vector == (2**31, -(2**31), -1, -1)
