@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint fuzz format wheel real-up real-down test-real chaos chaos-real soak \
-	mutants-by-hand mutants-by-hand-real clean
+	mutants mutants-by-hand mutants-by-hand-real clean
 INPUT ?=
 MAPPING ?=
 ARGS ?=
@@ -57,6 +57,9 @@ chaos-real: install ## the same on Kafka, Redis and MariaDB of this machine, kil
 soak: install ## an hour of a life: users and processes come and go, and nothing may grow; ARGS="--minutes 10"
 	@$(RUN) tests.soak --minutes 60 $(ARGS)
 
+mutants: install ## mutmut changes the code that needs no running parts; its tests must notice 85 % of that
+	@$(RUN) tests.mutants.pure $(ARGS)
+
 mutants-by-hand: install ## each patch of tests/mutants breaks a promise, and its tests must turn red
 	@$(RUN) tests.mutants $(ARGS)
 
@@ -64,4 +67,4 @@ mutants-by-hand-real: install ## the same with those that only Kafka, Redis and 
 	@SEGMENTER_TEST_REAL=1 .ci/real-parts run $(REAL) $(RUN) tests.mutants $(ARGS)
 
 clean: ## remove .venv and what the tools left
-	@rm -rf .venv build dist demo plots .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv build dist demo mutants plots .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

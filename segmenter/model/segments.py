@@ -158,7 +158,11 @@ def unfit(census: Census, generation: Generation, names: Sequence[str]) -> bool:
 
 
 def _starts(vectors: int) -> int:
-    """How many k-means++ starts a fit tries: the fewer vectors there are, the more it can afford."""
+    """How many k-means++ starts a fit tries: the fewer vectors there are, the more it can afford.
+
+    >>> [_starts(vectors) for vectors in (1, 5_000, 8_000, 16_000, 20_000, 100_000)]
+    [32, 32, 20, 10, 8, 8]
+    """
     return max(8, min(32, 160_000 // vectors))
 
 

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.partitioner import murmur2 as kafkas_murmur2
 
-from segmenter.events import Event, InvalidRecord, Rules, decode, encode, key_of
+from segmenter.errors import RulesDiffer
+from segmenter.events import Event, InvalidRecord, Rules, completed, decode, encode, key_of
 from segmenter.events.rules import MAX_NESTING
 from segmenter.events.sharding import murmur2, shard_of
+from segmenter.settings import Settings
 
 RULES = Rules(partitions=1)
 
@@ -83,3 +85,36 @@ def test_another_partition_is_refused() -> None:
     home = shard_of(b"u", 4)
     reasons = [decode(encode(Event("u", 1)), b"u", part, 0, rules) for part in range(4)]
     assert [isinstance(found, Event) for found in reasons] == [part == home for part in range(4)]
+
+
+FIRST = {"partitions": 4, "duplicate_window": 100_000, "max_ahead_ms": 86_400_000, "max_event_bytes": 262_144}
+"""All rules that 0.1.0 knew, with its defaults."""
+
+
+def test_rules_of_a_version_that_knew_fewer_have_what_it_did() -> None:
+    """Whatever their order; all are given back, to be stored."""
+    whole = FIRST | {"isolation": "read_committed"}
+    for stored in (FIRST, whole, dict(reversed(whole.items())), {"partitions": 4}):
+        assert completed("somewhere", stored, Rules(partitions=4)) == whole
+
+
+@pytest.mark.parametrize(
+    ("stored", "says"),
+    [
+        (FIRST | {"partitions": 5}, "partitions"),
+        (FIRST | {"duplicate_window": 99}, "duplicate_window"),
+        (FIRST | {"isolation": "read_uncommitted"}, "isolation"),
+        (FIRST | {"of a later version": 1}, "of a later version"),
+        ({}, "partitions"),
+    ],
+)
+def test_other_rules_are_refused_and_named(stored: dict[str, object], says: str) -> None:
+    with pytest.raises(RulesDiffer, match=says) as caught:
+        completed("the warehouse", stored, Rules(partitions=4))
+    assert "the warehouse" in str(caught.value)
+
+
+def test_the_rules_are_those_of_the_settings() -> None:
+    asked = Settings(partitions=7, duplicate_window=50, max_ahead_ms=60)
+    assert Rules.of(asked) == Rules(7, duplicate_window=50, max_ahead_ms=60)
+    assert Rules.of(Settings()) == Rules(Settings().partitions)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -128,6 +130,80 @@ def test_fill_and_scale_are_those_of_scikit_learn(rows: list[list[int]]) -> None
 
 
 def test_the_population_does_not_depend_on_how_it_is_split() -> None:
+    """And is rounded once, at the end: the nearest numbers to the exact ones."""
     rows = np.random.default_rng(1).integers(-1, 2**25, (500, 4))
+    columns = [[x for x in column if x != MISSING] for column in rows.T.tolist()]
+    means = [Fraction(sum(column), len(column)) for column in columns]
+    variances = [
+        sum((x - mean) ** 2 for x in column) / Fraction(500) for column, mean in zip(columns, means, strict=True)
+    ]
 
-    assert population(tally(rows, ["low"] * 500)) == population(tally(rows, map(str, range(500))))
+    for labels in (["low"] * 500, map(str, range(500)), ["low", "high"] * 250):
+        users, fill, scale = population(tally(rows, labels))
+
+        assert (users, fill) == (500, tuple(float(mean) for mean in means))
+        assert scale == tuple(math.sqrt(variance) for variance in variances)
+
+
+ZERO = Tally(0, (0, 0), (0, 0), (0, 0))
+
+
+@settings(deadline=None)
+@given(st.lists(judged, max_size=8), st.lists(judged, max_size=8))
+def test_tallies_are_a_group(one: list[Judged], other: list[Judged]) -> None:
+    """So what is taken back leaves exactly what was there."""
+    left, right = ([(vector, "low") for vector, _ in users] for users in (one, other))
+    a, b, both = (slow(users).get("low", ZERO) for users in (left, right, left + right))
+    assert a + b == both and both + -b == a and a + ZERO == a
+    assert not a + -a and bool(a) == bool(one)
+
+
+@pytest.mark.parametrize(
+    "part", [Tally(1, (0, 0), (0, 0), (0, 0)), Tally(0, (0, 1), (0, 0), (0, 0)), Tally(0, (0, 0), (3, 0), (0, 0)),
+             Tally(0, (0, 0), (0, 0), (0, -3)), Tally(-1, (0, 0), (0, 0), (0, 0))]
+)  # fmt: skip
+def test_whatever_is_left_over_is_kept(part: Tally) -> None:
+    """Only what is zero in every number may be dropped: else a fault would vanish."""
+    assert merged([{"low": part}]) == {"low": part}
+    assert merged([{"low": part}, {"low": -part}]) == {}
+
+
+@settings(deadline=None)
+@given(st.lists(judged, max_size=8))
+def test_what_users_add_up_to_is_possible(users: list[Judged]) -> None:
+    assert all(part.is_possible() for part in slow(users).values())
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Tally(-1, (0,), (0,), (0,)),
+        Tally(2, (3,), (3,), (9,)),
+        Tally(2, (-1,), (0,), (0,)),
+        Tally(2, (0,), (1,), (1,)),
+        Tally(2, (0,), (0,), (1,)),
+        Tally(2, (2,), (6,), (17,)),
+        Tally(2, (1,), (4,), (15,)),
+        Tally(2, (2,), (1,), (-1,)),
+        Tally(2, (2, 2), (6, 6), (18, 17)),
+    ],
+    ids=str,
+)
+def test_what_no_users_add_up_to_is_not(part: Tally) -> None:
+    assert not part.is_possible()
+
+
+def test_the_least_that_users_can_add_up_to_is_possible() -> None:
+    """All alike: the squares are as small as the sum allows."""
+    assert Tally(2, (2, 0), (6, 0), (18, 0)).is_possible()
+    assert not Tally(2, (2, 0), (6, 0), (17, 0)).is_possible()
+
+
+def test_a_census_is_json_in_the_order_of_its_slugs() -> None:
+    one = Tally(1, (1, 0), (5, 0), (25, 0))
+    assert encode({"low": one, "high": one}) == b'{"high":[1,[1,0],[5,0],[25,0]],"low":[1,[1,0],[5,0],[25,0]]}'
+
+
+def test_nobody_has_no_mean_and_the_scale_of_one_unit() -> None:
+    assert population({"low": ZERO}) == (0, (0.0, 0.0), (UNIT, UNIT))
+    assert population({}) == (0, (), ())

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from segmenter.model.census import tally
-from segmenter.model.generation import UNASSIGNED, Generation, Lineage
+from segmenter.model.generation import UNASSIGNED, Generation, Lineage, Segment
 from segmenter.model.kmeans import judge, step
 from segmenter.model.ranks import engagement, ranked
 from segmenter.model.segments import NAMES, initial, match, refitted, successor, unfit
@@ -321,3 +321,64 @@ def test_matching_is_the_cheapest_of_all(random: random.Random) -> None:
     found = match(generation(old), new, SCALE)
 
     assert cost(found.centres) == pytest.approx(min(map(cost, permutations(new))))
+
+
+def inertia_of(vectors: NDArray[np.int64], model: Generation, by: Generation) -> float:
+    """About a model's centres, by the scale of another."""
+    points = vectors[:, None, :] / np.array(by.scale)
+    return float((((points - np.array(model.centres) / np.array(by.scale)) ** 2).sum(axis=2)).min(axis=1).sum())
+
+
+def test_the_gain_of_a_refit_is_what_it_saves_and_is_taken_for_its_margin_only() -> None:
+    users = blobs([100, 3000, 9000], 120)
+    poor = generation([(0.0, 0.0), (3500.0, 2000.0), (7000.0, 9000.0)])
+    poor = msgspec.structs.replace(poor, fitted_population=1_000)
+    found = refit(users, poor)
+    assert found is not None
+    before, after = inertia_of(users, poor, found), inertia_of(users, found, found)
+    assert found.gain == pytest.approx((before - after) / before)
+    assert found.scale == tuple(users.std(axis=0).tolist()) and (found.population, found.fitted_population) == (
+        360,
+        360,
+    )
+    assert refit(users, poor, margin=found.gain) == found
+    assert refit(users, poor, margin=math.nextafter(found.gain, 1.0)) is None
+
+
+@pytest.mark.parametrize(("few", "wanting"), [(4, True), (5, False)])
+def test_a_model_is_unfit_if_a_segment_has_too_few_users(few: int, wanting: bool) -> None:
+    """Five, or one in a hundred where that is more; a segment that has none does no harm."""
+    users = np.concatenate([blobs([100, 3000], 200), np.full((few, 2), 9_000)])
+    model = generation([(100.0, 100.0), (3000.0, 3000.0), (9000.0, 9000.0)])
+    assert unfit(tally(users, judge(users, model)), model, THREE) is wanting
+    assert not unfit(tally(users[:400], judge(users[:400], model)), model, THREE)
+    many = np.concatenate([blobs([100, 3000], 350), np.full((few, 2), 9_000)])
+    assert unfit(tally(many, judge(many, model)), model, THREE)
+
+
+def test_a_model_with_more_segments_than_names_is_unfit_and_takes_no_step() -> None:
+    users = blobs([100, 3000, 9000])
+    model = generation([(0.0, 0.0), (3000.0, 3000.0), (9000.0, 9000.0)])
+    census = tally(users, judge(users, model))
+    assert [unfit(census, model, THREE[:count]) for count in (2, 3)] == [True, False]
+    assert [successor(census, model, THREE[:count], 0.0, 0) is None for count in (2, 3)] == [True, False]
+
+
+def test_a_step_that_moves_nothing_is_none() -> None:
+    """Even one that need not gain anything."""
+    users = blobs([100, 3000, 9000])
+    model = generation([(0.0, 0.0), (3000.0, 3000.0), (9000.0, 9000.0)])
+    first = successor(tally(users, judge(users, model)), model, THREE, 0.0, 0)
+    assert first is not None
+    assert successor(tally(users, judge(users, first)), first, THREE, 0.0, 0) is None
+
+
+def test_a_step_tells_nothing_of_the_one_before() -> None:
+    """The changes of a refit are told once; who has retired stays known."""
+    users = blobs([100, 3000, 9000])
+    retired = (Segment(7, "old", "Old"),)
+    model = msgspec.structs.replace(
+        generation([(0.0, 0.0), (3000.0, 3000.0), (9000.0, 9000.0)]), changes=(Lineage("birth", 2),), retired=retired
+    )
+    found = successor(tally(users, judge(users, model)), model, THREE, 0.0, 0)
+    assert found is not None and (found.changes, found.retired) == ((), retired)

@@ -13,12 +13,32 @@ from segmenter.model.features import FEATURES, features
 from segmenter.model.vectors import MISSING, SCALE_BITS, decode, encode, fixed, vectors
 
 FIELDS = ("clicks", "clicks_timed", "click_ms", "searches", "views", "views_timed", "view_ms")
-profile = st.fixed_dictionaries({name: st.integers(0, 2**40) for name in FIELDS})
+counts = st.one_of(st.integers(0, 2), st.integers(0, 2**40))
+profile = st.fixed_dictionaries(dict.fromkeys(FIELDS, counts))
+
+
+def plain(profile: dict[str, int]) -> dict[str, int | float | None]:
+    """The features by their definition."""
+    return {
+        "total_clicks": profile["clicks"],
+        "total_searches": profile["searches"],
+        "mean_click_ms": profile["click_ms"] / profile["clicks_timed"] if profile["clicks_timed"] else None,
+        "mean_view_ms": profile["view_ms"] / profile["views_timed"] if profile["views_timed"] else None,
+    }
 
 
 def number(value: float | None) -> int:
     """One number of a vector, by the definition and without numpy."""
     return MISSING if value is None else round(math.log1p(value) * 2**SCALE_BITS)
+
+
+@given(profile)
+def test_the_features_of_a_profile(profile: dict[str, int]) -> None:
+    """In the order of a vector; what nobody has measured is missing, not 0."""
+    assert list(features(profile).items()) == list(plain(profile).items())
+    assert features(dict.fromkeys(FIELDS, 0)) == {
+        "total_clicks": 0, "total_searches": 0, "mean_click_ms": None, "mean_view_ms": None
+    }  # fmt: skip
 
 
 @settings(deadline=None)
@@ -29,7 +49,7 @@ def test_a_vector_is_log1p_of_the_features_in_fixed_point(profiles: list[dict[st
     assert made.dtype == np.int64
     assert made.shape == (len(profiles), len(FEATURES))
     for row, profile in zip(made.tolist(), profiles, strict=True):
-        for have, value in zip(row, features(profile).values(), strict=True):
+        for have, value in zip(row, plain(profile).values(), strict=True):
             assert abs(have - number(value)) <= 1  # numpy's log1p and math's may differ in the last bit
             assert (have == MISSING) == (value is None)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from producers.recorded import readers
+from producers.recorded.mapping import Duration, Kind, Mapping, Time
 from producers.recorded.mapping_file import check_columns, load
 from segmenter.errors import MappingError
 
@@ -59,12 +61,37 @@ def test_a_wrong_mapping_says_what_is_wrong(case: str, mapping_file: MappingFile
         load(path)
     message = str(caught.value)
     assert all(word in message for word in [str(path), *words]), message
-    assert "\n" not in message
+    assert re.fullmatch(re.escape(str(path)) + r"(: | is )[^X\n]*[.?]", message), message
     assert caught.value.exit_code == 2
 
 
+ADVISED = {
+    "no user": ([('user_id = "who"', "")], 'whose event it is, as in user_id = "customer".'),
+    "kind of nothing": ([('column = "did"', "")], 'or a default for all rows, as in default = "click".'),
+    "no values": ([('values = { look = "view", find = "search" }', "")], 'add [kind.values], as in "VIEW" = "view".'),
+    "no session": (
+        [('session_id = "visit"', ""), ("[kind]", '[duration]\nderive = "next_event"\n[kind]')],
+        "only the next event of the same session gives a duration.",
+    ),
+    "unknown time": ([('"unix_s"', '"at noon"')], "or a strptime pattern such as '%Y-%m-%d %H:%M:%S'."),
+    "unknown encoding": ([('"csv"', '"csv"\nencoding = "x"')], "such as utf-8, latin-1 or utf-16."),
+    "wrong type": ([('"unix_s"', "3")], "at $.time.format. See examples/mappings/ for whole mappings."),
+    "both sources": ([("[time]", '[constants]\nquery = "x"\n[time]')], "and in [constants]; keep one of them."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ADVISED)
+def test_a_wrong_mapping_says_how_it_would_be_right(case: str, mapping_file: MappingFile) -> None:
+    replacements, advice = ADVISED[case]
+    with pytest.raises(MappingError) as caught:
+        load(mapping_file(*replacements))
+    assert str(caught.value).endswith(advice)
+
+
 def test_a_missing_mapping_says_so(tmp_path: Path) -> None:
-    with pytest.raises(MappingError, match=r"cannot read .*none\.toml: No such file"):
+    with pytest.raises(
+        MappingError, match=r"^cannot read .*none\.toml: No such file or directory\. --mapping needs a TOML file\.$"
+    ):
         load(tmp_path / "none.toml")
 
 
@@ -96,3 +123,101 @@ def test_the_shipped_mappings_are_right() -> None:
     assert len(shipped) == 4
     for path in shipped:
         load(path)
+
+
+WHOLE = """
+format = "jsonl"
+separator = "|"
+encoding = "latin-1"
+one_per = ["a", "b"]
+[columns]
+user_id = "u"
+session_id = "s"
+event_id = "e"
+url = "l"
+[constants]
+device = "till"
+referrer = "r"
+item_id = "i"
+query = "q"
+[properties]
+"any name" = "p"
+[time]
+column = ["d", "t"]
+format = "%d.%m.%y %H:%M"
+order = "n"
+step_ms = -5
+[kind]
+column = "k"
+default = "search"
+values = { "a b" = "click", v = "view" }
+[duration]
+unit = "s"
+derive = "next_event"
+cap_s = 86_400
+"""
+
+
+def test_every_key_of_a_mapping_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "whole.toml"
+    path.write_text(WHOLE, "utf-8")
+    assert load(path) == Mapping(
+        "jsonl",
+        {"user_id": "u", "session_id": "s", "event_id": "e", "url": "l"},
+        Time(("d", "t"), "%d.%m.%y %H:%M", "n", -5),
+        Kind("k", "search", {"a b": "click", "v": "view"}),
+        "|",
+        "latin-1",
+        ("a", "b"),
+        {"device": "till", "referrer": "r", "item_id": "i", "query": "q"},
+        {"any name": "p"},
+        Duration(None, "s", "next_event", 86_400),
+    )
+
+
+def test_what_a_mapping_does_not_say_is_as_documented(mapping_file: MappingFile) -> None:
+    small = load(mapping_file())
+    assert (small.separator, small.encoding, small.one_per) == (",", "utf-8", ())
+    assert (small.constants, small.properties, small.duration) == ({}, {}, Duration(None, "ms", None, 1_800))
+    assert small.time == Time("at", "unix_s", None, 1_000)
+
+
+@pytest.mark.parametrize(
+    "replacements",
+    [
+        [('"unix_s"', '"unix_ms"')],
+        [('"unix_s"', '"iso"')],
+        [('"unix_s"', '"%Y"')],
+        [('"unix_s"', '"at %H"')],
+        [('"unix_s"', '"%%"')],
+        [('column = "did"', ""), ('values = { look = "view", find = "search" }', "")],
+        [('default = "click"', "")],
+        [("[kind]", '[duration]\ncolumn = "took"\n[kind]')],
+        [("[kind]", "[duration]\ncap_s = 1\n[kind]")],
+        [("[kind]", "[duration]\ncap_s = 86400\n[kind]")],
+        [('"csv"', '"csv"\nseparator = "\\t"')],
+        [('"csv"', '"parquet"')],
+    ],
+    ids=str,
+)
+def test_a_right_mapping_is_taken(replacements: list[tuple[str, str]], mapping_file: MappingFile) -> None:
+    assert load(mapping_file(*replacements)).columns["user_id"] == "who"
+
+
+@pytest.mark.parametrize("cap", [-1, 86_401])
+def test_a_duration_is_capped_within_a_day(cap: int, mapping_file: MappingFile) -> None:
+    with pytest.raises(MappingError, match=f"cap_s is {cap}; allowed are 1 to 86400 seconds"):
+        load(mapping_file(("[kind]", f"[duration]\ncap_s = {cap}\n[kind]")))
+
+
+def test_a_file_without_columns_is_perhaps_empty(mapping_file: MappingFile, tmp_path: Path) -> None:
+    path = mapping_file()
+    with pytest.raises(MappingError) as caught:
+        check_columns(load(path), path, tmp_path / "x.csv", [])
+    expected = f"names 'who', which {tmp_path / 'x.csv'} does not have. Its columns are none: is it empty?."
+    assert str(caught.value) == f"{path}: columns.user_id {expected}"
+
+
+def test_columns_that_are_there_are_right_in_any_order(mapping_file: MappingFile, tmp_path: Path) -> None:
+    path = mapping_file()
+    check_columns(load(path), path, tmp_path / "x.csv", ["did", "more", "at", "what", "more", "visit", "who"])

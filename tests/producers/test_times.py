@@ -38,4 +38,30 @@ def test_iso_times_equal_what_pandas_reads(text: str) -> None:
 
 def test_a_pattern_may_carry_its_own_zone() -> None:
     read = times.reader("%d/%m/%Y %H:%M %z")
-    assert read("07/11/2018 13:05 +0100") == times.iso("2018-11-07T12:05:00Z")
+    assert read("07/11/2018 13:05 +0100") == 1_541_592_300_000
+    assert read("07/11/2018 12:05 +0000") == times.reader("%d/%m/%Y %H:%M")("07/11/2018 12:05") == 1_541_592_300_000
+
+
+@pytest.mark.parametrize(
+    ("format", "text", "ms"),
+    [("unix_s", "1541592300.5", 1_541_592_300_500), ("unix_ms", "1541592300.5", 1_541_592_300), ("iso", "1970", None)],
+)
+def test_a_format_is_known_by_its_name(format: str, text: str, ms: int | None) -> None:
+    """Asked again, it answers the same."""
+    read = times.reader(format)
+    for _ in range(2):
+        if ms is None:
+            with pytest.raises(ValueError, match="Invalid isoformat"):
+                read(text)
+        else:
+            assert read(text) == ms
+
+
+def test_what_is_no_number_is_shown_by_its_beginning() -> None:
+    with pytest.raises(ValueError, match=f"^'{'x' * 80}' is not a number of 0 or more$"):
+        times.milliseconds("x" * 81)
+
+
+@pytest.mark.parametrize(("text", "ms"), [("5", 5_000), ("5.", 5_000), ("5.1", 5_100), ("5.12", 5_120), ("0.0019", 1)])
+def test_fractions_of_a_second_may_have_any_length(text: str, ms: int) -> None:
+    assert times.seconds(text) == ms

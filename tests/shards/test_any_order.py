@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +16,7 @@ from segmenter.shards.commits import batch_commit
 from segmenter.shards.duplicates import DuplicateWindow
 from segmenter.shards.row import Row
 from segmenter.shards.state import Counts, ShardState
+from tests.chaos.events import aggregates
 
 RULES = Rules(partitions=1)
 KEY = bytes(16)
@@ -50,36 +53,64 @@ def published(draw: st.DrawFn) -> list[Published]:
     ]
 
 
-def taken_in(events: Sequence[Published], data: st.DataObject) -> dict[bytes, Row]:
-    """The rows after these events, in this order, by commits of as few users and polls of as few records as drawn."""
+def taken_in(log: pd.DataFrame, data: st.DataObject) -> tuple[dict[bytes, Row], ShardState]:
+    """The rows and the shard after this log, by commits of as few users and polls of as few records as drawn."""
     rows: dict[bytes, Row] = {}
     state = ShardState("", 0, 0, dict.fromkeys(TOPICS, 0), {}, {}, Counts(), 0, 0, 0, 0)
     seen = DuplicateWindow(100, dict.fromkeys(TOPICS, 0), KEY)
-    records = list(as_records(events))
+    records = list(as_records(log))
     while records:
         size, commit_rows = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 4))
         polled, records = records[:size], records[size:]
         for batch in batches_of(polled, state.offsets or {}, "", seen, RULES, commit_rows):
-            batch = batch_commit(batch, {user: rows.get(user) for user in batch.users}, state, None)
-            rows |= {row.user: row for row in batch.rows}
-            state = batch.after
-    return rows
+            commit = batch_commit(batch, {user: rows.get(user) for user in batch.users}, state, None)
+            rows |= {row.user: row for row in commit.rows}
+            state = commit.after
+    return rows, state
 
 
-def as_records(events: Sequence[Published]) -> Iterator[FakeRecord]:
-    """The events as the log would hold them."""
-    ends = dict.fromkeys(TOPICS, 0)
-    for topic, event in events:
-        yield FakeRecord(topic, ends[topic], event.user_id.encode(), encode(event))
-        ends[topic] += 1
+def log_of(events: Sequence[Published]) -> pd.DataFrame:
+    """The events in this order, each with its offset in its topic."""
+    names = ("user_id", "time_ms", "event_id", "duration_ms")
+    log = pd.DataFrame([{"topic": topic} | {name: getattr(event, name) for name in names} for topic, event in events])
+    return log.assign(offset=log.groupby("topic").cumcount(), event=[event for _, event in events])
 
 
-@settings(max_examples=150)
+def as_records(log: pd.DataFrame) -> Iterator[FakeRecord]:
+    """The records that hold it."""
+    for topic, offset, event in zip(log["topic"], log["offset"].tolist(), log["event"], strict=True):
+        yield FakeRecord(topic, offset, event.user_id.encode(), encode(event))
+
+
+def coordinate(amount: float, count: float = 1) -> int:
+    """One number of a vector by its definition; -1 if it is missing."""
+    return round(math.log1p(amount / count) * 2**20) if count else -1
+
+
+@settings(max_examples=60)
 @given(published(), st.data())
-def test_any_order_gives_the_same_aggregates(events: list[Published], data: st.DataObject) -> None:
-    """The order of the topics, of the events within one, and of the commits."""
-    once = taken_in(events, data)
-    again = taken_in(data.draw(st.permutations(events)), data)
-    assert {user: row.profile for user, row in once.items()} == {user: row.profile for user, row in again.items()}
-    assert {user: row.vector for user, row in once.items()} == {user: row.vector for user, row in again.items()}
-    assert sum(sum(row.profile[index] for index in (0, 3, 4)) for row in once.values()) == len(events)
+def test_any_order_gives_the_aggregates_of_pandas(events: list[Published], data: st.DataObject) -> None:
+    """Whatever the order of the topics, of the events within one, and of the commits; each repeated id counts once."""
+    copies = [each for each in events if each[1].event_id is not None and data.draw(st.booleans())]
+    log = log_of(data.draw(st.permutations(events + copies)))
+    once = log[log["event_id"].isna() | ~log.duplicated(["topic", "user_id", "event_id"])]
+    expected = aggregates(once)
+
+    rows, state = taken_in(log, data)
+
+    found = pd.DataFrame({user.decode(): row.profile for user, row in rows.items()}, index=expected.columns).T
+    pd.testing.assert_frame_equal(found.sort_index(), expected)
+    last = once.groupby(["user_id", "topic"])["offset"].max()
+    for user, row in rows.items():
+        users = expected.loc[user.decode()]
+        right = [coordinate(users["clicks"]), coordinate(users["searches"])]
+        right += [coordinate(users[f"{kind}_ms"], users[f"{kind}s_timed"]) for kind in ("click", "view")]
+        assert all(abs(one - other) <= 1 and one * other >= 0 for one, other in zip(row.vector, right, strict=True))
+        assert row.offsets == last[user.decode()].to_dict()
+        assert (row.segment, row.generation) == ("unassigned", 0)
+    assert state.offsets == dict.fromkeys(TOPICS, 0) | log["topic"].value_counts().to_dict()
+    assert state.counts == Counts(len(events), len(copies))
+    (census,) = state.census.values()
+    vectors = [row.vector for row in rows.values()]
+    assert census.sums == tuple(sum(x for x in column if x >= 0) for column in zip(*vectors, strict=True))
+    assert census.present == tuple(sum(x >= 0 for x in column) for column in zip(*vectors, strict=True))

@@ -10,7 +10,6 @@ from consumers.sink import raw_row
 from segmenter import warehouse
 from segmenter.events import TOPICS, Event
 from segmenter.events.sharding import shard_of
-from segmenter.model.features import features
 from segmenter.model.profiles import FIELDS
 from segmenter.warehouse import Cut, Loaded, Move, Partition, Snapshot, UserRow, Warehouse
 
@@ -116,8 +115,9 @@ def load(database: Warehouse, log: Log, up_to: Cuts | None = None) -> None:
 
 def user_row(user: bytes, profile: Profile, cuts: Sequence[int]) -> UserRow:
     """A row of the stream."""
-    numbers = features(dict(zip(FIELDS, profile, strict=True))).values()
-    return (user, shard_of(user, PARTITIONS), *profile, *numbers, "low_engagement", 1, *cuts)
+    clicks, clicks_timed, click_ms, searches, _, views_timed, view_ms, *_ = profile
+    means = [total / count if count else None for total, count in ((click_ms, clicks_timed), (view_ms, views_timed))]
+    return (user, shard_of(user, PARTITIONS), *profile, clicks, searches, *means, "low_engagement", 1, *cuts)
 
 
 def snapshot(database: Warehouse, shard_cuts: Cuts, rows: Sequence[UserRow]) -> Snapshot:

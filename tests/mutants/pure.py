@@ -1,0 +1,116 @@
+"""Mutants made by mutmut of the code that needs no running parts, and what the pure tests make of them.
+
+    make mutants                             all: a few thousand, on every core
+    python -m tests.mutants.pure --jobs 1 'segmenter.model.ranks*'
+                                             some, by the names that the list of survivors gives them
+
+Which code, and by which tests, is said in pyproject.toml under ``[tool.mutmut]``. A mutant survives if every test that
+calls its function passes, or if none does. The survivors are written to `SURVIVORS`, each with its change.
+Exit codes: 0 at least `LEAST_KILLED` are killed, 1 fewer are, 2 the tests do not pass on the code as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "mutants"
+SURVIVORS = FOLDER / "survivors.txt"
+LEAST_KILLED = 0.85
+ALIVE = {"survived", "no tests"}
+
+
+def main() -> int:
+    """Run mutmut, and print how many mutants of each file were killed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants.pure", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="which mutants; without it, all; * stands for any text"
+    )
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time")
+    asked = parser.parse_args()
+    os.chdir(ROOT)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    began = time.monotonic()
+    if code := run(asked.names, asked.jobs):
+        print(f"mutants: mutmut ended with code {code}; what it said is above", file=sys.stderr)
+        return 2
+    outcomes = {file: dict(of_file(file, asked.names)) for file in sorted(FOLDER.rglob("*.py.meta"))}
+    SURVIVORS.write_text("".join(survivors(outcomes)), "utf-8")
+    counts = {str(file.relative_to(FOLDER))[: -len(".meta")]: tally(found) for file, found in outcomes.items() if found}
+    share = show(counts)
+    print(f"{(time.monotonic() - began) / 60:.0f} minutes; the survivors are in {SURVIVORS.relative_to(ROOT)}")
+    return 0 if share >= LEAST_KILLED else 1
+
+
+def run(names: list[str], jobs: int) -> int:
+    """Run mutmut to its end, saying now and then how far it is."""
+    command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(jobs), *names]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    assert process.stdout
+    said, last = "", 0.0
+    for line in process.stdout:  # it writes over its own lines; what is read here ends in a carriage return, too
+        said = line.strip() or said
+        if time.monotonic() - last > 30 or not set(said) & set("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"):
+            last = time.monotonic()
+            print(said, flush=True)
+    return process.wait()
+
+
+def of_file(meta: Path, names: list[str]) -> Iterator[tuple[str, str]]:
+    """Each mutant of a file and what became of it."""
+    from mutmut.stats import status_by_exit_code
+
+    for name, code in json.loads(meta.read_text("utf-8"))["exit_code_by_key"].items():
+        if not names or any(fnmatch(name, each) for each in names):
+            yield name, status_by_exit_code[code]
+
+
+def tally(found: dict[str, str]) -> Counter[str]:
+    """How many were killed, by a failure or by never ending, and how many were not."""
+    return Counter("survived" if status in ALIVE else "killed" for status in found.values())
+
+
+def survivors(outcomes: dict[Path, dict[str, str]]) -> Iterator[str]:
+    """The name of each that is alive, and its change."""
+    from mutmut.mutation.diff_apply import get_diff_for_mutant
+
+    for meta, found in outcomes.items():
+        for name, status in found.items():
+            if status in ALIVE:
+                diff = get_diff_for_mutant(name, path=meta.relative_to(FOLDER).with_suffix(""))
+                changed = [line for line in diff.splitlines()[2:] if line[:1] in "+-"]
+                yield "\n".join([f"{name} ({status})", *changed, "", ""])
+
+
+def show(counts: dict[str, Counter[str]]) -> float:
+    """Print the counts by file and folder; returns the share of all that were killed."""
+    folders: dict[str, Counter[str]] = {}
+    for file, each in counts.items():
+        folders.setdefault(str(Path(file).parent), Counter()).update(each)
+    table = Table("of", "mutants", "killed", "%")
+    for name, each in sorted((counts | folders).items()):
+        killed, style = each["killed"], "bold" if name in folders else ""
+        table.add_row(name, str(each.total()), str(killed), f"{100 * killed / each.total():.1f}", style=style)
+    Console(highlight=False).print(table)
+    total = sum(folders.values(), Counter())
+    share = total["killed"] / total.total()
+    print(f"{total['killed']} of {total.total()} mutants are killed: {100 * share:.1f} %")
+    return share
+
+
+if __name__ == "__main__":
+    sys.exit(main())
