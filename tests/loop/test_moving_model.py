@@ -147,10 +147,7 @@ class Watching:
 
 
 def test_users_who_fit_the_model_no_more_are_a_reason_to_refit(store: Store, until: Until) -> None:
-    """More users in a batch, or fewer, are none.
-
-    Once it is refitted, the next refit needs more drift, and waits for a minute.
-    """
+    """The size of a batch is none. The next refit needs more drift, and comes a minute later at the earliest."""
     fitted(store)
     watching = Watching(store, until)
     watching.watch(*watching.usual)
