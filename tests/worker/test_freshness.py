@@ -76,7 +76,7 @@ def test_answers_that_are_slow_make_nothing_fresher(
 
 
 def test_a_shard_whose_records_wait_in_the_log_is_not_fresh(settings: Settings, client: Redis, until: Until) -> None:
-    """Its owner is alive, and a record behind the end of the log. The other shard is fresh; so is this one later."""
+    """Its owner is alive, and a record behind the end of the log. The other is fresh, and so is this one later."""
 
     def shards() -> dict[int, ShardState]:
         return read_shards(client, settings)
