@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Event as Flag
 
 import msgspec
 import pytest
@@ -114,11 +115,16 @@ def test_a_worker_whose_store_was_filled_by_other_rules_meanwhile_ends(
     meta, first = Keys(store.settings.key_prefix).meta(), read_shards(*store)
     other = msgspec.json.encode(msgspec.structs.replace(Rules.of(store.settings), duplicate_window=7))
     with ThreadPoolExecutor() as pool:
-        running = pool.submit(worker.run, store.settings, once=False, may_refit=False)
-        until(lambda: all(first[number].token != state.token for number, state in read_shards(*store).items()))
+        stop = Flag()
+        running = pool.submit(worker.run, store.settings, once=False, may_refit=False, stopping=stop.is_set)
+        before = {state.token for state in first.values()}
+        until(lambda: running.done() or before.isdisjoint(state.token for state in read_shards(*store).values()))
         store.client.hset(meta, "rules", other)
         taken = {number: acquire_shard(*store, number).token for number in first}
-        with pytest.raises(RulesDiffer, match="duplicate_window is 7 there and 100000 here"):
-            running.result(timeout=60)
+        try:
+            with pytest.raises(RulesDiffer, match="duplicate_window is 7 there and 100000 here"):
+                running.result(timeout=30)
+        finally:
+            stop.set()
     assert {number: state.token for number, state in read_shards(*store).items()} == taken
     assert store.client.hget(meta, "rules") == other
