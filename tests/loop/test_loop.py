@@ -182,10 +182,11 @@ def test_an_unknown_user_is_unknown(settings: Settings) -> None:
     with SegmentClient(settings.redis_url, key_prefix=settings.key_prefix) as client:
         before = client.lookup("nobody")
         publish(settings, "views", [Event("u1", START_MS)])
-        worker.run(settings, once=True)
+        worker.run(settings, once=True, may_refit=False)
         nobody, somebody = client.lookup_many(["nobody", "u1"])
     assert (before.segment, before.age_ms, before.stale) == ("unknown", None, True)
     assert (nobody.segment, nobody.aggregates) == ("unknown", {})
     assert somebody.aggregates["views"] == 1
+    assert (somebody.segment, somebody.name) == ("unassigned", "Unassigned")
     assert somebody.features["mean_view_ms"] is None
     assert somebody.age_ms is not None and not somebody.stale

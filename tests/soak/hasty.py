@@ -18,8 +18,8 @@ from tests.soak.apart import break_if_asked
 from tests.soak.limits import FEED_LENGTH, GENERATIONS_KEPT
 
 MODEL = {
-    "consumers.trainer.refit.STEP_MARGIN": 0.0001,
-    "consumers.trainer.refit.REFIT_MARGIN": 0.0001,
+    "consumers.trainer.refit.STEP_MARGIN": 0.000001,
+    "consumers.trainer.refit.REFIT_MARGIN": 0.000001,
     "segmenter.store.models.KEPT": GENERATIONS_KEPT,
 }
 TURNED_UP = {
