@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from producers.messages import Message
 from producers.synthetic.generator import START_MS, generate
 from producers.synthetic.invalid import invalid_records
 from segmenter.events import TOPICS
+from segmenter.events.dead_letters import KEPT_BYTES
 
 REACH = 500
 REPEATED = 0.03
@@ -40,8 +42,8 @@ class Expected(NamedTuple):
     """How many events of each user count."""
 
 
-def write(path: Path, events: int, users: int, seed: int) -> int:
-    """Make the file; returns the number of its lines."""
+def write(path: Path, events: int, users: int, seed: int, broken: float = BROKEN) -> int:
+    """Make the file, with a broken record after this share of the events; returns the number of its lines."""
     rng = random.Random(seed)
     ahead: list[tuple[int, str]] = []
     lines = 0
@@ -61,7 +63,7 @@ def write(path: Path, events: int, users: int, seed: int) -> int:
             if rng.random() < REPEATED:
                 ahead.append((lines + rng.randrange(REACH), line))
                 ahead.sort()
-            if rng.random() < BROKEN:
+            if rng.random() < broken:
                 put(_line(next(bad), False))
         for _, line in ahead:
             put(line)
@@ -88,6 +90,17 @@ def expected(path: Path) -> Expected:
     counted = {user.encode(): int(count) for user, count in once.groupby("user_id").size().items()}
     lines = pd.read_json(path, lines=True, dtype=False)
     return Expected(len(lines), int(lines["event"].sum()), digest.hexdigest(), counted)
+
+
+def invalid(path: Path) -> Counter[tuple[str, str, int]]:
+    """How often each invalid record must be among the dead letters: by topic, what is kept of the key, and length."""
+    with path.open(encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    return Counter(
+        (line["topic"], line["key"][:KEPT_BYTES], len((line["value"] or "").encode()))
+        for line in lines
+        if not line["event"]
+    )
 
 
 def counting(path: Path) -> pd.DataFrame:

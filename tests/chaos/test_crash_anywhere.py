@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -23,11 +24,15 @@ from segmenter.store.keys import Keys
 from segmenter.store.models import publish as publish_model
 from segmenter.store.models import read_model
 from segmenter.store.shards import read_shards
+from segmenter.topics.dead_letters import read_dead_letters
 from tests.chaos import events
 from tests.chaos.processes import Child, command, environment_of
 from tests.chaos.verdict import digests, undisturbed
+from tests.loop.helpers import differences
 
 EVENTS, USERS, AT_ONCE = 4_000, 300, 300
+BROKEN = 0.3
+"""So many records are invalid that hardly any commit has none."""
 BY_ITSELF = [point for point in WORKER_POINTS if point not in ("sweep", "recount")]
 
 pytestmark = pytest.mark.timeout(600)  # each point is a process that starts, joins a group and dies
@@ -37,7 +42,7 @@ Until = Callable[[Callable[[], object]], None]
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    events.write(tmp_path / "events.jsonl", EVENTS, USERS, seed=5)
+    events.write(tmp_path / "events.jsonl", EVENTS, USERS, seed=5, broken=BROKEN)
     return tmp_path / "events.jsonl"
 
 
@@ -94,7 +99,10 @@ def half_fail(client: Redis, settings: Settings, folder: Path, until: Until) -> 
 def test_a_worker_killed_at_every_step(
     small: Settings, client: Redis, file: Path, tmp_path: Path, until: Until
 ) -> None:
-    """With a script that fails half-way in between: its shard is dirty, and recounted when it is opened."""
+    """With a script that fails half-way in between: its shard is dirty, and recounted when it is opened.
+
+    Each invalid record is a dead letter, also of a commit after which the worker was killed.
+    """
     records: Iterator[Message] = events.messages(file)
     publish(small, islice(records, AT_ONCE))
     worker.run(small, once=True)
@@ -108,9 +116,14 @@ def test_a_worker_killed_at_every_step(
     half_fail(client, small, tmp_path, until)
     dies(start("worker --no-refit", "recount", small, tmp_path), "recount")
     command("worker --once --no-refit", environment_of(small))
+    letters = read_dead_letters(small)  # before another run publishes them again
     found, calm, expected = digests(small), undisturbed(client, small, model), events.expected(file)
     assert found["aggregates"] == expected.aggregates
     assert found == calm
+    assert differences(small) == []
+    assert events.invalid(file) == Counter(
+        (letter.topic.removeprefix(small.topic_prefix), letter.key or "", letter.length) for letter in letters
+    )
     counts = [state.counts for state in read_shards(client, small).values()]
     assert sum(count.folded for count in counts) == EVENTS
     assert sum(count.duplicates for count in counts) == expected.events - EVENTS

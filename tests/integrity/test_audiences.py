@@ -9,17 +9,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 
+import msgspec
 import pytest
 
 from consumers import worker
 from segmenter.events import Event, shard_of
 from segmenter.operations import owners
+from segmenter.operations.integrity import verify as verification
 from segmenter.operations.integrity.digests import digest_store
 from segmenter.operations.integrity.repair import repair_shards
 from segmenter.settings import Settings
-from segmenter.store.connection import Store, connect
+from segmenter.shards.commits import repair_commit
+from segmenter.store.connection import Redis, Store, connect
 from segmenter.store.keys import Keys
-from segmenter.store.shards import commit_shard, read_shards
+from segmenter.store.rows import read_rows, scan_users
+from segmenter.store.shards import acquire_shard, commit_shard, read_shards
 from tests.loop.helpers import START_MS, age_heartbeats, differences, publish
 
 SHARD = 0
@@ -58,6 +62,25 @@ def test_a_user_in_another_audience_in_two_or_in_none_is_named(store: Store, env
     assert spoilt.audiences != before.audiences and spoilt._replace(audiences=before.audiences) == before
     repair_shards(store, [SHARD])
     assert differences(settings) == [] and digest_store(settings) == before
+
+
+def test_a_shard_that_is_written_to_meanwhile_is_examined_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody leaves between the look at the rows and that at the audiences: nothing is wrong."""
+    client, settings = store
+    user = min(client.smembers(Keys(settings.key_prefix).audience(SHARD, OWN)))
+    state, (row,) = acquire_shard(client, settings, SHARD), read_rows(client, settings, [user])
+    commit = repair_commit({}, [user], {user: row}, state, None)
+    counts = msgspec.structs.replace(state.counts, folded=state.counts.folded - 1)
+    leaving = commit._replace(after=commit.after._replace(counts=counts))
+    outcomes: list[str] = []
+
+    def scan_as_one_leaves(client: Redis, settings: Settings) -> Iterator[list[bytes]]:
+        yield from scan_users(client, settings)
+        outcomes.append(commit_shard(client, settings, SHARD, state, leaving, "")[0])
+
+    monkeypatch.setattr(verification, "scan_users", scan_as_one_leaves)
+    found = verification.verify(settings)
+    assert outcomes == ["ok", "done"] and (found.users, found.differences) == (39, [])
 
 
 class Killed(Exception):

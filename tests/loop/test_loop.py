@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from contextlib import closing
@@ -10,10 +11,10 @@ import pytest
 from kafka import KafkaConsumer
 
 from consumers import sink, worker
-from segmenter import topics, warehouse
+from segmenter import crash_points, topics, warehouse
 from segmenter.client import SegmentClient
 from segmenter.errors import LogTruncated, TopicRecreated
-from segmenter.events import Event, Rules
+from segmenter.events import Event, Rules, encode, shard_of
 from segmenter.events.dead_letters import decode
 from segmenter.operations import snapshot
 from segmenter.operations.comparison import Reconciliation
@@ -21,6 +22,7 @@ from segmenter.operations.reconcile import reconcile
 from segmenter.operations.status import read_status
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
+from segmenter.store.shards import read_shards
 from tests.loop.helpers import START_MS, publish, publish_raw, rows
 
 USERS = ["Bob", "bob", "bób", "bob ", "007", "7", "17850.0", "1e5", "-0", "🦆", "nul\0inside"]
@@ -85,6 +87,32 @@ def test_an_invalid_record_becomes_a_dead_letter(settings: Settings) -> None:
     assert (len(large.value), large.length) == (4_096, len(BROKEN[9][3] or b""))
     assert rows(settings)[b"u1"].profile[0] == 2
     assert reconciled(settings).equal
+
+
+def test_no_invalid_record_is_passed_over_before_its_dead_letter_is_there(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever dies right after a commit: each invalid record below the stored offsets is in the other topic."""
+    one_by_one = dataclasses.replace(settings, commit_rows=1)
+    users = [user for user in (f"u{number}" for number in range(20)) if shard_of(user.encode(), 2) == 0]
+    records = [record for user in users[:4] for record in ((user, b"click!"), (user, encode(Event(user, START_MS))))]
+    publish_raw(settings, "views", [(user.encode(), value) for user, value in records])
+    invalid = {offset for offset, (_, value) in enumerate(records) if value == b"click!"}
+    passed_over: list[set[int]] = []
+
+    def look(point: crash_points.CrashPoint) -> None:
+        if point == "commit":
+            with closing(connect(settings)) as client:
+                offsets = read_shards(client, settings)[0].offsets
+            below = {offset for offset in invalid if offset < (offsets or {})["views"]}
+            there = {letter.offset for letter in read_dead_letters(settings).values()}
+            assert below <= there
+            passed_over.append(below)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(crash_points, "_watchers", [look])
+        worker.run(one_by_one, once=True, may_refit=False)
+    assert len(passed_over) >= 3 and passed_over[-1] == invalid
 
 
 def read_dead_letters(settings: Settings) -> dict[bytes | None, topics.Record]:
