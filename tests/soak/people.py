@@ -45,6 +45,7 @@ class People:
         self._random = np.random.default_rng(seed)
         self._persona: list[int] = []
         self._activity: list[float] = []
+        self._chances: np.ndarray[tuple[int], np.dtype[np.float64]] | None = None
         self._slower = 1
         self._number = 0
         self._unread: list[tuple[str, str, str, int | None, int]] = []
@@ -56,15 +57,21 @@ class People:
         """How many have come so far."""
         return len(self._persona)
 
-    def act(self, count: int, grow_to: int) -> Iterator[Message]:
-        """So many events, and one more for each user who comes, ever more at a time, until there are ``grow_to``."""
+    def act(self, count: int, grow_to: int, changes: int = 0) -> Iterator[Message]:
+        """So many events, and one more for each user who comes, ever more at a time, until there are ``grow_to``.
+
+        So many times, evenly spread, half of the users `change`.
+        """
         began = max(1, self.users)
         ahead: list[tuple[int, int, Message]] = []
         for number in range(1, count + 1):
             while self.users < round(began * (grow_to / began) ** (number / count)):
                 self._persona.append(int(self._random.choice(len(PERSONAS), p=_SHARES)))
                 self._activity.append(float(self._random.lognormal(0.0, 0.5)))
+                self._chances = None
                 yield self._told("event", self._event(self.users - 1))
+            if changes and number % (count // changes) == 0:
+                self.change(0.5)
             message = self._event(self._somebody())
             yield self._told("event", message)
             if self._random.random() < REPEATED:
@@ -74,20 +81,24 @@ class People:
             while ahead and (ahead[0][0] <= number or number == count):
                 yield self._told("repeat", heapq.heappop(ahead)[2])
 
-    def change(self) -> None:
-        """Everybody behaves like somebody quite different, at another pace."""
-        self._persona = [(persona + len(PERSONAS) // 2) % len(PERSONAS) for persona in self._persona]
+    def change(self, share: float) -> None:
+        """So many of the users behave like somebody quite different, and all take another time for what they do."""
+        other = len(PERSONAS) // 2 * (self._random.random(self.users) < share)
+        self._persona = ((np.array(self._persona) + other) % len(PERSONAS)).tolist()
         self._slower = 1 + SLOWER - self._slower
+        self._chances = None
 
     def fall_silent(self, share: float) -> None:
         """So many of the users do nothing any more, until they `wake`. The first one never sleeps."""
         silent = self._random.random(self.users) < share
         pairs = zip(self._activity, silent.tolist(), strict=True)
         self._activity = [self._activity[0], *[0.0 if asleep else busy for busy, asleep in pairs][1:]]
+        self._chances = None
 
     def wake(self) -> None:
         """Those who had fallen silent are as busy as any."""
         self._activity = [busy or float(self._random.lognormal(0.0, 0.5)) for busy in self._activity]
+        self._chances = None
 
     def add_up(self) -> pd.DataFrame:
         """The profiles of all users, after all that was published."""
@@ -103,8 +114,10 @@ class People:
         return self.profiles
 
     def _somebody(self) -> int:
-        weight = np.array(self._activity) * _ACTIVITY[self._persona]
-        return int(np.searchsorted(np.cumsum(weight), self._random.random() * weight.sum(), side="right"))
+        """Who does something next: the busier, the more often."""
+        if self._chances is None:
+            self._chances = np.cumsum(np.array(self._activity) * _ACTIVITY[self._persona])
+        return int(np.searchsorted(self._chances, self._random.random() * self._chances[-1], side="right"))
 
     def _event(self, user: int) -> Message:
         """What a user does next."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Turn = Literal["", "change", "silence", "wake"]
+Turn = Literal["", "silence", "wake"]
 
 
 class Phase(NamedTuple):
@@ -15,6 +15,8 @@ class Phase(NamedTuple):
     """What comes over the users as it begins."""
     growth: float = 1.0
     """How many times as many users there are at its end."""
+    changes: int = 0
+    """How often half of the users take on another behaviour."""
     refits: int = 0
     """How often somebody asks for a refit."""
     restarts: bool = False
@@ -34,9 +36,9 @@ def cycle(number: int, users: int, first: int, most: int) -> tuple[Phase, ...]:
     growth = first / max(1, users) if number == 1 else max(1.02, min(2.0, most / users))
     return (
         Phase("growth", "wake", growth=growth),
-        Phase("change", "change", refits=2),
-        Phase("restarts", restarts=True),
-        Phase("warm-up", refits=1),
+        Phase("change", changes=4, refits=3),
+        Phase("restarts", changes=1, restarts=True),
+        Phase("warm-up", changes=2, refits=1),
         Phase("steady", refits=1, steady=True),
         Phase("silence", "silence", steady=True),
     )

@@ -10,10 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
+
 from producers.messages import Message
 from producers.publish import publish
 from segmenter import logs as product_logs
 from segmenter.embedded import private_stack
+from segmenter.errors import SegmenterError
 from segmenter.settings import Settings
 from tests.soak import checks, memory
 from tests.soak.life import Life, NotBack
@@ -24,6 +27,9 @@ from tests.soak.restarts import restarts
 from tests.soak.show import Line, Show
 
 TICK_SECONDS = 0.05
+REFIT_SECONDS = 5.0
+"""How long a refit may take on a busy machine: in a short phase there are fewer."""
+
 PARTITIONS = 4
 SILENT = 0.7
 """How many of the users fall silent at once."""
@@ -73,8 +79,8 @@ def run(options: Options, show: Show) -> Ended:
         wrong: list[str] = []
         try:
             wrong = story.live(began)
-        except NotBack as reason:
-            wrong = [str(reason)]
+        except (NotBack, SegmenterError, psutil.Error, TimeoutError) as reason:
+            wrong = [f"{type(reason).__name__}: {reason}"]
         finally:
             at_end = list(life.end())
     ended = Ended(story.numbers | {"seconds": round(time.monotonic() - began)}, wrong or at_end)
@@ -113,7 +119,8 @@ class Story:
         grow_to = max(1, round(people.users * phase.growth)) if people.users else self._options.first
         events = round(self._options.seconds * self._options.rate)
         with ThreadPoolExecutor(1) as pool:
-            publishing = pool.submit(publish, life.settings, paced(people.act(events, grow_to), self._options.rate))
+            messages = people.act(events, grow_to, phase.changes)
+            publishing = pool.submit(publish, life.settings, paced(messages, self._options.rate))
             wrong = list(self._meanwhile(phase))
             publishing.result()
         life.await_back()
@@ -155,9 +162,7 @@ class Story:
     def _turn(self, phase: Phase) -> None:
         """What comes over the users as a phase begins."""
         people = self._life.people
-        if phase.turn == "change":
-            people.change()
-        elif phase.turn == "silence":
+        if phase.turn == "silence":
             people.fall_silent(SILENT)
         elif phase.turn == "wake":
             people.wake()
@@ -165,7 +170,7 @@ class Story:
     def _meanwhile(self, phase: Phase) -> Iterator[str]:
         """What happens while the events arrive: restarts, or refits, evenly spread."""
         life = self._life
-        acts = [life.refit] * phase.refits
+        acts = [life.refit] * min(phase.refits, 1 + int(self._options.seconds / REFIT_SECONDS))
         if phase.restarts:
             acts = restarts(life.rng, life.workers, [life.sink, life.snapshotter])
         for act in acts:

@@ -148,7 +148,7 @@ def test_what_is_wrong_in_redis_is_found_out(seen: tuple[Picture, Known]) -> Non
 def test_pandas_and_plain_python_agree_on_what_the_users_do() -> None:
     """Also when it is added up in parts; silence and change make no difference to that."""
     people, published = People(seed=6), []
-    for users, turn in ((1, people.change), (40, people.change), (60, lambda: people.fall_silent(0.5))):
+    for users, turn in ((1, lambda: None), (40, lambda: people.change(0.5)), (60, lambda: people.fall_silent(0.5))):
         published += people.act(300, users)
         turn()
         people.add_up()
