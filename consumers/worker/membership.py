@@ -231,8 +231,9 @@ class Membership:
 
     def caught_up_ms(self, asked_ms: int) -> dict[int, int]:
         """Up to when acquired shards hold all that the log did, as news now, ``asked_ms``. Raises `TopicRecreated`."""
+        consumer = self._consumer
         with self._topics.suspected():
-            found = self._consumer.caught_up_ms(self.shards, asked_ms) if self._consumer else {}
+            found = consumer.caught_up_ms(self.shards, asked_ms) if consumer and self._is_steady(consumer) else {}
         self._topics.check()
         return found
 
