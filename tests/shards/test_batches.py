@@ -68,6 +68,53 @@ def test_any_polls_count_the_same(ids: list[int], window: int, start: int, data:
     assert offsets == {"views": len(ids)}
 
 
+record = st.tuples(st.sampled_from(["views", "searches"]), st.integers(0, 3), st.sampled_from(["", "e1", "e2"]))
+
+
+@settings(max_examples=200)
+@given(st.lists(record, max_size=30), st.integers(1, 3), st.integers(0, 5), st.integers(0, 5))
+def test_a_batch_ends_only_where_it_would_change_too_many_users(
+    drawn: list[tuple[str, int, str]], commit_rows: int, views: int, searches: int
+) -> None:
+    """Not for an invalid record, a repeat of a user's event, or a record that is applied already; nor is one empty.
+
+    User 0 sends what is no event. Each record is in one batch, under a topic without the prefix.
+    """
+    start, ends = {"views": views, "searches": searches}, {"views": 0, "searches": 0}
+    records, expected, users, seen = [], [dict(start)], set[str](), set[tuple[str, int, str]]()
+    duplicates = invalid = 0
+    for topic, number, event_id in drawn:
+        user, offset = f"u{number}", ends[topic]
+        value = encode(Event(user, 1, event_id=event_id or None)) if number else b"[]"
+        records.append(FakeRecord(f"prefix.{topic}", offset, user.encode(), value))
+        ends[topic] = offset + 1
+        repeated = bool(number and event_id) and (topic, number, event_id) in seen
+        seen.add((topic, number, event_id))
+        if offset < start[topic]:
+            continue
+        if number and user not in users and len(users) == commit_rows:
+            users = set()
+            expected.append(dict(expected[-1]))
+        if number and not repeated:
+            users.add(user)
+        duplicates, invalid = duplicates + repeated, invalid + (not number)
+        expected[-1][topic] = offset + 1
+
+    window = DuplicateWindow(100, start, KEY)
+    batches = list(batches_of(records, start, "prefix.", window, RULES, commit_rows))
+
+    assert [batch.offsets for batch in batches] == (expected if expected[-1] != start else [])
+    assert sum(batch.duplicates for batch in batches) == duplicates
+    refused = [each for batch in batches for each in batch.invalid]
+    assert len(refused) == invalid and all(reason.reason == "malformed" for _, reason in refused)
+    assert all(each in records for each, _ in refused)
+    for batch in batches:
+        users_of = {index: user for user, index in batch.users.items()}
+        for event in batch.events:
+            (one,) = [each for each in records if (each.topic, each.offset) == (f"prefix.{event.topic}", event.offset)]
+            assert (users_of[event.user], event.kind) == (one.key, {"views": "view", "searches": "search"}[event.topic])
+
+
 class Interrupted(Exception):
     """The commit of a batch was not confirmed."""
 
