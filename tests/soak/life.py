@@ -153,13 +153,12 @@ class Life:
 
     def _fitting(self) -> bool:
         """Whether a worker has a child process, besides the one that watches over what such children leave."""
-        with suppress(psutil.Error):
-            for child in self.workers:
-                for each in psutil.Process(child.pid).children():
+        for child in self.workers:
+            for each in psutil.Process(child.pid).children():
+                with suppress(psutil.NoSuchProcess):  # it has just ended, or ended and nobody has looked yet
                     if "resource_tracker" not in " ".join(each.cmdline()):
                         return True
-            return False
-        return True
+        return False
 
     def until(self, condition: Callable[[], object], otherwise: str) -> None:
         """Wait for a condition. Raises `NotBack`."""
