@@ -79,6 +79,15 @@ def test_before_it_has_learnt_all_are_one_cluster() -> None:
     assert OnlineKMeans().predict_many(pd.DataFrame({"clicks": [3, 4]})).tolist() == [0, 0]
 
 
+def test_answers_are_under_the_index_of_the_frame() -> None:
+    """Whole numbers, also for a frame without rows."""
+    model = learnt(OnlineKMeans(), users(150))
+    frame = pd.DataFrame(users(5), index=list("abcde"))
+    found = model.predict_many(frame)
+    assert found.to_dict() == {row: model.predict_one(x) for row, x in zip("abcde", users(5), strict=True)}
+    assert found.dtype == model.predict_many(frame[:0]).dtype == "int64"
+
+
 def test_asking_changes_nothing() -> None:
     """Not even for features never seen, of which river's own KMeans makes new coordinates."""
     model = learnt(OnlineKMeans(), users(150))

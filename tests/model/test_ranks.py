@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from segmenter.errors import UsageError
 from segmenter.model.census import UNIT
-from segmenter.model.generation import Generation, Segment
+from segmenter.model.generation import Generation, Lineage, Segment
 from segmenter.model.ranks import engagement, ranked, renamed
 
 NAMES = ("total_clicks", "total_searches", "mean_click_ms", "mean_view_ms")
@@ -109,6 +110,18 @@ def test_a_name_can_be_taken_back() -> None:
     after = renamed(before, "low", "Low", ("low", "high"), now_ms=9)
 
     assert after.segments[0] == Segment(0, "low", "Low")
+
+
+@pytest.mark.parametrize("name", ["F", "x" * 64])
+def test_a_name_has_one_to_64_characters(name: str) -> None:
+    after = renamed(generation(Segment(0, "low", "Low")), "low", name, ("low",), now_ms=9)
+    assert after.segments == (Segment(0, "low", name),)
+
+
+def test_a_rename_tells_nothing_of_the_generation_before() -> None:
+    """What a refit changed is told once."""
+    before = msgspec.structs.replace(generation(Segment(0, "low", "Low")), changes=(Lineage("birth", 0),))
+    assert renamed(before, "low", "Fans", ("low",), now_ms=9).changes == ()
 
 
 @pytest.mark.parametrize(

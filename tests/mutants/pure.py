@@ -6,7 +6,8 @@
 
 Which code, and by which tests, is said in pyproject.toml under ``[tool.mutmut]``. A mutant survives if every test that
 calls its function passes, or if none does. The survivors are written to `SURVIVORS`, each with its change.
-Exit codes: 0 at least `LEAST_KILLED` are killed, 1 fewer are, 2 the tests do not pass on the code as it is.
+Exit codes: 0 at least `LEAST_KILLED` are killed, 1 fewer are, 2 something is wrong apart from that: the tests do not
+pass on the code as it is, or for some mutants they did not run.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "mutants"
 SURVIVORS = FOLDER / "survivors.txt"
 LEAST_KILLED = 0.85
+OUTCOMES = {1: "killed", 3: "killed", 0: "survived", 33: "no tests", 5: "no tests"}
+OUTCOMES |= dict.fromkeys((-24, 24, 152), "too slow")
+"""What the exit codes mean that mutmut keeps; any other is a test run that went wrong."""
 ALIVE = {"survived", "no tests"}
 
 
@@ -48,7 +52,12 @@ def main() -> int:
     if code := run(asked.names, asked.jobs):
         print(f"mutants: mutmut ended with code {code}; what it said is above", file=sys.stderr)
         return 2
-    outcomes = {file: dict(of_file(file, asked.names)) for file in sorted(FOLDER.rglob("*.py.meta"))}
+    outcomes = {file: of_file(file, asked.names) for file in sorted(FOLDER.rglob("*.py.meta"))}
+    if wrong := [
+        name for found in outcomes.values() for name, outcome in found.items() if outcome not in OUTCOMES.values()
+    ]:
+        print(f"mutants: the tests did not run for {len(wrong)} of them, {wrong[0]} for one", file=sys.stderr)
+        return 2
     SURVIVORS.write_text("".join(survivors(outcomes)), "utf-8")
     counts = {str(file.relative_to(FOLDER))[: -len(".meta")]: tally(found) for file, found in outcomes.items() if found}
     share = show(counts)
@@ -70,18 +79,16 @@ def run(names: list[str], jobs: int) -> int:
     return process.wait()
 
 
-def of_file(meta: Path, names: list[str]) -> Iterator[tuple[str, str]]:
-    """Each mutant of a file and what became of it."""
-    from mutmut.stats import status_by_exit_code
-
-    for name, code in json.loads(meta.read_text("utf-8"))["exit_code_by_key"].items():
-        if not names or any(fnmatch(name, each) for each in names):
-            yield name, status_by_exit_code[code]
+def of_file(meta: Path, names: list[str]) -> dict[str, str]:
+    """What became of each mutant of a file."""
+    codes = json.loads(meta.read_text("utf-8"))["exit_code_by_key"]
+    chosen = [name for name in codes if not names or any(fnmatch(name, each) for each in names)]
+    return {name: OUTCOMES.get(codes[name], f"exit code {codes[name]}") for name in chosen}
 
 
 def tally(found: dict[str, str]) -> Counter[str]:
     """How many were killed, by a failure or by never ending, and how many were not."""
-    return Counter("survived" if status in ALIVE else "killed" for status in found.values())
+    return Counter("survived" if outcome in ALIVE else "killed" for outcome in found.values())
 
 
 def survivors(outcomes: dict[Path, dict[str, str]]) -> Iterator[str]:
@@ -89,11 +96,11 @@ def survivors(outcomes: dict[Path, dict[str, str]]) -> Iterator[str]:
     from mutmut.mutation.diff_apply import get_diff_for_mutant
 
     for meta, found in outcomes.items():
-        for name, status in found.items():
-            if status in ALIVE:
+        for name, outcome in found.items():
+            if outcome in ALIVE:
                 diff = get_diff_for_mutant(name, path=meta.relative_to(FOLDER).with_suffix(""))
                 changed = [line for line in diff.splitlines()[2:] if line[:1] in "+-"]
-                yield "\n".join([f"{name} ({status})", *changed, "", ""])
+                yield "\n".join([f"{name} ({outcome})", *changed, "", ""])
 
 
 def show(counts: dict[str, Counter[str]]) -> float:

@@ -169,6 +169,7 @@ def test_the_columns_that_are_needed_are_all_that_are_named_each_once() -> None:
 
 
 LONG = "x" * 200
+ESCAPE = "\ud800"
 REFUSED: dict[str, tuple[Mapping, Cells, str]] = {
     "no user": (Mapping("csv", {"user_id": "who"}, TIMES[0], KINDS[0]), {"who": "", "at": "5"}, "who is empty"),
     "no kind": (
@@ -180,6 +181,11 @@ REFUSED: dict[str, tuple[Mapping, Cells, str]] = {
         Mapping("csv", {"user_id": "who"}, TIMES[0], KINDS[0]),
         {"who": "u", "at": LONG},
         f"'{LONG[:80]}' is not a number of 0 or more",
+    ),
+    "not text": (
+        Mapping("csv", {"user_id": "who"}, TIMES[0], KINDS[0], properties={"p": "place"}),
+        {"who": "u", "at": "5", "place": ESCAPE},
+        "'utf-8' codec can't encode character '\\ud800' in position 0: surrogates not allowed",
     ),
     "no duration": (
         Mapping("csv", {"user_id": "who"}, TIMES[0], KINDS[0], duration=Duration("took")),

@@ -182,26 +182,25 @@ def test_what_a_mapping_does_not_say_is_as_documented(mapping_file: MappingFile)
     assert small.time == Time("at", "unix_s", None, 1_000)
 
 
-@pytest.mark.parametrize(
-    "replacements",
-    [
-        [('"unix_s"', '"unix_ms"')],
-        [('"unix_s"', '"iso"')],
-        [('"unix_s"', '"%Y"')],
-        [('"unix_s"', '"at %H"')],
-        [('"unix_s"', '"%%"')],
-        [('column = "did"', ""), ('values = { look = "view", find = "search" }', "")],
-        [('default = "click"', "")],
-        [("[kind]", '[duration]\ncolumn = "took"\n[kind]')],
-        [("[kind]", "[duration]\ncap_s = 1\n[kind]")],
-        [("[kind]", "[duration]\ncap_s = 86400\n[kind]")],
-        [('"csv"', '"csv"\nseparator = "\\t"')],
-        [('"csv"', '"parquet"')],
-    ],
-    ids=str,
-)
-def test_a_right_mapping_is_taken(replacements: list[tuple[str, str]], mapping_file: MappingFile) -> None:
-    assert load(mapping_file(*replacements)).columns["user_id"] == "who"
+RIGHT = {
+    "milliseconds": [('"unix_s"', '"unix_ms"')],
+    "iso": [('"unix_s"', '"iso"')],
+    "a pattern": [('"unix_s"', '"%Y"')],
+    "a pattern with words": [('"unix_s"', '"at %H"')],
+    "a pattern of a sign": [('"unix_s"', '"%%"')],
+    "one kind": [('column = "did"', ""), ('values = { look = "view", find = "search" }', "")],
+    "no default": [('default = "click"', "")],
+    "a duration": [("[kind]", '[duration]\ncolumn = "took"\n[kind]')],
+    "the least cap": [("[kind]", "[duration]\ncap_s = 1\n[kind]")],
+    "the greatest cap": [("[kind]", "[duration]\ncap_s = 86400\n[kind]")],
+    "tabs": [('"csv"', '"csv"\nseparator = "\\t"')],
+    "parquet": [('"csv"', '"parquet"')],
+}
+
+
+@pytest.mark.parametrize("case", RIGHT)
+def test_a_right_mapping_is_taken(case: str, mapping_file: MappingFile) -> None:
+    assert load(mapping_file(*RIGHT[case])).columns["user_id"] == "who"
 
 
 @pytest.mark.parametrize("cap", [-1, 86_401])
