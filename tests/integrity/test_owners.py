@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from segmenter.errors import Fenced
+from segmenter.errors import Fenced, Unreachable
 from segmenter.operations import owners
 from segmenter.operations.owners import paused
 from segmenter.settings import Settings
@@ -87,10 +87,20 @@ def test_a_pause_is_renewed_before_it_ends_and_ended_afterwards(
         assert max(ends[1] - ends[0], ends[2] - ends[1]) < 4_000
 
 
-def test_the_pause_of_an_owner_that_is_gone_is_taken_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next owner finds nothing that would pause the shard."""
+@pytest.mark.parametrize(
+    ("alive", "error", "match"),
+    [(False, Fenced, "is gone"), (True, Unreachable, "did not reply")],
+    ids=["gone", "mute"],
+)
+def test_a_pause_that_no_owner_confirms_is_taken_back(
+    store: Store, monkeypatch: pytest.MonkeyPatch, alive: bool, error: type[Exception], match: str
+) -> None:
+    """The next one finds nothing that would pause the shard."""
+    if alive:
+        store.client.hset(Keys(store.settings.key_prefix).shard(0), "beat_ms", clock_ms(store.client))
     monkeypatch.setattr(owners, "CHECK_SECONDS", 0.1)
-    with pytest.raises(Fenced, match="the owner of shard 0 is gone"), paused(store, {0}):
+    monkeypatch.setattr(owners, "REPLY_SECONDS", 0.3)
+    with pytest.raises(error, match=match), paused(store, {0}):
         raise AssertionError("nobody has confirmed it")
     assert all(isinstance(each, Pause) and each.until_ms == 0 for each in finish(store, 0, 99))
 

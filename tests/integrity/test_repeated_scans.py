@@ -32,19 +32,19 @@ USERS = 60
 
 
 def repeat_scans(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each answer names all twice, and once more what those before have named; they are short, so there are many."""
+    """Each answer names all twice, and once more what one long before has named; they are short, so there are many."""
     for name, own in (("scan", 0), ("sscan", 1)):
         answer = getattr(redis.Redis, name)
-        before: dict[object, list[bytes]] = defaultdict(list)
+        before: dict[object, list[list[bytes]]] = defaultdict(list)
 
         def repeated(
             *arguments: Any, answer: Any = answer, own: int = own, before: Any = before, **named: Any
         ) -> tuple[int, list[bytes]]:
             of = (*arguments[1 : 1 + own], str(named.get("match")))
-            cursor, found = answer(*arguments, **named | {"count": 20})
-            again = [*found, *before[of], *found]
-            before[of] = [*before[of], *found] if cursor else []
-            return cursor, again
+            cursor, found = answer(*arguments, **named | {"count": 5})
+            answers = [*before[of], list(found)]
+            before[of] = answers if cursor else []
+            return cursor, [*found, *answers[len(answers) // 2], *found]
 
         monkeypatch.setattr(redis.Redis, name, repeated)
 
