@@ -7,6 +7,7 @@ import math
 import pickle
 import random
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -151,6 +152,25 @@ def test_any_batch_split_learns_the_same(points: list[Point], grace: int, window
     assert batched.generation == one_by_one.generation
     assert batched.census == one_by_one.census
     assert batched.predict_many(frame).tolist() == [one_by_one.predict_one(x) for x in whole]
+
+
+@pytest.mark.parametrize("before", [40, 50])
+def test_a_batch_that_begins_between_two_steps_does_not_skip_one(before: int) -> None:
+    """Users change, so each step that is considered is taken."""
+    points = users(100) + [{name: v and v * 3 for name, v in x.items()} for x in users(100, seed=1)]
+    one_by_one = OnlineKMeans(grace_period=50, margin=0.0)
+    numbers = []
+    for x in points:
+        one_by_one.learn_one(x)
+        numbers.append(one_by_one.generation.number if one_by_one.generation else 0)
+    batched = learnt(OnlineKMeans(grace_period=50, margin=0.0), points[:before])
+
+    batched.learn_many(pd.DataFrame(points[before:]))
+
+    assert batched.generation == one_by_one.generation
+    steps = [at + 1 for at, (last, now) in enumerate(pairwise([0, *numbers])) if now > last]
+    assert {50, 100, 150, 200} & set(steps)
+    assert all(at in (3, 6, 12, 24, 48, 96, 192) or at % 50 == 0 for at in steps)
 
 
 @settings(max_examples=30, deadline=None)
