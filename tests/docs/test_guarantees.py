@@ -17,7 +17,7 @@ def cells(page: str) -> list[list[str]]:
     return [row.strip("| ").split(" | ") for row in rows]
 
 
-def tests_in(cell: str) -> list[tuple[str, str]]:
+def named_in(cell: str) -> list[tuple[str, str]]:
     """The file and, if it is named, the function of each test in a cell."""
     return re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", cell)
 
@@ -27,7 +27,7 @@ def test_every_promise_names_a_test_that_is_there(page: str, least: int) -> None
     rows = cells(page)
     assert len(rows) > least
     for row in rows:
-        named = tests_in(row[2])
+        named = named_in(row[2])
         assert named, row
         for file, test in named:
             assert re.search(rf"^def {test or 'test_.*'}\(", (ROOT / file).read_text("utf-8"), re.M), f"{file}::{test}"
@@ -36,7 +36,7 @@ def test_every_promise_names_a_test_that_is_there(page: str, least: int) -> None
 def test_every_promise_names_a_mutant_that_its_test_kills() -> None:
     known = {mutant.name: mutant for mutant in every_mutant()}
     for promise, _, tests, mutants in cells("guarantees.md"):
-        files = {file for file, _ in tests_in(tests)}
+        files = {file for file, _ in named_in(tests)}
         named = re.findall(r"`([\w-]+)`", mutants)
         assert named, promise
         for name in named:
