@@ -12,7 +12,7 @@ TEST := $(RUN) pytest -n 4 --dist loadgroup
 REAL := .real
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-21s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 install: ## fill .venv; PYTHON=python3.12 picks the interpreter
 	@PYTHON="$(PYTHON)" scripts/install

@@ -124,7 +124,8 @@ def _read_on(
         while not stopping() and (goal is None or any(offset < goal[where] for where, offset in at.items())):
             try:
                 if time.monotonic() - last_heartbeat > HEARTBEAT_SECONDS:
-                    warehouse.send_sink_heartbeat(database, _age_ms(reader), loaded)
+                    asked_ms = warehouse.clock_ms(database)  # before: both Kafka and the database may be slow
+                    warehouse.send_sink_heartbeat(database, _caught_up_ms(reader, asked_ms), loaded)
                     guard.check(known)
                     reader.commit_lag_offsets(at, now_ms=time.time_ns() // 1_000_000)
                     last_heartbeat, loaded = time.monotonic(), False
@@ -157,10 +158,10 @@ def _read_on(
             on_progress(len(records))
 
 
-def _age_ms(reader: Reader) -> int | None:
-    """How many ms ago the log held no more than was read; None without news, or if Kafka does not answer in time."""
+def _caught_up_ms(reader: Reader, asked_ms: int) -> int | None:
+    """Up to when the log was read, as news at ``asked_ms``; None if there is none, or Kafka does not answer in time."""
     try:
-        return reader.age_ms()
+        return reader.caught_up_ms(asked_ms)
     except Unreachable as reason:
         log.warning("Kafka does not tell where the log ends", reason=str(reason))
         return None

@@ -65,7 +65,9 @@ class Trainer:
         """Look for the next generation: start a refit if one is due, else take a step if it is worth it."""
         if not self.idle:
             return
-        self._check_child()
+        if self._child is not None:
+            self._check_child(self._child)
+            return
         try:
             shards = read_shards(self._store.client, self._store.settings)
         except Corrupt:  # `segmenter status` says so
@@ -79,18 +81,16 @@ class Trainer:
         elif self.generation:
             step(self._store, shards, self.generation, now_ms())
 
-    def _check_child(self) -> None:
-        """See how a refit has ended, if one has; one that failed is tried again after a pause."""
-        if self._child is None:
-            return
-        code, self._child = self._child.exitcode, None
+    def _check_child(self, child: SpawnProcess) -> None:
+        """See how a refit has ended; one that failed is tried again after a pause. What is next, the next call says."""
+        code, self._child = child.exitcode, None
         after_pause = self._clock() + PAUSE_SECONDS
         if code:
             log.warning("a refit failed", exit_code=code, retry_seconds=PAUSE_SECONDS)
             self._not_before = after_pause
             return
         self._tried = self._fitting
-        if self.generation is None:  # it could read no row, though some are counted
+        if read_model(*self._store) is None:  # it could read no row, though some are counted
             self._not_before = after_pause
         if self._drifted:
             self._drift, self._drifted, self._no_drift_before = Drift(), False, after_pause

@@ -37,7 +37,7 @@ def send_heartbeats(store: Store, membership: Membership, generation: Generation
 
 
 def _caught_up_ms(membership: Membership, asked_ms: int, need_end: bool) -> dict[int, int] | None:
-    """Up to when owned shards hold all that their log held, as news at ``asked_ms``; None if Kafka does not answer."""
+    """Up to when owned shards hold all that their log did, as news at ``asked_ms``; None if Kafka was not heard."""
     try:
         return membership.caught_up_ms(asked_ms)
     except Unreachable as reason:

@@ -229,11 +229,11 @@ class Membership:
             polled[number][topic.removeprefix(prefix)] >= end for (topic, number), end in needed.items()
         )
 
-    def caught_up_ms(self, asked_ms: int) -> dict[int, int]:
-        """Up to when acquired shards hold all that the log did, as news now, ``asked_ms``. Raises `TopicRecreated`."""
+    def caught_up_ms(self, asked_ms: int) -> dict[int, int] | None:
+        """Up to when acquired shards hold all that the log did, as news now; None in a rebalance. `TopicRecreated`."""
         consumer = self._consumer
         with self._topics.suspected():
-            found = consumer.caught_up_ms(self.shards, asked_ms) if consumer and self._is_steady(consumer) else {}
+            found = consumer.caught_up_ms(self.shards, asked_ms) if consumer and self._is_steady(consumer) else None
         self._topics.check()
         return found
 

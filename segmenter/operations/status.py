@@ -58,7 +58,7 @@ class ShardStatus(msgspec.Struct, frozen=True):
     beat_age_ms: int | None
     """Since the last heartbeat of its worker."""
     age_ms: int | None
-    """Since the worker was last at the end of the log."""
+    """Since the latest moment of which the worker has read all that could then be read of the log."""
     commit_age_ms: int | None
     """Since the last commit."""
     generation: int
@@ -75,7 +75,7 @@ class Sink(msgspec.Struct, frozen=True):
     beat_age_ms: int | None
     """Since its last heartbeat."""
     age_ms: int | None
-    """Since it was last at the end of the log."""
+    """Since the latest moment of which it has loaded all that could then be read of the log."""
     loaded_age_ms: int | None
     """Since it last loaded anything."""
 

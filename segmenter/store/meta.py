@@ -10,7 +10,7 @@ from typing import cast
 import msgspec
 import redis
 
-from segmenter.errors import NothingYet, SegmenterError, UsageError
+from segmenter.errors import Corrupt, NothingYet, SegmenterError, UsageError
 from segmenter.events import Rules, completed
 from segmenter.settings import Settings
 from segmenter.settings.urls import masked
@@ -87,17 +87,23 @@ def claim_rules(client: redis.Redis, settings: Settings, rules: Rules) -> None:
 
 def require_rules(client: redis.Redis, settings: Settings, rules: Rules) -> bool:
     """Raise `RulesDiffer` if the store has other rules; it may have none yet. Returns whether it has them all."""
-    with reaching(client):
-        found = cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), "rules"))
-    stored = msgspec.json.decode(found, type=dict[str, object]) if found else {}
+    stored = _stored_rules(client, settings)
     return bool(stored) and completed(f"Redis under {settings.key_prefix!r}", stored, rules) == stored
 
 
 def stored_partitions(client: redis.Redis, settings: Settings) -> int | None:
-    """The number of shards, as the store's rules say; None if it has none yet."""
+    """The number of shards, as the store's rules say; None if it has none yet. Raises `Corrupt`."""
+    stored = _stored_rules(client, settings)
+    return msgspec.convert(stored, type=Rules).partitions if stored else None
+
+
+def _stored_rules(client: redis.Redis, settings: Settings) -> dict[str, object]:
     with reaching(client):
-        rules = cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), "rules"))
-    return None if rules is None else msgspec.json.decode(rules, type=Rules).partitions
+        found = cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), "rules"))
+    try:
+        return msgspec.json.decode(found, type=dict[str, object]) if found else {}
+    except msgspec.DecodeError as error:
+        raise Corrupt(f"the rules in Redis under {settings.key_prefix!r} cannot be read ({error})") from error
 
 
 def require_whole(client: redis.Redis, settings: Settings) -> None:

@@ -79,11 +79,13 @@ class Reader:
         with reaching(self._settings), held(self._consumer, self._restore):
             return {(tp.topic, tp.partition): self._consumer.position(tp) for tp in self._consumer.assignment()}
 
-    def age_ms(self) -> int | None:
-        """How many ms ago the log held no more than has been read by now; None if there is no news of that."""
+    def caught_up_ms(self, asked_ms: int) -> int | None:
+        """The latest moment of which all has been read that the log held then; None if there is no news of that.
+
+        It is now, ``asked_ms``, or when this was asked before.
+        """
         with reaching(self._settings), held(self._consumer, self._restore):
-            found = self._caught_up.moments_ms({"log": list(self._consumer.assignment())}, _monotonic_ms())
-        return _monotonic_ms() - found["log"] if found else None
+            return self._caught_up.moments_ms({"log": list(self._consumer.assignment())}, asked_ms).get("log")
 
     def commit_lag_offsets(self, offsets: Mapping[Position, int], now_ms: int) -> None:
         """Commit offsets to Kafka under the group's name, with a note that all was well just now, ``now_ms``."""
@@ -195,10 +197,6 @@ def held(consumer: KafkaConsumer, restore: str = RESTORE) -> Iterator[None]:
         tp, held_to = next(iter(error.divergent_offsets.items()))
         but = f"was cut back to {held_to.offset}" if held_to else "has lost what was read before it"
         raise LogTruncated(tp.topic, tp.partition, consumer.position(tp, timeout_ms=0), but, restore) from error
-
-
-def _monotonic_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
 
 
 def _partitions(settings: Settings, topics: Iterable[str]) -> list[TopicPartition]:

@@ -22,7 +22,7 @@ from segmenter.warehouse.raw_events import (
     raw_rows,
     require_rules,
 )
-from segmenter.warehouse.sink_heartbeat import SinkHeartbeat, read_sink_heartbeat, send_sink_heartbeat
+from segmenter.warehouse.sink_heartbeat import SinkHeartbeat, clock_ms, read_sink_heartbeat, send_sink_heartbeat
 from segmenter.warehouse.snapshot_contents import (
     SnapshotUser,
     furthest_cuts,
@@ -80,6 +80,7 @@ __all__ = [
     "begins",
     "behind",
     "claim_rules",
+    "clock_ms",
     "connect",
     "find_snapshot",
     "furthest_cuts",

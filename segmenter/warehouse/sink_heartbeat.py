@@ -23,21 +23,24 @@ class SinkHeartbeat(NamedTuple):
     """Since it last loaded anything."""
 
 
-def send_sink_heartbeat(warehouse: Warehouse, age_ms: int | None = None, loaded: bool = False) -> None:
+def clock_ms(warehouse: Warehouse) -> int:
+    """Now, by the clock of the database, in milliseconds since 1970."""
+    with reading(warehouse) as connection:
+        return int(connection.execute(text(f"SELECT {dialect(connection).now_ms}")).scalar_one())
+
+
+def send_sink_heartbeat(warehouse: Warehouse, caught_up_ms: int | None = None, loaded: bool = False) -> None:
     """Tell that the sink is alive, and whether it has loaded anything since the last time.
 
-    ``age_ms`` is how many ms ago the log held no more than is loaded, None if that is not known.
+    ``caught_up_ms`` is the latest moment, by `clock_ms`, of which it has loaded all that the log held then; None if
+    there is no news of that.
     """
     with writing(warehouse) as connection:
         insert(connection, "sink_heartbeat", _COLUMNS, [_ROW], unless_there=True)
         now = dialect(connection).now_ms
-        told = {"beat_ms": now}
-        if age_ms is not None:
-            told["caught_up_ms"] = f"{now} - {age_ms:d}"
-        if loaded:
-            told["loaded_ms"] = now
-        values = ", ".join(f"{name} = {at_ms}" for name, at_ms in told.items())
-        connection.execute(text(f"UPDATE sink_heartbeat SET {values}"))
+        told = ["beat_ms = " + now, *(["loaded_ms = " + now] if loaded else [])]
+        told += [] if caught_up_ms is None else [f"caught_up_ms = {caught_up_ms:d}"]
+        connection.execute(text(f"UPDATE sink_heartbeat SET {', '.join(told)}"))
 
 
 def read_sink_heartbeat(warehouse: Warehouse) -> SinkHeartbeat:

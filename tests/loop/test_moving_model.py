@@ -179,6 +179,21 @@ def test_a_first_fit_that_finds_no_users_is_tried_again_after_a_pause(store: Sto
     watching.trainer.stop()
 
 
+def test_a_first_fit_that_finds_users_puts_off_no_other(store: Store, until: Until) -> None:
+    """Also if its model is published while the worker, which knows of none yet, looks how it has ended."""
+    put(store, crowd(range(30)))
+    trainer = Trainer(store)
+    trainer.advance()
+    until(lambda: trainer.idle)
+    trainer.advance()
+    sweep_all(store)
+    put(store, crowd(range(30, 60)))
+    trainer.refresh()
+    trainer.advance()
+    assert not trainer.idle
+    trainer.stop()
+
+
 class Running:
     """A worker that looks for better models, and how often it has sent heartbeats."""
 

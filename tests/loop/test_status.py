@@ -195,7 +195,7 @@ def age_everything(settings: Settings) -> list[tuple[int | None, str, int]]:
             for _ in range(2 * shard):
                 heartbeat(client, settings, {shard: (state._replace(version=0), None)}, None)
     with warehouse.connect(settings.warehouse_url) as database:
-        warehouse.send_sink_heartbeat(database, age_ms=0, loaded=True)
+        warehouse.send_sink_heartbeat(database, warehouse.clock_ms(database), loaded=True)
         older = "beat_ms = beat_ms - 7000000, caught_up_ms = caught_up_ms - 8000000, loaded_ms = loaded_ms - 9000000"
         with writing(database) as connection:
             connection.execute(sqlalchemy.text(f"UPDATE sink_heartbeat SET {older}"))
@@ -267,7 +267,7 @@ def test_a_sink_that_does_not_get_on_is_stuck(settings: Settings, environment: d
     """It is alive, but for a minute it has neither loaded anything nor been at the end of the log."""
     with warehouse.connect(settings.warehouse_url) as database:
         warehouse.migrate(database, 0)
-        warehouse.send_sink_heartbeat(database, age_ms=0, loaded=True)
+        warehouse.send_sink_heartbeat(database, warehouse.clock_ms(database), loaded=True)
         assert said(environment, "--check", "sink") == (0, "")
         with writing(database) as connection:
             older = "UPDATE sink_heartbeat SET caught_up_ms = caught_up_ms - 61000, loaded_ms = loaded_ms - 62000"

@@ -115,7 +115,7 @@ def test_a_sink_is_judged_by_its_own_times(settings: Settings, monkeypatch: pyte
     with warehouse.connect(settings.warehouse_url) as database:
         warehouse.migrate(database, 0)
         for beat, at_end, moved in product([NOW, MINUTES], [NEVER, NOW, MINUTES], [NEVER, NOW, MINUTES]):
-            warehouse.send_sink_heartbeat(database, age_ms=0, loaded=True)
+            warehouse.send_sink_heartbeat(database, warehouse.clock_ms(database), loaded=True)
             names = {"beat_ms": beat, "caught_up_ms": at_end, "loaded_ms": moved}
             times = [f"{name} = {0 if age is None else f'{name} - {age}'}" for name, age in names.items()]
             with writing(database) as connection:

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from consumers import sink, worker
 from segmenter import warehouse
 from segmenter.client import SegmentClient
-from segmenter.errors import RulesDiffer, UsageError
+from segmenter.errors import Corrupt, RulesDiffer, UsageError
 from segmenter.events import Rules
 from segmenter.operations import snapshot
 from segmenter.operations.reconcile import reconcile
@@ -128,3 +128,12 @@ def test_another_layout_is_refused(layout: int, settings: Settings, store: Store
         ):
             with pytest.raises(UsageError, match=rf"holds layout {layout} .* reads layout 1. Use the matching version"):
                 use()
+
+
+def test_rules_that_cannot_be_read_are_named(settings: Settings, store: Store) -> None:
+    """In one line, by who looks users up and by who writes."""
+    store.client.hset(Keys(settings.key_prefix).meta(), "rules", "{spoilt")
+    with SegmentClient(settings.redis_url, key_prefix=settings.key_prefix) as client:
+        for ask in (lambda: client.lookup("u1"), lambda: worker.run(settings, once=True)):
+            with pytest.raises(Corrupt, match=r"the rules in Redis under .* cannot be read"):
+                ask()

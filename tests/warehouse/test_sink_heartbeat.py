@@ -14,7 +14,7 @@ from segmenter import topics, warehouse
 from segmenter.settings import Settings
 from segmenter.topics.caught_up import CaughtUp
 from segmenter.warehouse import SinkHeartbeat, Warehouse
-from segmenter.warehouse.engine import writing
+from segmenter.warehouse.engine import reading, writing
 from tests.warehouse.test_sink import publish
 
 Until = Callable[[Callable[[], object]], None]
@@ -31,15 +31,19 @@ def test_a_heartbeat_renews_what_it_tells_and_nothing_else(database: Warehouse, 
     warehouse.send_sink_heartbeat(database)
     first = warehouse.read_sink_heartbeat(database)
     assert first.beat_age_ms is not None and first[1:] == (None, None)
-    warehouse.send_sink_heartbeat(database, age_ms=0, loaded=True)
+    warehouse.send_sink_heartbeat(database, warehouse.clock_ms(database), loaded=True)
     with writing(database) as connection:
         older = f"beat_ms = beat_ms - {OLD_MS}, caught_up_ms = caught_up_ms - {2 * OLD_MS}"
         connection.execute(text(f"UPDATE sink_heartbeat SET {older}, loaded_ms = loaded_ms - {3 * OLD_MS}"))
-    warehouse.send_sink_heartbeat(database, SLOW_MS if at_end else None, loaded)
+    asked_ms = warehouse.clock_ms(database) - SLOW_MS
+    warehouse.send_sink_heartbeat(database, asked_ms if at_end else None, loaded)
+    with reading(database) as connection:
+        at_ms, beat_ms = connection.execute(text("SELECT caught_up_ms, beat_ms FROM sink_heartbeat")).one()
     beat_age, age, loaded_age = warehouse.read_sink_heartbeat(database)
     assert beat_age is not None and age is not None and loaded_age is not None
     assert beat_age < OLD_MS
-    assert age - beat_age == SLOW_MS if at_end else age - beat_age >= 2 * OLD_MS
+    assert age - beat_age == beat_ms - at_ms
+    assert at_ms == asked_ms if at_end else age - beat_age >= 2 * OLD_MS
     assert loaded_age == beat_age if loaded else loaded_age - beat_age >= 3 * OLD_MS
 
 
