@@ -6,9 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import msgspec
@@ -36,8 +34,9 @@ from segmenter.store.models import read_model
 from segmenter.store.shards import read_shards
 from segmenter.topics import ends, event_topics
 from tests.integrity.spoiling import FOLLOWING, LOST, SLUG, Spoiler
-from tests.loop.helpers import START_MS, age_heartbeats, rows
+from tests.loop.helpers import START_MS, age_heartbeats, in_background, rows, users_of
 from tests.loop.helpers import publish as publish_events
+from tests.loop.helpers import working as worker_of
 from tests.loop.plainly import profiles_of
 
 EVENTS, USERS = 3_000, 400
@@ -66,22 +65,9 @@ def published(store: Store) -> list[Message]:
 
 
 @contextmanager
-def running(task: Callable[[Callable[[], bool]], object]) -> Iterator[None]:
-    """A task in the background, which is asked to stop."""
-    stop = threading.Event()
-    with ThreadPoolExecutor() as pool:
-        future = pool.submit(task, stop.is_set)
-        try:
-            yield
-        finally:
-            stop.set()
-        future.result()
-
-
-@contextmanager
 def working(store: Store, until: Until) -> Iterator[None]:
     """A worker holds all shards."""
-    with running(lambda stopping: worker.run(store.settings, False, False, lambda n: None, stopping)):
+    with worker_of(store.settings):
         until(lambda: len(with_living_owner(store, range(store.settings.partitions))) == store.settings.partitions)
         yield
 
@@ -97,7 +83,7 @@ def load(settings: Settings, published: list[Message]) -> Iterator[None]:
             publish(settings, some)
             published.extend(some)
 
-    with running(go_on):
+    with in_background(go_on):
         yield
 
 
@@ -211,7 +197,7 @@ def test_reconcile_repairs_under_load(store: Store, published: list[Message], un
     """Also users who have events all the time; nothing counts twice, and nothing is lost."""
     busy = [f"u{number}".encode() for number in range(1, 6)]
     with (
-        running(lambda stopping: sink.run(store.settings, False, lambda n: None, stopping)),
+        in_background(lambda stopping: sink.run(store.settings, False, lambda n: None, stopping)),
         working(store, until),
         load(store.settings, published),
     ):
@@ -301,20 +287,18 @@ def test_a_run_that_is_to_end_waits_for_the_end_of_a_pause(
     settings = store.settings
     goal = ends(settings, event_topics(settings))
     goal[f"{settings.topic_prefix}views", 1] += 1
-    (late, *_) = (user for user in (b"u%d" % number for number in range(99)) if shard_of(user, 2) == 1)
     ending = Worker(settings, False, False, lambda records: None)
-    with ThreadPoolExecutor() as pool:
-        run = pool.submit(ending.run, goal, lambda: False)
+    with in_background(lambda stopping: ending.run(goal, stopping)) as run:
         until(lambda: len(with_living_owner(store, {0, 1})) == 2)
         with paused(store, {0}):
             (paused_one, other), number = read_shards(*store).values(), next_generation(store)
-            publish_events(settings, "views", [Event(late.decode(), START_MS)])
+            publish_events(settings, "views", [Event(users_of(settings, 1)[0], START_MS)])
             until(lambda: run.done() or read_shards(*store)[1].counts.folded > other.counts.folded)
             until(lambda: run.done() or read_shards(*store)[1].generation == number)
             beat = read_shards(*store)[1].beat_ms
             until(lambda: run.done() or read_shards(*store)[1].beat_ms > beat)
             assert read_shards(*store)[0].version == paused_one.version
-        run.result()
+        until(run.done)
     assert {state.generation for state in read_shards(*store).values()} == {number}
 
 

@@ -6,10 +6,7 @@ import json
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 
@@ -30,7 +27,7 @@ from segmenter.store.connection import Redis, Store, connect
 from segmenter.store.corruption import discard
 from segmenter.store.keys import Keys
 from segmenter.store.shards import audiences, read_shards, read_stored_shards
-from tests.loop.helpers import folded, profiles
+from tests.loop.helpers import folded, profiles, working
 from tests.loop.plainly import profiles_of
 
 PARKED = 0
@@ -115,18 +112,6 @@ def store(settings: Settings) -> Iterator[Store]:
     client = connect(settings)
     yield Store(client, settings)
     client.close()
-
-
-@contextmanager
-def working(settings: Settings) -> Iterator[None]:
-    stop = threading.Event()
-    with ThreadPoolExecutor() as pool:
-        running = pool.submit(worker.run, settings, False, False, lambda n: None, stop.is_set)
-        try:
-            yield
-        finally:
-            stop.set()
-        running.result()
 
 
 def parked(settings: Settings) -> str:

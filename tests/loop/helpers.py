@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from typing import TypeVar
 
 import pytest
 
+from consumers import worker
+from consumers.worker.loop import WorkerResult
 from segmenter.events import Event, encode, key_of
+from segmenter.events.sharding import shard_of
 from segmenter.operations.integrity.verify import find_differences
 from segmenter.settings import Settings
 from segmenter.shards.row import Row
@@ -19,6 +25,33 @@ from segmenter.store.shards import read_shards
 from segmenter.topics import ensure_topics, open_producer, produce_all
 
 START_MS = 1_700_000_000_000
+
+Result = TypeVar("Result")
+
+
+def users_of(settings: Settings, part: int) -> list[str]:
+    """Users of a shard."""
+    return [user for user in map("u{}".format, range(100)) if shard_of(user.encode(), settings.partitions) == part]
+
+
+@contextmanager
+def in_background(task: Callable[[Callable[[], bool]], Result]) -> Iterator[Future[Result]]:
+    """A task that goes on beside the block, and is asked to stop when the block ends, also by an error."""
+    stop = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(task, stop.is_set)
+        try:
+            yield running
+        finally:
+            stop.set()
+        running.result()
+
+
+@contextmanager
+def working(settings: Settings) -> Iterator[Future[WorkerResult]]:
+    """A worker that goes on until the block ends."""
+    with in_background(lambda stop: worker.run(settings, once=False, may_refit=False, stopping=stop)) as running:
+        yield running
 
 
 def publish(settings: Settings, topic: str, events: Iterable[Event]) -> None:

@@ -14,7 +14,7 @@ from consumers import sink, worker
 from segmenter import crash_points, topics, warehouse
 from segmenter.client import SegmentClient
 from segmenter.errors import LogTruncated, TopicRecreated
-from segmenter.events import Event, Rules, encode, shard_of
+from segmenter.events import Event, encode
 from segmenter.events.dead_letters import decode
 from segmenter.operations import snapshot
 from segmenter.operations.comparison import Reconciliation
@@ -23,7 +23,7 @@ from segmenter.operations.status import read_status
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.shards import read_shards
-from tests.loop.helpers import START_MS, publish, publish_raw, rows
+from tests.loop.helpers import START_MS, publish, publish_raw, rows, users_of
 
 USERS = ["Bob", "bob", "bób", "bob ", "007", "7", "17850.0", "1e5", "-0", "🦆", "nul\0inside"]
 
@@ -94,7 +94,7 @@ def test_no_invalid_record_is_passed_over_before_its_dead_letter_is_there(
 ) -> None:
     """Whatever dies right after a commit: each invalid record below the stored offsets is in the other topic."""
     one_by_one = dataclasses.replace(settings, commit_rows=1)
-    users = [user for user in (f"u{number}" for number in range(20)) if shard_of(user.encode(), 2) == 0]
+    users = users_of(settings, 0)
     records = [record for user in users[:4] for record in ((user, b"click!"), (user, encode(Event(user, START_MS))))]
     publish_raw(settings, "views", [(user.encode(), value) for user, value in records])
     invalid = {offset for offset, (_, value) in enumerate(records) if value == b"click!"}
@@ -202,7 +202,7 @@ def test_all_who_read_the_log_leave_out_what_was_not_committed(
         before = len(opened)
         use()
         assert len(opened) > before
-    assert {consumer.config["isolation_level"] for consumer in opened} == {Rules(settings.partitions).isolation}
+    assert {consumer.config["isolation_level"] for consumer in opened} == {"read_committed"}
 
 
 def test_an_unknown_user_is_unknown(settings: Settings) -> None:

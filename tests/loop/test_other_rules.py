@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from threading import Event as Flag
 
 import msgspec
 import pytest
@@ -19,7 +17,6 @@ from segmenter import warehouse
 from segmenter.client import SegmentClient
 from segmenter.errors import RulesDiffer
 from segmenter.events import Event, Rules
-from segmenter.events.sharding import shard_of
 from segmenter.operations import restore, snapshot
 from segmenter.operations.integrity.digests import digest_store
 from segmenter.operations.integrity.repair import verify_and_repair
@@ -28,11 +25,11 @@ from segmenter.operations.reconcile import reconcile, reconcile_and_repair
 from segmenter.operations.restore_from_raw import restore_from_raw
 from segmenter.operations.segments import read_segments
 from segmenter.settings import Settings
-from segmenter.store.connection import Store, connect
+from segmenter.store.connection import Store, clock_ms, connect
 from segmenter.store.keys import Keys
 from segmenter.store.shards import acquire_shard, read_shards
 from segmenter.warehouse.engine import reading
-from tests.loop.helpers import START_MS, age_heartbeats, publish, rows
+from tests.loop.helpers import START_MS, age_heartbeats, publish, rows, users_of, working
 
 OTHER = {"partitions": 3, "duplicate_window": 7, "max_ahead_ms": 8}
 """Another value of each rule that is a setting."""
@@ -94,17 +91,15 @@ def test_all_who_come_with_another_rule_are_refused(store: Store, tmp_path: Path
 
 
 def test_a_lookup_goes_by_the_stored_rules(store: Store) -> None:
-    """It looks at the shard that holds the user, however many there are by its own settings."""
-    settings = store.settings
-    store.client.hset(Keys(settings.key_prefix).shard(1), "beat_ms", 1)
-    worker_of_0 = [f"u{number}" for number in range(20) if shard_of(f"u{number}".encode(), settings.partitions) == 0]
-    right = stored_rules(store)
-    answers = []
+    """It tells how fresh the shard is that holds the user, whatever its own settings say, and changes nothing."""
+    settings, right, now_ms = store.settings, stored_rules(store), clock_ms(store.client)
+    store.client.hset(Keys(settings.key_prefix).shard(0), mapping={"beat_ms": now_ms, "caught_up_ms": now_ms})
+    fresh, stale = users_of(settings, 0), users_of(settings, 1)
     for partitions in (settings.partitions, 1, 5):
         own = {"key_prefix": settings.key_prefix, "partitions": partitions, "stale_after_ms": 86_400_000}
         with SegmentClient(settings.redis_url, **own, duplicate_window=7) as client:
-            answers.append([(answer.segment, answer.stale) for answer in client.lookup_many(worker_of_0)])
-    assert answers[0] == answers[1] == answers[2]
+            answers = client.lookup_many([*fresh, *stale])
+        assert [answer.user for answer in answers if answer.stale] == stale, partitions
     assert stored_rules(store) == right
 
 
@@ -114,17 +109,14 @@ def test_a_worker_whose_store_was_filled_by_other_rules_meanwhile_ends(
     """It finds that out when it acquires its shards again, and writes nothing."""
     meta, first = Keys(store.settings.key_prefix).meta(), read_shards(*store)
     other = msgspec.json.encode(msgspec.structs.replace(Rules.of(store.settings), duplicate_window=7))
-    with ThreadPoolExecutor() as pool:
-        stop = Flag()
-        running = pool.submit(worker.run, store.settings, once=False, may_refit=False, stopping=stop.is_set)
-        before = {state.token for state in first.values()}
+    before = {state.token for state in first.values()}
+    with (
+        pytest.raises(RulesDiffer, match="duplicate_window is 7 there and 100000 here"),
+        working(store.settings) as running,
+    ):
         until(lambda: running.done() or before.isdisjoint(state.token for state in read_shards(*store).values()))
         store.client.hset(meta, "rules", other)
         taken = {number: acquire_shard(*store, number).token for number in first}
-        try:
-            with pytest.raises(RulesDiffer, match="duplicate_window is 7 there and 100000 here"):
-                running.result(timeout=30)
-        finally:
-            stop.set()
+        until(running.done)
     assert {number: state.token for number, state in read_shards(*store).items()} == taken
     assert store.client.hget(meta, "rules") == other

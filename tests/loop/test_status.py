@@ -28,7 +28,6 @@ from consumers import sink, worker
 from segmenter import warehouse
 from segmenter.embedded import private_stack
 from segmenter.events import Event, encode, key_of
-from segmenter.events.sharding import shard_of
 from segmenter.operations.status import Window, read_status
 from segmenter.settings import Settings
 from segmenter.settings.urls import masked
@@ -39,7 +38,7 @@ from segmenter.topics import ensure_topics, open_producer, sink_group, store_rea
 from segmenter.topics.lag_offsets import noted, store_name
 from segmenter.topics.reader import open_consumer
 from segmenter.warehouse.engine import writing
-from tests.loop.helpers import START_MS, publish, publish_raw, set_clock_ahead
+from tests.loop.helpers import START_MS, publish, publish_raw, set_clock_ahead, users_of
 from tests.recovery.own_redis import OwnRedis
 
 HOUR_MS = 3_600_000
@@ -87,10 +86,6 @@ def log_seen_ms(settings: Settings) -> int:
     """When Kafka last answered a worker where the log ends."""
     with contextlib.closing(connect(settings)) as client:
         return max(state.log_seen_ms for state in read_shards(client, settings).values())
-
-
-def users_of(settings: Settings, part: int) -> list[str]:
-    return [user for user in map("u{}".format, range(100)) if shard_of(user.encode(), settings.partitions) == part]
 
 
 def of_user(settings: Settings, part: int) -> str:

@@ -39,15 +39,15 @@ def main() -> int:
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="segmenter-soak-")).resolve()
     options = Options(
-        asked.minutes,
-        asked.phases,
-        asked.seconds,
-        asked.rate,
-        asked.users,
-        asked.most,
-        asked.seed,
-        asked.broken,
-        folder,
+        minutes=asked.minutes,
+        phases=asked.phases,
+        seconds=asked.seconds,
+        rate=asked.rate,
+        first=asked.users,
+        most=asked.most,
+        seed=asked.seed,
+        broken=asked.broken,
+        folder=folder,
     )
     show = Show(sys.stderr if asked.json else sys.stdout)
     show.say(f"a life of {asked.minutes:g} minutes by seed {asked.seed}, logs in {folder}")

@@ -15,7 +15,7 @@ import sys
 
 from tests.chaos import doomed
 from tests.soak.apart import break_if_asked
-from tests.soak.limits import FEED_LENGTH, GENERATIONS_KEPT
+from tests.soak.limits import FEED_LENGTH, GENERATIONS_KEPT, TRAINER_PAUSE_SECONDS
 
 MODEL = {
     "consumers.trainer.refit.STEP_MARGIN": 0.000001,
@@ -27,7 +27,7 @@ TURNED_UP = {
     "worker": MODEL
     | {
         "consumers.worker.loop.HEARTBEAT_SECONDS": 0.2,
-        "consumers.trainer.trainer.PAUSE_SECONDS": 3.0,
+        "consumers.trainer.trainer.PAUSE_SECONDS": TRAINER_PAUSE_SECONDS,
         "segmenter.store.shards.FEED_LENGTH": FEED_LENGTH,
     },
     "sink": {"consumers.sink.HEARTBEAT_SECONDS": 0.2},

@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from segmenter.client import SegmentClient
+from segmenter.client import Answer, SegmentClient
 from segmenter.operations import snapshot
 from segmenter.operations.integrity.verify import verify
 from segmenter.operations.reconcile import reconcile
@@ -27,12 +27,15 @@ from segmenter.store.models import read_model
 from segmenter.store.shards import read_shards
 from tests.chaos.processes import ROOT, Child, environment_of
 from tests.soak import picture
-from tests.soak.limits import SNAPSHOTS_KEPT
+from tests.soak.limits import SNAPSHOTS_KEPT, TRAINER_PAUSE_SECONDS
 from tests.soak.people import People
 
 WAIT_SECONDS = 180.0
-SETTLED_SECONDS = 1.0
-"""For so long no generation is published before a model counts as settled."""
+SETTLED_SECONDS = TRAINER_PAUSE_SECONDS + 1.0
+"""For so long nothing is written before a model counts as settled: a refit that waits for the pause has begun by then.
+"""
+
+REFIT_SECONDS = 120.0
 
 SINK_SECONDS = 30.0
 LOOKUPS_AT_ONCE = 500
@@ -117,7 +120,12 @@ class Life:
             with subprocess.Popen(
                 line, cwd=ROOT, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log
             ) as process:
-                code = process.wait(120)
+                try:
+                    code = process.wait(REFIT_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    yield f"`segmenter refit` has not ended after {REFIT_SECONDS:.0f} s; see refit.log"
+                    return
         if code:
             yield f"`segmenter refit` ended with {code}; see refit.log"
 
@@ -192,18 +200,24 @@ class Life:
             yield f"verify: of {self.people.users} users {found.users}, and {found.differences[:3]}"
 
     def lookups(self, seen: picture.Picture) -> Iterator[str]:
-        """Everybody is looked up: the answer is fresh, and what the row says."""
-        users = list(seen.rows)
+        """Everybody is looked up: soon the answer is fresh, and it is what the row says."""
+        users, answers = list(seen.rows), list[Answer]()
+        some = [users[first : first + LOOKUPS_AT_ONCE] for first in range(0, len(users), LOOKUPS_AT_ONCE)]
+
+        def fresh() -> bool:
+            answers[:] = (answer for each in some for answer in client.lookup_many(each))
+            return not any(answer.stale for answer in answers)
+
         with SegmentClient(self.settings.redis_url, key_prefix=self.settings.key_prefix) as client:
-            for first in range(0, len(users), LOOKUPS_AT_ONCE):
-                for answer in client.lookup_many(users[first : first + LOOKUPS_AT_ONCE]):
-                    row = seen.rows[answer.user]
-                    if answer.stale or (answer.segment, answer.aggregates) != (
-                        row["segment"],
-                        json.loads(row["profile"]),
-                    ):
-                        yield f"lookup: {answer}, the row is {row}"
-                        return
+            try:
+                self.until(fresh, "answers are stale")
+            except NotBack as reason:
+                yield f"lookup: {reason}"
+        for answer in answers:
+            row = seen.rows[answer.user]
+            if (answer.segment, answer.aggregates) != (row["segment"], json.loads(row["profile"])):
+                yield f"lookup: {answer}, the row is {row}"
+                return
 
     def warehouse(self) -> Iterator[str]:
         """Snapshots and the rows of heartbeats are bounded, and every event is loaded once."""

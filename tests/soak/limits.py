@@ -13,6 +13,9 @@ GENERATIONS_KEPT = 20
 
 SNAPSHOTS_KEPT = 5
 
+TRAINER_PAUSE_SECONDS = 3.0
+"""How long the trainer waits here after a refit that failed and, for drift, after a refit for drift."""
+
 NEARLY_ALIKE = 0.1
 """By what share the users of a segment may do more than those of the one above: two that are nearly alike."""
 

@@ -25,6 +25,26 @@ class Expected(NamedTuple):
 _JOINING = "worker .", "joining the group again"
 _NO_SNAPSHOT = "snapshotter", "a snapshot was not taken, or old ones were not removed"
 
+_UNANSWERED = "does not answer as it should|did not give"
+_SLOW = (
+    Expected(
+        "worker .",
+        "Kafka does not say where the log ends",
+        _UNANSWERED,
+        5,
+        "the machine is so busy that the broker takes seconds to answer: this heartbeat makes nothing fresher",
+    ),
+    Expected("sink", "Kafka does not tell where the log ends", _UNANSWERED, 5, "the same, of the sink"),
+    Expected(
+        "worker .",
+        "shards released",
+        _UNANSWERED,
+        5,
+        "the machine is so busy that a part does not answer in time: the worker acquires its shards again",
+    ),
+    Expected("sink", "trying again", _UNANSWERED, 5, "the same, of the sink, which begins again from where it was"),
+)
+
 AT_ANY_TIME = (
     Expected(
         *_JOINING,
@@ -32,6 +52,7 @@ AT_ANY_TIME = (
         2,
         "the machine is so busy that a worker is not heard of for the six seconds of its session",
     ),
+    *_SLOW,
 )
 AT_THE_BEGINNING = (
     Expected(
@@ -42,6 +63,7 @@ AT_THE_BEGINNING = (
     ),
     Expected(*_NO_SNAPSHOT, "nothing to take a snapshot of", 100, "no event has come yet"),
     Expected(*_NO_SNAPSHOT, "changed owners", 3, "the workers have just joined"),
+    *_SLOW,
 )
 """Only in the first phase."""
 
@@ -54,6 +76,7 @@ AFTER_A_RESTART = (
         "embedded broker may lose count",
     ),
     Expected(*_NO_SNAPSHOT, "changed owners", 3, "each of its tries fell into such a move; the next one is taken"),
+    *_SLOW,
 )
 """Only in a phase in which processes are started or ended."""
 

@@ -36,6 +36,8 @@ class Ledger:
     version: int = 0
     fenced: int = 0
     dirty: bool = False
+    caught_up_ms: int = 0
+    """What the owner said last of how fresh the shard is."""
     offsets: Offsets = field(default_factory=lambda: dict.fromkeys(TOPICS, 0))
     ahead: Offsets = field(default_factory=lambda: dict.fromkeys(TOPICS, 0))
     """Up to where a script that failed half-way may have written rows."""

@@ -183,13 +183,15 @@ class Machine(RuleBasedStateMachine):
         self.ledger.begins[user] = dict(self.ledger.offsets)
         return None
 
-    @rule(at_end=st.booleans())
-    def the_owner_beats(self, at_end: bool) -> None:
-        answer = heartbeat(self.client, self.settings, {0: (self.owner_().state, 0 if at_end else None)}, 0)[0]
+    @rule(caught_up_ms=st.none() | st.integers(1, 9))
+    def the_owner_beats(self, caught_up_ms: int | None) -> None:
+        """With the news that the shard held all until then, or without any."""
+        answer = heartbeat(self.client, self.settings, {0: (self.owner_().state, caught_up_ms)}, 0)[0]
         if answer != "ok":
             self.expect(answer)
         else:
             assert self.refusal(self.owner_()) is None
+            self.ledger.caught_up_ms = caught_up_ms or self.ledger.caught_up_ms
 
     @rule(most=few, user=st.sampled_from(USERS), lost=st.sampled_from(["commit", "removal", "sweep"]))
     def the_last_write_is_lost(self, most: int, user: bytes, lost: str) -> None:
@@ -227,7 +229,7 @@ class Machine(RuleBasedStateMachine):
         self.owner = data.draw(st.sampled_from(self.former))
         self.judges = read_model(self.client, self.settings)
         if beats:
-            self.the_owner_beats(False)
+            self.the_owner_beats(None)
         else:
             self.the_owner_applies_a_batch(most)
         if self.owner:
@@ -245,6 +247,7 @@ class Machine(RuleBasedStateMachine):
             return
         assert (state.token, state.version) == (self.ledger.token, self.ledger.version)
         assert (state.offsets or ZERO, state.dirty) == (self.ledger.offsets, self.ledger.dirty)
+        assert state.caught_up_ms == self.ledger.caught_up_ms
         assert (state.fenced, state.counts.folded) == (self.ledger.fenced, sum(self.ledger.offsets.values()))
 
     @invariant()

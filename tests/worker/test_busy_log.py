@@ -54,7 +54,7 @@ def log(small: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]
         yield times
 
 
-def until(condition: Callable[[], object], log: list[int]) -> Callable[[], bool]:
+def enough(condition: Callable[[], object], log: list[int]) -> Callable[[], bool]:
     return lambda: bool(condition()) or len(log) > 2 * MOST
 
 
@@ -72,7 +72,7 @@ def test_a_worker_that_keeps_up_is_fresh_however_busy_the_log_is(
             return len(seen - {0}) > 1
 
         seen = set[int]()
-        worker.run(small, once=False, may_refit=False, stopping=until(fresh_twice, log))
+        worker.run(small, once=False, may_refit=False, stopping=enough(fresh_twice, log))
         state = read_shards(client, small)[0]
     assert state.offsets is not None and 0 < state.offsets["views"] < len(log)
     assert 0 < state.caught_up_ms <= log[state.offsets["views"]]
@@ -85,6 +85,6 @@ def test_a_sink_that_keeps_up_is_fresh_however_busy_the_log_is(
     with warehouse.connect(small.warehouse_url) as database:
         warehouse.migrate(database, 0)
         found = (warehouse.read_sink_heartbeat(database).age_ms for _ in itertools.count())
-        sink.run(small, once=False, stopping=until(lambda: next(found) is not None, log))
+        sink.run(small, once=False, stopping=enough(lambda: next(found) is not None, log))
         loaded = sum(at.next_pos for at in warehouse.loaded(database).values())
         assert next(found) is not None and loaded < len(log)

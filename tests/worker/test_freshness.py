@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 import pytest
 
@@ -19,7 +17,7 @@ from segmenter.settings import Settings
 from segmenter.shards.state import ShardState
 from segmenter.store.connection import Redis, Store, clock_ms, connect
 from segmenter.store.shards import read_shards
-from tests.loop.helpers import START_MS, publish, set_clock_ahead
+from tests.loop.helpers import START_MS, publish, set_clock_ahead, working
 
 Until = Callable[[Callable[[], object]], None]
 
@@ -31,19 +29,6 @@ SLOW_MS = 300
 def client(settings: Settings) -> Iterator[Redis]:
     with closing(connect(settings)) as opened:
         yield opened
-
-
-@contextmanager
-def working(settings: Settings) -> Iterator[None]:
-    """A worker that goes on until the block ends."""
-    stop = threading.Event()
-    with ThreadPoolExecutor() as pool:
-        running = pool.submit(worker.run, settings, once=False, may_refit=False, stopping=stop.is_set)
-        try:
-            yield
-        finally:
-            stop.set()
-        running.result()
 
 
 def test_answers_that_are_slow_make_nothing_fresher(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from threading import Event as Flag
+from contextlib import closing
 
 import pytest
 from kafka import KafkaProducer, TopicPartition
@@ -20,7 +18,7 @@ from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.shards import read_shards
 from segmenter.topics.client import client_options
-from tests.loop.helpers import START_MS, folded, publish
+from tests.loop.helpers import START_MS, folded, publish, working
 
 Until = Callable[[Callable[[], object]], None]
 
@@ -54,19 +52,6 @@ def caught_up_ms(settings: Settings) -> int:
     with closing(connect(settings)) as client:
         found = read_shards(client, settings)
     return min(found[number].caught_up_ms if number in found else 0 for number in range(settings.partitions))
-
-
-@contextmanager
-def working(settings: Settings) -> Iterator[None]:
-    """A worker that goes on until the block ends."""
-    stop = Flag()
-    with ThreadPoolExecutor() as pool:
-        running = pool.submit(worker.run, settings, once=False, may_refit=False, stopping=stop.is_set)
-        try:
-            yield
-        finally:
-            stop.set()
-        running.result()
 
 
 def lags(settings: Settings) -> tuple[int | None, int | None]:
