@@ -97,7 +97,7 @@ class Life:
         self.client = connect(settings)
         self.workers = [Child(f"worker {number}", "worker", self.environment, folder, HASTY) for number in (1, 2)]
         self.sink = Child("sink", "sink", self.environment, folder, HASTY)
-        keeping = f"snapshot --every 4 --keep {SNAPSHOTS_KEPT}"
+        keeping = f"snapshot --every 15 --keep {SNAPSHOTS_KEPT}"
         self.snapshotter = Child("snapshotter", keeping, self.environment, folder, HASTY)
         self.asker = Asker(seed, self.environment, folder)
         self._parts = {each.name(): each.pid for each in psutil.Process(supervisor).children()}
