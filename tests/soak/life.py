@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from segmenter.client import SegmentClient
+from segmenter.client import Answer, SegmentClient
 from segmenter.operations import snapshot
 from segmenter.operations.integrity.verify import verify
 from segmenter.operations.reconcile import reconcile
@@ -192,18 +192,23 @@ class Life:
             yield f"verify: of {self.people.users} users {found.users}, and {found.differences[:3]}"
 
     def lookups(self, seen: picture.Picture) -> Iterator[str]:
-        """Everybody is looked up: the answer is fresh, and what the row says."""
-        users = list(seen.rows)
+        """Everybody is looked up: the answer is what the row says, and fresh as soon as no shard is on the move."""
+        users = [
+            list(seen.rows)[first : first + LOOKUPS_AT_ONCE] for first in range(0, len(seen.rows), LOOKUPS_AT_ONCE)
+        ]
         with SegmentClient(self.settings.redis_url, key_prefix=self.settings.key_prefix) as client:
-            for first in range(0, len(users), LOOKUPS_AT_ONCE):
-                for answer in client.lookup_many(users[first : first + LOOKUPS_AT_ONCE]):
-                    row = seen.rows[answer.user]
-                    if answer.stale or (answer.segment, answer.aggregates) != (
-                        row["segment"],
-                        json.loads(row["profile"]),
-                    ):
-                        yield f"lookup: {answer}, the row is {row}"
-                        return
+
+            def fresh() -> bool:
+                found[:] = [answer for some in users for answer in client.lookup_many(some)]
+                return not any(answer.stale for answer in found)
+
+            found: list[Answer] = []
+            self.until(fresh, "lookups stay stale")
+        for answer in found:
+            row = seen.rows[answer.user]
+            if (answer.segment, answer.aggregates) != (row["segment"], json.loads(row["profile"])):
+                yield f"lookup: {answer}, the row is {row}"
+                return
 
     def warehouse(self) -> Iterator[str]:
         """Snapshots and the rows of heartbeats are bounded, and every event is loaded once."""
