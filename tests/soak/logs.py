@@ -16,6 +16,7 @@ class Expected(NamedTuple):
     who: str
     """A pattern of the process' name."""
     event: str
+    """A pattern of what it says."""
     reason: str
     """A pattern of its reason."""
     most: int
@@ -24,6 +25,13 @@ class Expected(NamedTuple):
 
 _JOINING = "worker .", "joining the group again"
 _NO_SNAPSHOT = "snapshotter", "a snapshot was not taken, or old ones were not removed"
+_FAREWELL = Expected(
+    "worker .",
+    "LeaveGroup request failed: KafkaTimeoutError.*",
+    "",
+    2,
+    "a busy broker does not answer a farewell within a second; then the session of the member runs out",
+)
 
 _UNANSWERED = "does not answer as it should|did not give"
 _SLOW = (
@@ -46,6 +54,7 @@ _SLOW = (
 )
 
 AT_ANY_TIME = (
+    _FAREWELL,
     Expected(
         *_JOINING,
         "has another owner|no longer as it was left",
@@ -55,6 +64,7 @@ AT_ANY_TIME = (
     *_SLOW,
 )
 AT_THE_BEGINNING = (
+    _FAREWELL,
     Expected(
         *_JOINING,
         "has another owner|no longer as it was left|rebalancing without end|moved to the group",
@@ -68,6 +78,7 @@ AT_THE_BEGINNING = (
 """Only in the first phase."""
 
 AFTER_A_RESTART = (
+    _FAREWELL,
     Expected(
         *_JOINING,
         "has another owner|no longer as it was left|rebalancing without end|moved to the group",
@@ -123,7 +134,9 @@ class Logs:
 def _fits(expected: Expected, who: str, entry: dict[str, Any]) -> bool:
     reason = str(entry.get("reason", ""))
     return bool(
-        re.fullmatch(expected.who, who) and expected.event == entry["event"] and re.search(expected.reason, reason)
+        re.fullmatch(expected.who, who)
+        and re.fullmatch(expected.event, str(entry["event"]))
+        and re.search(expected.reason, reason)
     )
 
 
