@@ -306,6 +306,32 @@ def test_where_all_points_but_a_few_are_alike_there_is_one_centre() -> None:
     assert (len(kept), found.centres, found.inertia) == (100, ((5.0, 5.0, 5.0),), 0.0)
 
 
+def alone(count: int) -> list[list[int]]:
+    """Users each of whom is far from all others."""
+    return [[2**number * 50_000, 0, 0] for number in range(count)]
+
+
+@pytest.mark.parametrize(("extremes", "left_out"), [(14, 14), (15, 15), (16, 15)])
+def test_as_many_are_left_out_as_the_centres_have_room_for(extremes: int, left_out: int) -> None:
+    """Five for each of three centres; of one more, the rest counts with the others."""
+    vectors = np.array([[5, 5, 5]] * 100 + alone(extremes))
+
+    kept, found = fit_crowds(vectors, 3, 0, 8, (1.0,) * 3, (0.0,) * 3)
+
+    assert len(vectors) - len(kept) == left_out
+    assert len(found.centres) == 1
+
+
+def test_where_there_is_no_room_left_there_is_one_centre_fewer() -> None:
+    """Twelve extreme users are left out; four others then belong to the nearer crowd."""
+    crowds = [[0, 0, 0]] * 100 + [[10_000, 0, 0]] * 100 + [[13_000, 0, 0]] * 4
+
+    kept, found = fit_crowds(np.array(crowds + alone(12)), 3, 0, 8, (1.0,) * 3, (0.0,) * 3)
+
+    assert kept.tolist() == crowds
+    assert sorted(found.centres) == [(0.0, 0.0, 0.0), (pytest.approx(10_000 + 3_000 * 4 / 104), 0.0, 0.0)]
+
+
 def test_nobody_makes_no_centres() -> None:
     nobody = np.zeros((0, 3), dtype=np.int64)
     assert fit(nobody, 3, 0, 2, (1.0,) * 3, (0.0,) * 3) == ((), 0.0)

@@ -279,4 +279,6 @@ def test_drift_is_a_rise_of_the_distance() -> None:
 
 
 def test_the_estimator_shows_its_parameters() -> None:
+    defaults = {"n_clusters": 3, "margin": 0.01, "grace_period": 100, "window": 10_000, "seed": 0}
+    assert OnlineKMeans()._get_params() == defaults
     assert "grace_period=100" in repr(OnlineKMeans())

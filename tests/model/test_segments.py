@@ -172,6 +172,15 @@ def test_a_refit_no_better_than_the_present_one_is_not_taken() -> None:
     assert refit(blobs([300, 3600, 9500]), first, margin=0.999999) is None
 
 
+def test_where_all_users_are_at_their_centres_no_refit_is_taken() -> None:
+    """There is nothing to save."""
+    users = np.repeat([[100, 100], [3000, 3000], [9000, 9000]], 60, axis=0)
+    first = refit(users, None)
+    assert first is not None and first.centres == ((100.0, 100.0), (3000.0, 3000.0), (9000.0, 9000.0))
+    for margin in (0.0, 0.5, 1.0):
+        assert refit(users, first, margin=margin) is None
+
+
 def test_another_number_of_names_is_followed() -> None:
     users = blobs([100, 3000, 6000, 9000])
     three = refit(users, None)
@@ -225,6 +234,7 @@ def test_a_model_whose_segment_a_few_users_own_is_fitted_anew() -> None:
     """Whatever that gains: 500 users, of whom 4 are far away."""
     users = np.concatenate([blobs([100, 3000], 248), np.full((4, 2), 90_000)])
     owned = generation([(100.0, 100.0), (3000.0, 3000.0), (90_000.0, 90_000.0)])
+    owned = msgspec.structs.replace(owned, fitted_population=500)
     assert unfit(tally(users, judge(users, owned)), owned, THREE)
 
     found = refit(users, owned, margin=1.0)
@@ -371,6 +381,16 @@ def test_a_step_that_moves_nothing_is_none() -> None:
     first = successor(tally(users, judge(users, model)), model, THREE, 0.0, 0)
     assert first is not None
     assert successor(tally(users, judge(users, first)), first, THREE, 0.0, 0) is None
+
+
+@pytest.mark.parametrize(("extremes", "pulled"), [(1, False), (200, True)])
+def test_a_step_follows_a_crowd_and_no_few_extreme_users(extremes: int, pulled: bool) -> None:
+    """The others have not moved, so there is nothing else to step to."""
+    crowd = np.concatenate([np.repeat([[99, 101], [101, 99]], 200, axis=0), np.repeat([[2990, 3010]], 200, axis=0)])
+    model = generation([(100.0, 100.0), (2990.0, 3010.0)])
+    users = np.concatenate([crowd, np.full((extremes, 2), 9_000)])
+    assert (successor(tally(users, judge(users, model)), model, THREE, 0.0, 0) is not None) is pulled
+    assert step(tally(users, judge(users, model)), model).centres != model.centres
 
 
 def test_a_step_tells_nothing_of_the_one_before() -> None:
