@@ -107,16 +107,20 @@ def test_a_worker_whose_store_was_filled_by_other_rules_meanwhile_ends(
     store: Store, until: Callable[[Callable[[], object]], None]
 ) -> None:
     """It finds that out when it acquires its shards again, and writes nothing."""
-    meta, first = Keys(store.settings.key_prefix).meta(), read_shards(*store)
+    meta = Keys(store.settings.key_prefix).meta()
     other = msgspec.json.encode(msgspec.structs.replace(Rules.of(store.settings), duplicate_window=7))
-    before = {state.token for state in first.values()}
+
+    def tokens() -> dict[int, str]:
+        return {number: state.token for number, state in read_shards(*store).items()}
+
+    before = tokens()
     with (
         pytest.raises(RulesDiffer, match="duplicate_window is 7 there and 100000 here"),
         working(store.settings) as running,
     ):
-        until(lambda: running.done() or before.isdisjoint(state.token for state in read_shards(*store).values()))
+        until(lambda: running.done() or set(before.values()).isdisjoint(tokens().values()))
         store.client.hset(meta, "rules", other)
-        taken = {number: acquire_shard(*store, number).token for number in first}
-        until(running.done)
-    assert {number: state.token for number, state in read_shards(*store).items()} == taken
+        taken = {number: acquire_shard(*store, number).token for number in before}
+        until(lambda: running.done() or tokens() != taken)
+    assert tokens() == taken
     assert store.client.hget(meta, "rules") == other

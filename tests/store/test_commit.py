@@ -11,7 +11,7 @@ from redis import Redis
 from consumers.worker.acquire import ShardLog, acquire
 from segmenter import crash_points
 from segmenter.errors import Corrupt, SegmenterError, TopicRecreated
-from segmenter.events import TOPICS, shard_of
+from segmenter.events import TOPICS
 from segmenter.model import census
 from segmenter.model.generation import Generation, Segment, digest
 from segmenter.settings import Settings
@@ -24,6 +24,7 @@ from segmenter.store.models import publish
 from segmenter.store.recount import recount
 from segmenter.store.rows import read_rows, scan_rows
 from segmenter.store.shards import acquire_shard, commit_shard, heartbeat, members, new_token, read_shards
+from tests.loop.helpers import users_of
 
 KEY = bytes(16)
 SHARD = 1
@@ -251,7 +252,7 @@ def test_a_recount_that_ends_half_way_is_done_again(
 ) -> None:
     """A recount of many commits leaves the shard dirty before its last one: the next owner finds what is left."""
     store = Store(client, dataclasses.replace(settings, commit_rows=3))
-    users = [user for user in (b"u%d" % number for number in range(40)) if shard_of(user, settings.partitions) == SHARD]
+    users = [user.encode() for user in users_of(settings, SHARD)]
     state = acquire_shard(client, settings, SHARD)
     _, state = commit_shard(client, settings, SHARD, state, batch_of(state, *(row(user, 1) for user in users[:12])), "")
     keys = Keys(settings.key_prefix)

@@ -12,12 +12,12 @@ import pytest
 from consumers import worker
 from consumers.worker.membership import Membership
 from segmenter.errors import OwnershipLost
-from segmenter.events import Event, encode, shard_of
+from segmenter.events import Event, encode
 from segmenter.settings import Settings
 from segmenter.store.connection import Store, connect
 from segmenter.store.meta import group_in_use
 from segmenter.topics import TopicGuard, open_producer, produce_all
-from tests.loop.helpers import START_MS, publish
+from tests.loop.helpers import START_MS, publish, users_of
 
 EVENTS = 30
 
@@ -114,7 +114,7 @@ def test_positions_prove_nothing_while_shards_are_handed_out(holding: Membership
 def test_a_pause_goes_on(settings: Settings, holding: Membership, until: Until, what: str) -> None:
     """No record of the shard is polled until it is over; of the others all are."""
     until(lambda: opened(holding))
-    users = {shard_of(user.encode(), 2): user for user in (f"u{number}" for number in range(20))}
+    users = {part: users_of(settings, part)[0] for part in range(2)}
     polled: set[int] = set()
 
     def poll() -> set[int]:
