@@ -41,9 +41,7 @@ def main() -> int:
     """Run mutmut, and print how many mutants of each file were killed."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants.pure", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="which mutants; without it, all; * stands for any text"
-    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which; without it, all; * stands for any text")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time")
     asked = parser.parse_args()
     os.chdir(ROOT)
@@ -53,9 +51,8 @@ def main() -> int:
         print(f"mutants: mutmut ended with code {code}; what it said is above", file=sys.stderr)
         return 2
     outcomes = {file: of_file(file, asked.names) for file in sorted(FOLDER.rglob("*.py.meta"))}
-    if wrong := [
-        name for found in outcomes.values() for name, outcome in found.items() if outcome not in OUTCOMES.values()
-    ]:
+    every = {name: outcome for found in outcomes.values() for name, outcome in found.items()}
+    if wrong := [name for name, outcome in every.items() if outcome not in OUTCOMES.values()]:
         print(f"mutants: the tests did not run for {len(wrong)} of them, {wrong[0]} for one", file=sys.stderr)
         return 2
     SURVIVORS.write_text("".join(survivors(outcomes)), "utf-8")
@@ -70,12 +67,12 @@ def run(names: list[str], jobs: int) -> int:
     command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(jobs), *names]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     assert process.stdout
-    said, last = "", 0.0
-    for line in process.stdout:  # it writes over its own lines; what is read here ends in a carriage return, too
-        said = line.strip() or said
-        if time.monotonic() - last > 30 or not set(said) & set("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"):
+    last = 0.0
+    for line in process.stdout:  # a line that it writes over ends in a carriage return, which ends one here, too
+        passing = line[0] in "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+        if line.strip() and not (passing and time.monotonic() - last < 30):
             last = time.monotonic()
-            print(said, flush=True)
+            print(line.strip(), flush=True)
     return process.wait()
 
 
