@@ -85,8 +85,9 @@ class Shard(NamedTuple):
     def after(self, commit: Commit) -> Shard:
         """With a commit written, which must be consistent: census, audiences and vectors are those of the rows."""
         rows = self.rows | {row.user: row for row in commit.rows}
-        for user in commit.removed:
-            rows.pop(user, None)
+        for removed in commit.removed:
+            row = rows.pop(removed.user, None)
+            assert (removed.generation, removed.offsets) == ((row.generation, row.offsets) if row else (0, {}))
         audience = {user: row.segment for user, row in self.rows.items()}
         for change in commit.changes:
             assert audience.pop(change.user, None) == change.before != change.after

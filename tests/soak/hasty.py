@@ -44,8 +44,9 @@ def turn_up(verb: str) -> None:
         setattr(sys.modules[module], name, number)
 
 
-turn_up(sys.argv[1])
-break_if_asked(os.environ)
+if __name__ in ("__main__", "__mp_main__"):
+    turn_up(sys.argv[1])
+    break_if_asked(os.environ)
 
 if __name__ == "__main__":
     doomed.main()
