@@ -33,7 +33,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("names", nargs="*", metavar="NAME", help="which mutants; without it, all")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time")
+    parser.add_argument(
+        "--jobs", type=int, default=2 * (os.cpu_count() or 1), help="how many at a time: they wait a lot"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     asked = parser.parse_args()
     real = os.environ.get("SEGMENTER_TEST_REAL") == "1"
@@ -63,7 +65,7 @@ def _run(chosen: list[Mutant], jobs: int, console: Console) -> Iterator[tuple[st
             checkouts.put(Path(folder, str(number)))
         tests = tuple(sorted({test for mutant in chosen for test in mutant.killed_by}))
         console.print(f"the {len(tests)} tests of {len(chosen)} mutants on the code as it is", markup=False)
-        code, said = run_tests(Path(folder, "0"), tests, dict(os.environ))
+        code, said = run_tests(Path(folder, "0"), tests, dict(os.environ), at_once=jobs)
         if code:
             raise ValueError(f"they do not pass:\n{said}")
 

@@ -68,9 +68,9 @@ def apply(mutant: Mutant, checkout: Path, *options: str) -> None:
         raise ValueError(f"{mutant.path.name} does not fit any more: {run.stderr.strip()}")
 
 
-def run_tests(checkout: Path, tests: tuple[str, ...], environment: dict[str, str]) -> tuple[int, str]:
-    """Run these tests on a checkout; returns the exit code of pytest, and what it said."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+def run_tests(checkout: Path, tests: tuple[str, ...], environment: dict[str, str], at_once: int = 0) -> tuple[int, str]:
+    """Run these tests on a checkout, so many ``at_once``; returns the exit code of pytest, and what it said."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-n", str(at_once), *tests]
     own = environment | {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
     run = subprocess.run(command, cwd=checkout, env=own, capture_output=True, text=True, errors="replace")
     return run.returncode, run.stdout + run.stderr
