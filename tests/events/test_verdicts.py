@@ -207,6 +207,8 @@ DETAILS = [
     (None, {}, "the value is null"),
     (b"x" * 9_001, {}, "9001 bytes, at most 9000 are allowed"),
     (b"[" * 65, {}, "nested more than 64 deep"),
+    (b"{", {}, "Input data was truncated"),
+    (b'{"user_id":"\xff"}', {}, "'utf-8' codec can't decode byte 0xff in position 12: invalid start byte"),
     ({"user_id": "🦉" * 128 + "x"}, {}, "length <= 128 - at `$.user_id`"),
     ({"time_ms": -1}, {}, "`int` >= 0 - at `$.time_ms`"),
     ({"duration_ms": "5"}, {}, "Expected `int | null`, got `str` - at `$.duration_ms`"),

@@ -17,7 +17,17 @@ MappingFile = Callable[..., Path]
 
 WRONG = {
     "unknown table key": ([('column = "at"', 'colum = "at"')], ["[time]", "'colum'", "Did you mean 'column'?"]),
-    "unknown top key": ([("[columns]", "sepperator = ';'\n[columns]")], ["'sepperator'", "Did you mean 'separator'?"]),
+    "unknown key of a kind": ([('column = "did"', 'columns = "did"')], ["[kind] has no key 'columns'", "'column'?"]),
+    "unknown key of a duration": (
+        [("[kind]", "[duration]\ncap = 5\n[kind]")],
+        ["[duration] has no key 'cap'", "'cap_s'?"],
+    ),
+    "a text for a table": ([('"csv"', '"csv"\nduration = "took"')], ["Expected object, got str - at $.duration"]),
+    "a number for a table": ([('"csv"', '"csv"\nduration = 5')], ["Expected object, got int - at $.duration"]),
+    "unknown top key": (
+        [("[columns]", "sepperator = ';'\n[columns]")],
+        [": has no key 'sepperator'; allowed are format, columns,", "Did you mean 'separator'?"],
+    ),
     "unknown field": ([("user_id", "userid")], ["'userid'", "user_id, event_id", "Did you mean 'user_id'?"]),
     "no user": ([('user_id = "who"', "")], ["[columns] needs user_id"]),
     "unknown format": ([('"csv"', '"excel"')], ["excel", "$.format"]),
