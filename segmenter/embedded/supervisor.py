@@ -21,9 +21,10 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 STACK = "stack.json"
@@ -51,8 +52,8 @@ def main() -> None:
         if os.fork():
             os._exit(0)
         os.setsid()
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    stop: SimpleQueue[None] = SimpleQueue()  # unlike an Event it may be used by a handler while it is waited for
+    signal.signal(signal.SIGTERM, lambda *_: stop.put(None))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     failed = False
     try:
@@ -67,12 +68,15 @@ def main() -> None:
     sys.exit(failed)
 
 
-def supervise(folder: Path, broker: str, redis: str, parent: int | None, stop: threading.Event) -> None:
+def supervise(folder: Path, broker: str, redis: str, parent: int | None, stop: SimpleQueue[None]) -> None:
     """Start both parts, say so, and watch them until the stack has to end. Always raises Ended."""
     parts: list[Part] = []
 
     def watch(seconds: float) -> None:
-        if stop.wait(seconds) or (parent is not None and os.getppid() != parent):
+        with suppress(Empty):
+            stop.get(timeout=seconds)
+            raise Ended("")
+        if parent is not None and os.getppid() != parent:
             raise Ended("")
         for part in parts:
             if part.process.poll() is not None:
