@@ -339,6 +339,19 @@ def inertia_of(vectors: NDArray[np.int64], model: Generation, by: Generation) ->
     return float((((points - np.array(model.centres) / np.array(by.scale)) ** 2).sum(axis=2)).min(axis=1).sum())
 
 
+def test_a_refit_depends_on_its_seed_alone() -> None:
+    """Where there are many ways to divide the users: the same seed finds the same, whoever fits."""
+    users = np.random.default_rng(1).integers(0, 10_000, (300, 2))
+    names = tuple("abcdefghijkl")
+    census = tally(users, [UNASSIGNED] * 300)
+
+    def once(seed: int) -> Generation | None:
+        return refitted(users, census, None, names, seed, now_ms=0, margin=0.0, features=AB)
+
+    assert once(3) == once(3)
+    assert once(3) != once(4)
+
+
 def test_the_gain_of_a_refit_is_what_it_saves_and_is_taken_for_its_margin_only() -> None:
     users = blobs([100, 3000, 9000], 120)
     poor = generation([(0.0, 0.0), (3500.0, 2000.0), (7000.0, 9000.0)])
