@@ -11,7 +11,8 @@ from msgspec import Meta
 from generator.source import GENERATED, code, meanings, summary, table
 from segmenter import events
 from segmenter.events import DEAD_LETTERS, REASONS, TOPICS, Event, InvalidRecord, dead_letters
-from segmenter.events.rules import MAX_PROPERTIES_BYTES, MAX_USER_BYTES
+from segmenter.events.event import MAX_USER_BYTES
+from segmenter.events.rules import MAX_PROPERTIES_BYTES
 from segmenter.operations.dead_letters.lines import Line
 from segmenter.operations.dead_letters.replay import HEADER
 

@@ -19,7 +19,6 @@ from segmenter.events.sharding import shard_of
 if TYPE_CHECKING:
     from segmenter.settings import Settings
 
-MAX_USER_BYTES = 512
 MAX_PROPERTIES_BYTES = 4_096
 MAX_NESTING = 64
 _STRUCTURE = re.compile(rb'"(?:[^"\\]+|\\.)*(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
@@ -113,8 +112,6 @@ def decode(
         return InvalidRecord("malformed" if value.lstrip()[:1] != b"{" else "invalid", str(error))
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         return InvalidRecord("malformed", str(error))
-    if len(user) > MAX_USER_BYTES:
-        return InvalidRecord("invalid", f"user_id has {len(user)} bytes, at most {MAX_USER_BYTES} are allowed")
     if problem:
         return InvalidRecord("invalid", problem)
     if user != key:

@@ -29,7 +29,8 @@ import msgspec
 
 from consumers.sink import convert
 from segmenter.events import REASONS, TOPICS, Event, InvalidRecord, Rules, dead_letters, decode, encode
-from segmenter.events.rules import MAX_PROPERTIES_BYTES, MAX_USER_BYTES
+from segmenter.events.event import MAX_USER_BYTES
+from segmenter.events.rules import MAX_PROPERTIES_BYTES
 from segmenter.events.sharding import shard_of
 from segmenter.settings import Settings
 from segmenter.shards.batches import Batch, batches_of
