@@ -33,7 +33,8 @@ SURVIVORS = FOLDER / "survivors.txt"
 LEAST_KILLED = 0.85
 OUTCOMES = {1: "killed", 3: "killed", 0: "survived", 33: "no tests", 5: "no tests"}
 OUTCOMES |= dict.fromkeys((-24, 24, 152), "too slow")
-"""What the exit codes mean that mutmut keeps; any other is a test run that went wrong."""
+"""What the exit codes mean that mutmut keeps."""
+STRANGE = "went wrong"
 ALIVE = {"survived", "no tests"}
 
 
@@ -47,12 +48,13 @@ def main() -> int:
     os.chdir(ROOT)
     shutil.rmtree(FOLDER, ignore_errors=True)
     began = time.monotonic()
-    if code := run(asked.names, asked.jobs):
-        print(f"mutants: mutmut ended with code {code}; what it said is above", file=sys.stderr)
+    if run(asked.names, asked.jobs):
+        print("mutants: mutmut ended with an error, which it told above", file=sys.stderr)
         return 2
-    outcomes = {file: of_file(file, asked.names) for file in sorted(FOLDER.rglob("*.py.meta"))}
-    every = {name: outcome for found in outcomes.values() for name, outcome in found.items()}
-    if wrong := [name for name, outcome in every.items() if outcome not in OUTCOMES.values()]:
+    outcomes = read(asked.names)
+    if (wrong := strange(outcomes)) and not run(wrong, jobs=1):
+        outcomes = read(asked.names)
+    if wrong := strange(outcomes):
         print(f"mutants: the tests did not run for {len(wrong)} of them, {wrong[0]} for one", file=sys.stderr)
         return 2
     SURVIVORS.write_text("".join(survivors(outcomes)), "utf-8")
@@ -76,15 +78,23 @@ def run(names: list[str], jobs: int) -> int:
     return process.wait()
 
 
-def of_file(meta: Path, names: list[str]) -> dict[str, str]:
-    """What became of each mutant of a file."""
-    codes = json.loads(meta.read_text("utf-8"))["exit_code_by_key"]
-    chosen = [name for name in codes if not names or any(fnmatch(name, each) for each in names)]
-    return {name: OUTCOMES.get(codes[name], f"exit code {codes[name]}") for name in chosen}
+def read(names: list[str]) -> dict[Path, dict[str, str]]:
+    """What became of each mutant, by file."""
+    found: dict[Path, dict[str, str]] = {}
+    for file in sorted(FOLDER.rglob("*.py.meta")):
+        codes = json.loads(file.read_text("utf-8"))["exit_code_by_key"]
+        chosen = [name for name in codes if not names or any(fnmatch(name, each) for each in names)]
+        found[file] = {name: OUTCOMES.get(codes[name], STRANGE) for name in chosen}
+    return found
+
+
+def strange(outcomes: dict[Path, dict[str, str]]) -> list[str]:
+    """The mutants whose tests did not run."""
+    return [name for found in outcomes.values() for name, outcome in found.items() if outcome == STRANGE]
 
 
 def tally(found: dict[str, str]) -> Counter[str]:
-    """How many were killed, by a failure or by never ending, and how many were not."""
+    """How many were killed, because a test failed or did not end, and how many were not."""
     return Counter("survived" if outcome in ALIVE else "killed" for outcome in found.values())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 from pathlib import Path
 
 import hypothesis
@@ -13,9 +14,14 @@ STATS = Path("mutmut-stats.json")
 """What mutmut knows of the tests, in the folder where it runs them."""
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_configure() -> None:
-    """A failing example is not made smaller, nor kept. What is there already is no garbage, and is not searched."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """A failing example is not made smaller, nor kept. What is there already is no garbage, and is not searched.
+
+    Each process has temporary files of its own: several run at once, and pytest removes those of earlier runs.
+    """
+    config.option.basetemp = Path("temporary", str(os.getpid()))
+    config.option.basetemp.parent.mkdir(exist_ok=True)
     phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
     hypothesis.settings.register_profile("mutants", deadline=None, database=None, phases=phases)
     hypothesis.settings.load_profile("mutants")
