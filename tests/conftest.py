@@ -26,7 +26,7 @@ from segmenter.store.connection import connect
 from tests.producers import recorded_files
 from tests.recovery.own_redis import OwnRedis
 
-hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
 
 REAL = os.environ.get("SEGMENTER_TEST_REAL") == "1"

@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -49,7 +49,6 @@ def main() -> int:
     shutil.rmtree(FOLDER, ignore_errors=True)
     began = time.monotonic()
     if run(asked.names, asked.jobs):
-        print("mutants: mutmut ended with an error, which it told above", file=sys.stderr)
         return 2
     outcomes = read(asked.names)
     if (wrong := strange(outcomes)) and not run(wrong, jobs=1):
@@ -65,17 +64,20 @@ def main() -> int:
 
 
 def run(names: list[str], jobs: int) -> int:
-    """Run mutmut to its end, saying now and then how far it is."""
+    """Run mutmut to its end, saying now and then how far it is, and all that it said last if that is an error."""
     command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(jobs), *names]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     assert process.stdout
-    last = 0.0
+    told, lines = 0.0, deque[str](maxlen=40)
     for line in process.stdout:  # a line that it writes over ends in a carriage return, which ends one here, too
+        lines.append(line)
         passing = line[0] in "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-        if line.strip() and not (passing and time.monotonic() - last < 30):
-            last = time.monotonic()
+        if line.strip() and not (passing and time.monotonic() - told < 30):
+            told = time.monotonic()
             print(line.strip(), flush=True)
-    return process.wait()
+    if code := process.wait():
+        print(*lines, f"mutmut ended with code {code}", sep="", file=sys.stderr)
+    return code
 
 
 def read(names: list[str]) -> dict[Path, dict[str, str]]:

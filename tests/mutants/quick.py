@@ -23,7 +23,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.basetemp = Path("temporary", str(os.getpid()))
     config.option.basetemp.parent.mkdir(exist_ok=True)
     phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
-    hypothesis.settings.register_profile("mutants", deadline=None, database=None, phases=phases)
+    slow = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile(
+        "mutants", deadline=None, database=None, phases=phases, suppress_health_check=slow
+    )
     hypothesis.settings.load_profile("mutants")
     gc.freeze()
 
