@@ -13,8 +13,7 @@ A crash between any two of these loses nothing and counts nothing twice. Before 
 stored offsets: a dead letter is then published again under the same key, and readers drop repeats. After 5, nothing is
 left to do.
 
-A shard that turns out to be corrupt in Redis, at any of these, is parked: the worker goes on with the others, and
-acquires it again once it is repaired.
+A shard found corrupt in Redis at any of these is parked: the worker goes on with the others until it is repaired.
 
 Between polls the worker sends a heartbeat once a second, executes commands, sweeps users that an older generation
 judged, and, if it owns shard 0, runs the trainer.
@@ -159,7 +158,8 @@ class Worker:
                 publish_dead_letters(self._producer, self._settings, batch.invalid)
                 crash_points.reached("dead_letters")
             rows = self._fold(shard, batch)
-            self._trainer.watch(rows)
+            if self._trains():
+                self._trainer.watch(rows)
             self._rows += len(rows)
             records_of_batch = len(batch.events) + batch.duplicates + len(batch.invalid)
             self._records += records_of_batch
@@ -203,8 +203,11 @@ class Worker:
             self._membership.commit_lag_offsets()
             crash_points.reached("lag_offsets")
             execute_commands(self._store, self._membership, self._trainer.generation)
-        if self._may_refit and 0 in self._membership.shards:
+        if self._trains():
             self._trainer.advance()
+
+    def _trains(self) -> bool:
+        return self._may_refit and 0 in self._membership.shards
 
     def _settle(self) -> None:
         """End with all users of the owned shards judged by one generation, after all steps that are worth it."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from river import drift
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from river.drift import ADWIN
 
 
 class Drift:
@@ -13,8 +17,12 @@ class Drift:
     [223]
     """
 
-    def __init__(self) -> None:
-        self._adwin = drift.ADWIN()  # type: ignore[no-untyped-call]
+    @cached_property
+    def _adwin(self) -> ADWIN:
+        """Made when it is first needed: river imports scikit-learn and pandas, a second that most workers save."""
+        from river.drift import ADWIN
+
+        return ADWIN()  # type: ignore[no-untyped-call]
 
     def update(self, x: float) -> bool:
         """Take in the mean of one batch; True if it shows a rise. A fall is no reason to refit."""

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from segmenter.model.census import Census, population, tally
 from segmenter.model.features import FEATURES
@@ -44,6 +43,8 @@ def match(generation: Generation, centres: Sequence[Point], scale: Point) -> Mat
 
     Centres left over are births, and come last. Segments left over retire.
     """
+    from scipy.optimize import linear_sum_assignment  # half a second, which a worker that never refits saves
+
     costs = [[squared_distance(old, new, scale) for new in centres] for old in generation.centres]
     rows, columns = linear_sum_assignment(np.array(costs))
     new_of = dict(zip(rows.tolist(), columns.tolist(), strict=True))
