@@ -125,8 +125,15 @@ def _remove_keys(settings: Settings) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what only real parts can do where they are not given."""
+    """Leave out what only real parts can do where they are not given; begin with those that may take longest."""
     items[:] = [item for item in items if REAL or _parts_of(item) != "real"]
+    items.sort(key=_may_take, reverse=True)
+
+
+def _may_take(item: pytest.Item) -> float:
+    """Seconds, of a test that says so itself; the others take less."""
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker else 0.0
 
 
 def _parts_of(item: pytest.Item) -> str:

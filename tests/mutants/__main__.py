@@ -23,7 +23,7 @@ from queue import SimpleQueue
 from rich.console import Console
 from rich.table import Table
 
-from tests.mutants.mutant import TESTS_FAILED, Mutant, apply, copy_checkout, every_mutant, run_tests
+from tests.mutants.mutant import TESTS_FAILED, Mutant, apply, copy_checkout, every_mutant, first_failed, run_tests
 
 LEAST_KILLED = 0.9
 
@@ -56,8 +56,8 @@ def main() -> int:
     return 0 if len(survivors) <= (1 - LEAST_KILLED) * len(chosen) else 1
 
 
-def _run(chosen: list[Mutant], jobs: int, console: Console) -> Iterator[tuple[str, bool]]:
-    """Whether each was killed, as they end. Raises ValueError if one is wrong by itself."""
+def _run(chosen: list[Mutant], jobs: int, console: Console) -> Iterator[tuple[str, str]]:
+    """Which test killed each, empty if none did. Raises ValueError if a mutant is wrong by itself."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
         checkouts: SimpleQueue[Path] = SimpleQueue()
         for number in range(jobs):
@@ -69,19 +69,19 @@ def _run(chosen: list[Mutant], jobs: int, console: Console) -> Iterator[tuple[st
         if code:
             raise ValueError(f"they do not pass:\n{said}")
 
-        def killed(mutant: Mutant) -> tuple[str, bool]:
+        def killer(mutant: Mutant) -> str:
             checkout = checkouts.get()
             try:
-                return mutant.name, _is_killed(mutant, checkout)
+                return _killer(mutant, checkout)
             finally:
                 checkouts.put(checkout)
 
-        for name, dead in pool.map(killed, chosen):
-            console.print(f"{'killed' if dead else 'SURVIVES':8} {name}", markup=False)
-            yield name, dead
+        for mutant, test in zip(chosen, pool.map(killer, chosen), strict=True):
+            console.print(f"killed   {mutant.name} by {test}" if test else f"SURVIVES {mutant.name}", markup=False)
+            yield mutant.name, test
 
 
-def _is_killed(mutant: Mutant, checkout: Path) -> bool:
+def _killer(mutant: Mutant, checkout: Path) -> str:
     apply(mutant, checkout)
     try:
         code, said = run_tests(checkout, mutant.killed_by, dict(os.environ))
@@ -89,7 +89,7 @@ def _is_killed(mutant: Mutant, checkout: Path) -> bool:
         apply(mutant, checkout, "-R")
     if code not in (0, TESTS_FAILED):
         raise ValueError(f"{mutant.path.name}: its tests did not run:\n{said}")
-    return code == TESTS_FAILED
+    return first_failed(said) if code == TESTS_FAILED else ""
 
 
 def _show(console: Console, chosen: list[Mutant], survivors: list[str], left_out: int) -> None:

@@ -74,3 +74,13 @@ def run_tests(checkout: Path, tests: tuple[str, ...], environment: dict[str, str
     own = environment | {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
     run = subprocess.run(command, cwd=checkout, env=own, capture_output=True, text=True, errors="replace")
     return run.returncode, run.stdout + run.stderr
+
+
+def first_failed(said: str) -> str:
+    """The test that failed, in what pytest said, or whatever else ended it.
+
+    >>> first_failed("1 failed\\nFAILED tests/store/test_a.py::test_b[embedded] - assert 1 == 2")
+    'tests/store/test_a.py::test_b[embedded]'
+    """
+    found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", said, re.MULTILINE)
+    return found[1] if found else "an error outside of the tests"
