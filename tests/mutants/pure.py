@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).parents[2]
+MUTMUT = Path(sys.executable).with_name("mutmut")
 FOLDER = ROOT / "mutants"
 SURVIVORS = FOLDER / "survivors.txt"
 LEAST_KILLED = 0.85
@@ -45,6 +46,8 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="which; without it, all; * stands for any text")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time")
     asked = parser.parse_args()
+    if not MUTMUT.exists():
+        parser.error("mutmut is not installed; libcst, which it needs, has no wheel for Intel Macs")
     os.chdir(ROOT)
     shutil.rmtree(FOLDER, ignore_errors=True)
     began = time.monotonic()
@@ -53,6 +56,9 @@ def main() -> int:
     outcomes = read(asked.names)
     if (wrong := strange(outcomes)) and not run(wrong, jobs=1):
         outcomes = read(asked.names)
+    if not any(outcomes.values()):
+        print(f"mutants: none is called {' or '.join(asked.names)}", file=sys.stderr)
+        return 2
     if wrong := strange(outcomes):
         print(f"mutants: the tests did not run for {len(wrong)} of them, {wrong[0]} for one", file=sys.stderr)
         return 2
@@ -65,7 +71,7 @@ def main() -> int:
 
 def run(names: list[str], jobs: int) -> int:
     """Run mutmut to its end, saying now and then how far it is, and all that it said last if that is an error."""
-    command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(jobs), *names]
+    command = [str(MUTMUT), "run", "--max-children", str(jobs), *names]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     assert process.stdout
     told, lines = 0.0, deque[str](maxlen=40)
