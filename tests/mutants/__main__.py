@@ -77,7 +77,8 @@ def _run(chosen: list[Mutant], jobs: int, console: Console) -> Iterator[tuple[st
                 checkouts.put(checkout)
 
         for mutant, test in zip(chosen, pool.map(killer, chosen), strict=True):
-            console.print(f"killed   {mutant.name} by {test}" if test else f"SURVIVES {mutant.name}", markup=False)
+            outcome = f"killed   {mutant.name} by {test}" if test else f"SURVIVES {mutant.name}"
+            console.print(outcome, markup=False, soft_wrap=True)
             yield mutant.name, test
 
 
