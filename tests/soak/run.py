@@ -26,7 +26,9 @@ from tests.soak.phases import Phase, cycle
 from tests.soak.restarts import restarts
 from tests.soak.show import Line, Show
 
-TICK_SECONDS = 0.05
+BURSTS = 15
+"""In how many bursts the events of a phase arrive: the embedded broker gets slow by many small batches."""
+
 REFIT_SECONDS = 5.0
 """How long a refit may take on a busy machine: in a short phase there are fewer."""
 
@@ -72,7 +74,7 @@ def run(options: Options, show: Show) -> Ended:
             group=name,
             partitions=PARTITIONS,
             duplicate_window=1_000,
-            commit_rows=25,
+            commit_rows=5,
         )
         life = Life(settings, stack.pid, options.folder, options.seed, options.broken)
         story = Story(life, options, show)
@@ -119,8 +121,8 @@ class Story:
         grow_to = max(1, round(people.users * phase.growth)) if people.users else self._options.first
         events = round(self._options.seconds * self._options.rate)
         with ThreadPoolExecutor(1) as pool:
-            messages = people.act(events, grow_to, phase.changes)
-            publishing = pool.submit(publish, life.settings, paced(messages, self._options.rate))
+            messages = paced(people.act(events, grow_to, phase.changes), events, self._options.seconds)
+            publishing = pool.submit(publish, life.settings, messages)
             wrong = list(self._meanwhile(phase))
             publishing.result()
         life.await_back()
@@ -188,10 +190,10 @@ class Story:
         return [*memory.grown(before, bounded), *memory.redis_grown(before_mb, self._redis_mb)]
 
 
-def paced(messages: Iterable[Message], rate: int) -> Iterator[Message]:
-    """The messages, about ``rate`` a second."""
-    burst = max(1, round(rate * TICK_SECONDS))
+def paced(messages: Iterable[Message], events: int, seconds: float) -> Iterator[Message]:
+    """The messages of about so many events, spread over so many seconds in `BURSTS`."""
+    at_once = max(1, events // BURSTS)
     for number, message in enumerate(messages, 1):
-        if number % burst == 0:
-            time.sleep(TICK_SECONDS)
+        if number % at_once == 0:
+            time.sleep(seconds / BURSTS)
         yield message

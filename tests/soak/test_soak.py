@@ -32,7 +32,8 @@ USERS = 320
 @pytest.mark.timeout(600)
 def test_a_short_life(tmp_path: Path) -> None:
     """Users come, change, and processes are ended and killed meanwhile; after each of these, everything is checked."""
-    line = [sys.executable, "-m", "tests.soak", "--json", "--minutes", "0", "--phases", "3", "--seconds", "2"]
+    options = ["--minutes", "0", "--phases", "6", "--seconds", "3", "--rate", "600"]
+    line = [sys.executable, "-m", "tests.soak", "--json", *options]
     with subprocess.Popen(
         line,
         cwd=ROOT,
@@ -49,8 +50,8 @@ def test_a_short_life(tmp_path: Path) -> None:
                 os.killpg(soak.pid, signal.SIGKILL)
     assert soak.returncode == 0, log
     found = json.loads(said)
-    assert (found["phases"], found["restarts"], found["wrong"]) == (3, 4, [])
-    assert found["users"] == 400 and found["generations"] > 3 and found["commits"] > 100 and found["lookups"] > 100
+    assert (found["phases"], found["restarts"], found["wrong"]) == (6, 4, [])
+    assert found["users"] == 400 and found["generations"] > 3 and found["commits"] > 2_000 and found["lookups"] > 100
 
 
 @pytest.fixture
