@@ -17,6 +17,14 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parents[2]
 
 
+class Ended(NamedTuple):
+    """How a process ended, and what it said on standard output and standard error."""
+
+    code: int
+    said: str
+    log: str
+
+
 class Strike(NamedTuple):
     """What a process said just before it struck itself."""
 
@@ -176,6 +184,25 @@ def command(verb: str, environment: Mapping[str, str], check: bool = True) -> su
     if check and done.returncode:
         raise RuntimeError(f"`segmenter {verb}` ended with {done.returncode}: {done.stderr.strip()}")
     return done
+
+
+def run_apart(module: str, options: str, folder: Path) -> Ended:
+    """Run a module of the tests to its end, its files in the folder; no process that it started outlives it."""
+    with subprocess.Popen(
+        [sys.executable, "-m", module, *options.split()],
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            said, log = process.communicate()
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return Ended(process.returncode, said, log)
 
 
 def environment_of(settings: Any, **more: str) -> dict[str, str]:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from segmenter.crash_points import SINK_POINTS, WORKER_POINTS
 from tests.chaos import events, parts
-from tests.chaos.processes import ROOT
+from tests.chaos.processes import run_apart
 from tests.chaos.schedule import AT_ANY_TIME, kinds, schedule
 from tests.loop.plainly import profiles_of
 
@@ -23,24 +18,9 @@ from tests.loop.plainly import profiles_of
 @pytest.mark.timeout(600)
 def test_offsets_that_are_written_apart_from_their_rows_are_found_out(tmp_path: Path) -> None:
     """Redis loses the end of its file eight times; what was in a commit of its own is then missing."""
-    line = [sys.executable, "-m", "tests.chaos", "--break", "offsets-apart", "--faults", "8", "--json"]
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
-    with subprocess.Popen(
-        line,
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as chaos:
-        try:
-            said, log = chaos.communicate()
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(chaos.pid, signal.SIGKILL)
-    assert chaos.returncode == 1, log
-    found = json.loads(said)
+    ended = run_apart("tests.chaos", "--break offsets-apart --faults 8 --json", tmp_path)
+    assert ended.code == 1, ended.log
+    found = json.loads(ended.said)
     assert found["lost"] > 0 and found["counted_twice"] == 0 and found["commits_lost"] > 0
     assert "events were lost" in found["wrong"]
 

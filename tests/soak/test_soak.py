@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,7 +14,7 @@ from consumers import worker
 from producers.publish import publish
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
-from tests.chaos.processes import ROOT
+from tests.chaos.processes import run_apart
 from tests.loop.plainly import profiles_of
 from tests.soak import checks, memory, picture
 from tests.soak.checks import Known
@@ -32,24 +28,9 @@ USERS = 320
 @pytest.mark.timeout(600)
 def test_a_short_life(tmp_path: Path) -> None:
     """Users come, change, and processes are ended and killed meanwhile; after each of these, everything is checked."""
-    options = ["--minutes", "0", "--phases", "6", "--seconds", "3", "--rate", "600"]
-    line = [sys.executable, "-m", "tests.soak", "--json", *options]
-    with subprocess.Popen(
-        line,
-        cwd=ROOT,
-        env=os.environ | {"TMPDIR": str(tmp_path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as soak:
-        try:
-            said, log = soak.communicate()
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(soak.pid, signal.SIGKILL)
-    assert soak.returncode == 0, log
-    found = json.loads(said)
+    ended = run_apart("tests.soak", "--minutes 0 --phases 6 --seconds 3 --rate 600 --json", tmp_path)
+    assert ended.code == 0, ended.log
+    found = json.loads(ended.said)
     assert (found["phases"], found["restarts"], found["wrong"]) == (6, 4, [])
     assert found["users"] == 400 and found["generations"] > 3 and found["commits"] > 2_000 and found["lookups"] > 100
 
