@@ -82,5 +82,5 @@ def first_failed(said: str) -> str:
     >>> first_failed("1 failed\\nFAILED tests/store/test_a.py::test_b[embedded] - assert 1 == 2")
     'tests/store/test_a.py::test_b[embedded]'
     """
-    found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", said, re.MULTILINE)
+    found = re.search(r"^(?:FAILED|ERROR) (\S.*?)(?: - |$)", said, re.MULTILINE)
     return found[1] if found else "an error outside of the tests"
