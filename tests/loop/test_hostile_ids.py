@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import text
@@ -17,6 +18,7 @@ from segmenter.operations import restore, snapshot
 from segmenter.operations.reconcile import reconcile
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
+from segmenter.store.keys import Keys
 from tests.loop.helpers import START_MS, publish, rows
 
 USERS = [
@@ -70,6 +72,7 @@ USERS = [
     "x" * 128,
     "🦆" * 128,
 ]
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f\u202e\ufeff]")
 TABLES = ("raw_clickstream", "raw_searches", "raw_views", "snapshot_users")
 
 
@@ -115,7 +118,28 @@ def test_a_terminal_is_shown_no_control_character(settings: Settings, environmen
     shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     named = [line for line in shown.split("\n") if line[:1] in ("'", '"')]
     assert [line.rpartition(": ")[0] for line in named] == [repr(user) for user in asked]
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e\ufeff]", shown)
+    assert not CONTROL.search(shown)
+
+
+def test_nor_by_what_names_those_who_differ(settings: Settings, environment: dict[str, str]) -> None:
+    """Each of them is wrong in Redis, and is named in ASCII by `verify` and `reconcile`."""
+    users = [user for user in USERS if CONTROL.search(user)][:4]  # reconcile shows a few examples
+    publish(settings, "clickstream", [Event(user, START_MS) for user in users])
+    worker.run(settings, once=True)
+    sink.run(settings, once=True)
+    with closing(connect(settings)) as client:
+        for user in users:
+            row = Keys(settings.key_prefix).user(user.encode())
+            profile = client.hget(row, "profile")
+            assert isinstance(profile, bytes)
+            client.hset(row, "profile", profile.replace(b'"clicks":1', b'"clicks":2'))
+    snapshot.take(settings, START_MS)
+    for verb in ("verify", "reconcile"):
+        command = [sys.executable, "-m", "segmenter", verb]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 1, done.stderr
+        assert not CONTROL.search(done.stdout), verb
+        assert [user for user in users if ascii(user) not in done.stdout] == [], verb
 
 
 def test_nothing_here_writes_a_csv_file() -> None:

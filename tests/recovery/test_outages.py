@@ -34,7 +34,7 @@ Until = Callable[[Callable[[], object]], None]
 
 AHEAD, USERS = 40_000, 2_000
 PAUSE_SECONDS = 60.0
-MOST_BYTES = 400_000_000
+MOST_BYTES = 150_000_000
 
 
 class Process:

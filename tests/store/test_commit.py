@@ -10,7 +10,7 @@ from redis import Redis
 
 from consumers.worker.acquire import ShardLog, acquire
 from segmenter import crash_points
-from segmenter.errors import Corrupt, SegmenterError, TopicRecreated
+from segmenter.errors import Corrupt, LogTruncated, SegmenterError, TopicRecreated
 from segmenter.events import TOPICS
 from segmenter.model import census
 from segmenter.model.generation import Generation, Segment, digest
@@ -298,3 +298,14 @@ def test_offsets_of_another_topic_are_refused(client: Redis, settings: Settings)
     acquire(store, SHARD, new_token(), ShardLog({"clickstream": "id-1"}, ZERO), None, KEY)
     with pytest.raises(TopicRecreated, match="'clickstream' was recreated"):
         acquire(store, SHARD, new_token(), ShardLog({"clickstream": "id-2"}, ZERO), None, KEY)
+
+
+def test_a_shard_that_redis_does_not_know_begins_at_offset_0_or_not_at_all(client: Redis, settings: Settings) -> None:
+    """Unless the first events are to be left out: then the counts say where it began."""
+    store, beginnings = Store(client, settings), {**ZERO, "views": 7}
+    with pytest.raises(LogTruncated, match="begins at 7, and Redis knows nothing of the shard"):
+        acquire(store, SHARD, new_token(), ShardLog({}, beginnings), None, KEY)
+    assert read_shards(client, settings)[SHARD].offsets is None
+    shard = acquire(store, SHARD, new_token(), ShardLog({}, beginnings, from_log_start=True), None, KEY)
+    assert shard.offsets == beginnings
+    assert read_shards(client, settings)[SHARD].counts.begins == {"views": 7}
