@@ -143,6 +143,18 @@ def test_a_command_is_taken_back_alone(store: Store) -> None:
     assert finish(store, 1, 99) == [commands[1]]
 
 
+def test_a_command_that_was_taken_back_while_it_was_done_costs_no_other(store: Store) -> None:
+    """Who gave up has removed it; what the owner removes then is that one, not the next."""
+    given_up, next_one = Rewrite("a"), Rewrite("b")
+    for command in (given_up, next_one):
+        send_command(*store, 0, command)
+    encoded = pending_commands(*store, [0])[1][0]
+    assert isinstance(encoded, list)
+    withdraw_command(*store, 0, given_up)
+    finish_command(*store, 0, encoded[0], given_up.id, Reply(True, 7))
+    assert finish(store, 0, 99) == [next_one]
+
+
 def test_a_reply_that_takes_longer_than_one_question_to_redis_is_still_awaited(store: Store, until: Until) -> None:
     """The owner may be in the middle of a batch."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from itertools import product
@@ -156,3 +156,31 @@ def test_users_of_a_shard_that_cannot_be_read_are_answered_and_stale(
         answers = asked.lookup_many(USERS)
     ill = [shard_of(user.encode(), SHARDS) == 1 for user in USERS]
     assert [answer.stale for answer in answers] == ill and [answer.age_ms is None for answer in answers] == ill
+
+
+def test_text_that_is_no_id_is_unknown(store: tuple[Redis, Settings]) -> None:
+    """Half of a character cannot be the id of a user; the others of the call are answered."""
+    with asking(store[1]) as asked:
+        answers = asked.lookup_many(["\ud800", "", "u1", "u\udfff"])
+    assert [(answer.user, answer.segment) for answer in answers] == [
+        (user, "unknown") for user in ("\ud800", "", "u1", "u\udfff")
+    ]
+
+
+def test_a_client_that_is_closed_holds_no_connection(
+    store: tuple[Redis, Settings], until: Callable[[Callable[[], object]], None]
+) -> None:
+    """Also after an error within the block."""
+    client, settings = store
+
+    def connections() -> set[str]:
+        return {str(each["id"]) for each in client.client_list()}
+
+    before = connections()
+    asked = asking(settings)
+    with pytest.raises(ZeroDivisionError), asked:
+        asked.lookup("u1")
+        own = connections() - before
+        assert len(own) == 1
+        raise ZeroDivisionError
+    until(lambda: own.isdisjoint(connections()))

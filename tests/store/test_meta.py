@@ -1,7 +1,8 @@
-"""What holds for the whole store: which Redis may hold one, its layout, and what a restore removes of it."""
+"""What holds for the whole store: which Redis may hold one, its layout, its group, and what a restore removes."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -16,7 +17,7 @@ from segmenter.settings import Settings
 from segmenter.store import meta
 from segmenter.store.connection import connect
 from segmenter.store.keys import Keys
-from segmenter.store.meta import begin_restore, claim, end_restore, require_whole
+from segmenter.store.meta import begin_restore, claim, end_restore, group_in_use, next_group, require_whole
 from tests.recovery.own_redis import OwnRedis
 
 MANY = 20_000
@@ -117,3 +118,32 @@ def test_a_store_of_which_a_part_may_be_gone_says_so(
         require_whole(client, settings)
     end_restore(client, settings)
     claim(client, settings, Rules.of(settings))
+
+
+@pytest.mark.parametrize("group", ["segmenter", "my.workers.v2", "1.2"])
+def test_workers_leave_a_stuck_group_whatever_it_is_called(client: Redis, settings: Settings, group: str) -> None:
+    """Whoever finds it stuck later than others stays where they are."""
+    of_group = replace(settings, group=group)
+    names = [group_in_use(client, of_group)]
+    for _ in range(3):
+        for stuck in (*names, names[-1]):
+            next_group(client, of_group, stuck)
+        names.append(group_in_use(client, of_group))
+        assert names[-1] == f"{names[0]}.{len(names) - 1}"
+    assert names[0].startswith(f"{group}.") and len(set(names)) == len(names)
+
+
+def test_workers_that_ask_at_once_for_their_group_share_one(
+    client: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store has no id yet, and each draws one; the first that is stored is that of all."""
+    draw, first = secrets.token_hex, list[str]()
+
+    def after_another(size: int) -> str:
+        if not first:
+            first.append("")
+            first[0] = group_in_use(client, settings)
+        return draw(size)
+
+    monkeypatch.setattr(secrets, "token_hex", after_another)
+    assert group_in_use(client, settings) == first[0] == group_in_use(client, settings)

@@ -1,19 +1,23 @@
-"""The published generations: how many stay, and what the segments are called."""
+"""The published generations: how many stay, what the segments are called, and what is said if none can be read."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import msgspec
 import pytest
 from redis import Redis
 
+from segmenter.client import SegmentClient
+from segmenter.errors import SegmenterError
+from segmenter.events import Rules
 from segmenter.model.generation import Generation, Segment
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.keys import Keys
+from segmenter.store.meta import claim
 from segmenter.store.models import kept_generations, publish, read_model
 from tests.store.ledger import generation_of
 
@@ -56,3 +60,40 @@ def test_a_slug_goes_by_the_name_of_the_segment_that_has_it_now(client: Redis, s
     assert names == {
         "unassigned": "Unassigned", "low": "Seldom here", "high": "Always here", "middle": "Now and then",
     }  # fmt: skip
+
+
+SAYS = r"^the model in Redis cannot be read: .* `segmenter restore --replace`"
+
+SPOILT: dict[str, Callable[[Redis, str], object]] = {
+    "no json": lambda client, key: client.hset(key, "1", "{"),
+    "another model": lambda client, key: client.hset(key, "1", '{"number":1}'),
+    "no text": lambda client, key: client.hset(key, "1", b"\xff"),
+    "a key of another type": lambda client, key: client.set(key, "a string"),
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_a_model_that_cannot_be_read_is_one_line_that_says_what_to_do(
+    client: Redis, settings: Settings, how: str
+) -> None:
+    publish_all(client, settings, [generation_of(1, 5)])
+    SPOILT[how](client, Keys(settings.key_prefix).model())
+    for read in (read_model, kept_generations):
+        with pytest.raises(SegmenterError, match=SAYS):
+            read(client, settings)
+
+
+@pytest.mark.parametrize("names", [b"{", b"[]", b'{"low":1}', b"\xff", None])
+def test_a_lookup_whose_names_cannot_be_read_is_one_line_too(
+    client: Redis, settings: Settings, names: bytes | None
+) -> None:
+    claim(client, settings, Rules.of(settings))
+    publish_all(client, settings, [generation_of(1, 5)])
+    key = Keys(settings.key_prefix).model()
+    if names is None:
+        client.set(key, "a string")
+    else:
+        client.hset(key, "names", names)
+    asked = SegmentClient(settings.redis_url, key_prefix=settings.key_prefix)
+    with asked, pytest.raises(SegmenterError, match=SAYS):
+        asked.lookup("u1")
