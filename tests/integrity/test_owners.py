@@ -26,6 +26,7 @@ from segmenter.store.commands import (
     finish_command,
     pending_commands,
     send_command,
+    withdraw_command,
 )
 from segmenter.store.connection import Store, clock_ms, connect
 from segmenter.store.keys import Keys
@@ -128,3 +129,56 @@ def test_a_command_is_removed_when_it_is_done(store: Store) -> None:
         assert 0 < store.client.ttl(Keys(store.settings.key_prefix).reply(command.id)) <= REPLY_SECONDS <= 60
         assert await_reply(*store, command, 1) == Reply(True, 7)
     assert store.client.keys(f"{store.settings.key_prefix}:*") == []
+
+
+def test_a_command_is_taken_back_alone(store: Store) -> None:
+    """The others that wait are of other processes, and may be older or newer."""
+    commands = [Pause(5, "a"), Rewrite("b"), Pause(5, "c")]
+    for command in commands:
+        send_command(*store, 0, command)
+    send_command(*store, 1, commands[1])
+    withdraw_command(*store, 0, commands[1])
+    assert finish(store, 0, 99) == [commands[0], commands[2]]
+    withdraw_command(*store, 0, commands[2])
+    assert finish(store, 1, 99) == [commands[1]]
+
+
+def test_a_command_that_was_taken_back_while_it_was_done_costs_no_other(store: Store) -> None:
+    """Who gave up has removed it; what the owner removes then is that one, not the next."""
+    given_up, next_one = Rewrite("a"), Rewrite("b")
+    for command in (given_up, next_one):
+        send_command(*store, 0, command)
+    encoded = pending_commands(*store, [0])[1][0]
+    assert isinstance(encoded, list)
+    withdraw_command(*store, 0, given_up)
+    finish_command(*store, 0, encoded[0], given_up.id, Reply(True, 7))
+    assert finish(store, 0, 99) == [next_one]
+
+
+def test_a_reply_that_takes_longer_than_one_question_to_redis_is_still_awaited(store: Store, until: Until) -> None:
+    """The owner may be in the middle of a batch."""
+
+    def waits() -> int:
+        return int(store.client.info("commandstats").get("cmdstat_blpop", {"calls": 0})["calls"])
+
+    before, command = waits(), Rewrite("a")
+    send_command(*store, 0, command)
+    with ThreadPoolExecutor() as pool, closing(connect(store.settings)) as client:
+        waiting = pool.submit(await_reply, client, store.settings, command, 60)
+        until(lambda: waits() > before + 1 or waiting.done())
+        finish(store, 0, 1)
+        assert waiting.result() == Reply(True, 7)
+
+
+def test_a_reply_is_awaited_although_the_connection_breaks(store: Store, until: Until) -> None:
+    """It is opened again at once: only a Redis that stays away is an error."""
+    command = Rewrite("a")
+    send_command(*store, 0, command)
+    with ThreadPoolExecutor() as pool, closing(connect(store.settings)) as client:
+        number = str(client.client_id())
+        waiting = pool.submit(await_reply, client, store.settings, command, 60)
+        until(lambda: any((each["id"], each["cmd"]) == (number, "blpop") for each in store.client.client_list()))
+        store.client.client_kill_filter(_id=number)
+        until(lambda: waiting.done() or any(each["cmd"] == "blpop" for each in store.client.client_list()))
+        finish(store, 0, 1)
+        assert waiting.result() == Reply(True, 7)

@@ -124,6 +124,31 @@ def test_ids_of_the_retired_never_come_back() -> None:
         seen.add(born)
 
 
+def test_all_that_ever_retired_stay_named_and_their_ids_taken() -> None:
+    """Also the one with the greatest id, after a fit in which nobody retired."""
+    model = generation([(0.0, 0.0), (4.0, 4.0), (9.0, 9.0)])
+    two, three = [(0.0, 0.0), (4.0, 4.0)], [(0.0, 0.0), (4.0, 4.0), (9.0, 9.0)]
+    retired: list[int] = []
+    for centres, gone in ((two, [2]), (two, []), (three, []), (two, [3]), (two, []), (three, [])):
+        found = match(model, centres, SCALE)
+        retired += gone
+        assert [segment.id for segment in found.retired] == retired
+        assert {segment.id for segment in found.segments}.isdisjoint(retired)
+        model = msgspec.structs.replace(model, centres=found.centres, segments=found.segments, retired=found.retired)
+
+
+def test_a_fit_to_a_part_of_the_users_is_a_model_of_all() -> None:
+    """It says how many there are, and takes scale and fill from all of them."""
+    everybody = blobs([9000, 100, 3000], each=200)
+    census = tally(everybody, [UNASSIGNED] * len(everybody))
+
+    found = refitted(everybody[::5], census, None, THREE, seed=1, now_ms=5, margin=0.01, features=AB)
+
+    assert found is not None
+    assert (found.population, found.fitted_population, found.provisional) == (600, 600, False)
+    assert found.fill == pytest.approx(everybody.mean(axis=0)) and found.scale == pytest.approx(everybody.std(axis=0))
+
+
 def test_the_first_generation_names_its_segments_and_its_population() -> None:
     found = refit(blobs([9000, 100, 3000]), None)
 

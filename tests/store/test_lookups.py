@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from itertools import product
@@ -123,3 +123,64 @@ def test_a_lookup_answers_what_the_row_of_the_user_says(store: tuple[Redis, Sett
     assert second.features == {"total_clicks": 0, "total_searches": 0, "mean_click_ms": None, "mean_view_ms": 500.0}
     assert (nobody.user, nobody.segment, nobody.name, nobody.generation) == ("nobody", "unknown", "Unknown", 0)
     assert (nobody.aggregates, nobody.features, nobody.offsets) == ({}, {}, {})
+
+
+def test_a_client_that_was_there_before_the_store_learns_how_many_shards_it_has(settings: Settings) -> None:
+    """What it answered before, by its own setting, binds it to nothing."""
+    of_store = replace(settings, partitions=SHARDS)
+    with closing(connect(of_store)) as client, asking(settings, partitions=7) as asked:
+        assert all((answer.segment, answer.stale) == ("unknown", True) for answer in asked.lookup_many(USERS))
+        claim(client, of_store, Rules.of(of_store))
+        began = clock_ms(client)
+        for shard in range(SHARDS):
+            times = {"beat_ms": began, "caught_up_ms": began - shard * MINUTE_MS}
+            client.hset(Keys(of_store.key_prefix).shard(shard), mapping={"token": "t", **times})
+        ages = [answer.age_ms for answer in asked.lookup_many(USERS)]
+    assert [-1 if age is None else age // MINUTE_MS for age in ages] == [shard_of(u.encode(), SHARDS) for u in USERS]
+
+
+@pytest.mark.parametrize("spoilt", ["beat_ms", "caught_up_ms", "key"])
+def test_users_of_a_shard_that_cannot_be_read_are_answered_and_stale(
+    store: tuple[Redis, Settings], spoilt: str
+) -> None:
+    """Their rows are as they were, and nobody can tell how old they are; users of other shards are fresh."""
+    client, settings = store
+    keys, began = Keys(settings.key_prefix), clock_ms(client)
+    for shard in range(SHARDS):
+        client.hset(keys.shard(shard), mapping={"token": "t", "beat_ms": began, "caught_up_ms": began})
+    if spoilt == "key":
+        client.set(keys.shard(1), "a string")
+    else:
+        client.hset(keys.shard(1), spoilt, "soon")
+    with asking(settings, stale_after_ms=5 * MINUTE_MS) as asked:
+        answers = asked.lookup_many(USERS)
+    ill = [shard_of(user.encode(), SHARDS) == 1 for user in USERS]
+    assert [answer.stale for answer in answers] == ill and [answer.age_ms is None for answer in answers] == ill
+
+
+def test_text_that_is_no_id_is_unknown(store: tuple[Redis, Settings]) -> None:
+    """Half of a character cannot be the id of a user; the others of the call are answered."""
+    with asking(store[1]) as asked:
+        answers = asked.lookup_many(["\ud800", "", "u1", "u\udfff"])
+    assert [(answer.user, answer.segment) for answer in answers] == [
+        (user, "unknown") for user in ("\ud800", "", "u1", "u\udfff")
+    ]
+
+
+def test_a_client_that_is_closed_holds_no_connection(
+    store: tuple[Redis, Settings], until: Callable[[Callable[[], object]], None]
+) -> None:
+    """Also after an error within the block."""
+    client, settings = store
+    name = f"client-of-{settings.key_prefix}"
+    named = f"{settings.redis_url}{'&' if '?' in settings.redis_url else '?'}client_name={name}"
+
+    def connections() -> int:
+        return sum(each["name"] == name for each in client.client_list())
+
+    asked = SegmentClient(named, key_prefix=settings.key_prefix)
+    with pytest.raises(ZeroDivisionError), asked:
+        asked.lookup("u1")
+        assert connections() == 1
+        raise ZeroDivisionError
+    until(lambda: connections() == 0)

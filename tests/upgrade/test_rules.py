@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -117,17 +118,20 @@ def test_whichever_rule_is_another_it_is_refused_and_the_stored_ones_stay(
 
 @pytest.mark.parametrize("layout", [LAYOUT - 1, LAYOUT + 1])
 def test_another_layout_is_refused(layout: int, settings: Settings, store: Store) -> None:
-    """By all who come, with what to do."""
+    """By all who come, with what to do, and without a password."""
     store.client.hset(Keys(settings.key_prefix).meta(), "layout", layout)
     named = {name: getattr(settings, name) for name in ("redis_url", "key_prefix", "partitions")}
+    password = urlsplit(settings.redis_url).password
     with SegmentClient(**named) as client:
         for use in (
             lambda: worker.run(settings, once=True),
             lambda: snapshot.take(settings, 1),
             lambda: client.lookup("u1"),
         ):
-            with pytest.raises(UsageError, match=rf"holds layout {layout} .* reads layout 1. Use the matching version"):
+            says = rf"holds layout {layout} .* reads layout 1. Use the matching version"
+            with pytest.raises(UsageError, match=says) as refused:
                 use()
+            assert not password or password not in str(refused.value)
 
 
 def test_rules_that_cannot_be_read_are_named(settings: Settings, store: Store) -> None:
