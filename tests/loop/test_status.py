@@ -22,7 +22,6 @@ import msgspec
 import psutil
 import pytest
 import sqlalchemy
-from kafka import TopicPartition
 
 from consumers import sink, worker
 from segmenter import warehouse
@@ -34,9 +33,7 @@ from segmenter.settings.urls import masked
 from segmenter.store.connection import clock_ms, connect
 from segmenter.store.keys import Keys
 from segmenter.store.shards import heartbeat, read_shards
-from segmenter.topics import ensure_topics, open_producer, sink_group, store_reached_ms, warehouse_reached_ms
-from segmenter.topics.lag_offsets import noted, store_name
-from segmenter.topics.reader import open_consumer
+from segmenter.topics import ensure_topics, open_producer, store_reached_ms, warehouse_reached_ms
 from segmenter.warehouse.engine import writing
 from tests.loop.helpers import START_MS, publish, publish_raw, set_clock_ahead, users_of
 from tests.recovery.own_redis import OwnRedis
@@ -368,32 +365,6 @@ def test_without_the_warehouse_it_tells_the_rest_and_since_when(
 def assert_since(parts: str, well_ms: int, since_ms: int | None, away_ms: int) -> None:
     """Between when it was known to be there and when it was taken away, except for a broker that keeps no notes."""
     assert (since_ms is None) if parts == "embedded" else (since_ms is not None and well_ms < since_ms <= away_ms)
-
-
-@pytest.mark.parametrize("parts", ["real"], indirect=True)
-def test_a_part_was_last_reached_when_the_newest_note_of_its_own_readers_says(settings: Settings) -> None:
-    """Of any group that the workers of this very store ever had; those of another store and the sink say nothing of it.
-
-    Only a real broker keeps notes.
-    """
-    ensure_topics(settings)
-    other = store_name(dataclasses.replace(settings, key_prefix="other"))
-    assert (store_reached_ms(settings), warehouse_reached_ms(settings)) == (None, None)
-    for group, part, at_ms, store in (
-        (f"{settings.group}.0a1b2c3d", 0, 6_000, store_name(settings)),
-        (f"{settings.group}.0a1b2c3d", 1, 5_000, store_name(settings)),
-        (f"{settings.group}.0a1b2c3d.1", 0, 4_000, store_name(settings)),
-        (f"{settings.group}.99999999", 0, 9_000, other),
-        (sink_group(settings), 0, 7_000, ""),
-        (sink_group(settings), 1, 8_000, ""),
-        (f"{settings.group}s.0a1b2c3d", 0, 9_500, store_name(settings)),
-        (f"{settings.group}s-sink", 0, 9_900, ""),
-    ):
-        with closing(open_consumer(settings, group_id=group)) as consumer:
-            position = f"{settings.topic_prefix}views", part
-            consumer.assign([TopicPartition(*position)])
-            consumer.commit(noted({position: 0}, at_ms, store))
-    assert (store_reached_ms(settings), warehouse_reached_ms(settings)) == (6_000, 8_000)
 
 
 class Way:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pytest
 
 from producers.messages import Message, Refused, RefusedRows
 from producers.publish import Published, publish
 from producers.synthetic.generator import generate
-from segmenter.errors import PartitionsDiffer
+from segmenter.errors import PartitionsDiffer, Unreachable
 from segmenter.events import TOPICS
 from segmenter.events.sharding import shard_of
 from segmenter.settings import Settings
-from segmenter.topics import ensure_topics
+from segmenter.topics import drop_producer, ensure_topics, open_producer, produce_all
 from tests.producers.way_of_brokers import LossyWay
 
 OnTheLog = Callable[[], list[tuple[str, int, bytes | None, bytes | None]]]
@@ -47,6 +47,14 @@ def test_every_message_is_on_the_log_once_and_in_order(settings: Settings, on_th
     assert_in_order(on_the_log(), sent, settings.partitions)
 
 
+def test_one_of_the_brokers_that_are_named_is_enough(settings: Settings, on_the_log: OnTheLog) -> None:
+    """Whichever of them is away."""
+    nobody = "127.0.0.1:1"
+    for brokers in (f"{nobody},{settings.kafka}", f"{settings.kafka},{nobody}"):
+        assert publish(dataclasses.replace(settings, kafka=brokers), generate(20, 5, 1)).published == 20
+    assert len(on_the_log()) == 40
+
+
 def test_what_is_sent_again_is_on_the_log_once_and_in_order(settings: Settings, on_the_log: OnTheLog) -> None:
     """The brokers have appended it, and their answer got lost: who publishes cannot know, and sends it again."""
     sent = list(generate(EVENTS, 100, 1))
@@ -77,3 +85,16 @@ def test_other_partition_counts_are_refused_before_anything_is_published(
     with pytest.raises(PartitionsDiffer):
         publish(dataclasses.replace(settings, partitions=settings.partitions + 1), generate(10, 3, 1))
     assert on_the_log() == []
+
+
+def test_what_is_not_acknowledged_is_not_called_published(settings: Settings) -> None:
+    """The producer is dropped with a record in its hands: whoever waits for that record is told."""
+    ensure_topics(settings)
+    producer = open_producer(settings)
+
+    def until_it_is_dropped() -> Iterator[tuple[bytes, bytes]]:
+        yield b"u1", b"somewhere on the way"
+        drop_producer(producer)
+
+    with pytest.raises(Unreachable):
+        produce_all(producer, settings, f"{settings.topic_prefix}views", until_it_is_dropped())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import threading
 from collections import Counter
+from contextlib import closing
 
 import pytest
 from sqlalchemy import text
@@ -58,6 +60,29 @@ def test_it_loads_events_counts_refusals_and_passes_over_them(settings: Settings
     ends = topics.ends(settings, topics.event_topics(settings))
     assert moved == {(topic.removeprefix(settings.topic_prefix), part): end for (topic, part), end in ends.items()}
     assert sum(moved.values()) == 3 * (60 + len(BROKEN))
+
+
+def test_each_field_of_an_event_is_in_the_column_of_its_name(settings: Settings) -> None:
+    """Beside the place and the time that the log gave to the record."""
+    ids = {"user_id": "u1", "event_id": "e1", "session_id": "s1", "item_id": "i1"}
+    texts = {"device": "mobile", "url": "/here", "referrer": "/there", "query": "anything", "properties": '{"x":1}'}
+    fields = ids | texts | {"time_ms": 1, "duration_ms": 2, "properties": {"x": 1}}
+    topic_ids = topics.ensure_topics(settings)
+    with closing(topics.open_producer(settings)) as producer:
+        for topic in TOPICS:
+            records = [(b"u1", None), (b"u1", json.dumps(fields, separators=(",", ":")).encode())]
+            topics.produce_all(producer, settings, settings.topic_prefix + topic, records)
+    sink.run(settings, once=True)
+    read = topics.read_to(settings, topics.beginnings(settings, topic_ids), topics.ends(settings, topic_ids))
+    (*records,) = (record for batch in read for record in batch if record.value)
+    wanted = {name: value.encode() for name, value in ids.items()} | texts | {"time_ms": 1, "duration_ms": 2}
+    with warehouse.connect(settings.warehouse_url) as database, reading(database) as connection:
+        for topic in TOPICS:
+            found = connection.execute(text(f"SELECT * FROM raw_{topic}")).mappings().one()
+            (record,) = (each for each in records if each.topic == settings.topic_prefix + topic)
+            place = {"part": record.partition, "pos": record.offset, "record_ms": record.timestamp}
+            assert found == wanted | place | {"topic_id": topic_ids[record.topic]}
+    assert len(records) == len(TOPICS)
 
 
 def test_loading_again_loads_what_is_new(settings: Settings) -> None:

@@ -11,11 +11,12 @@ from sqlalchemy import text
 
 from consumers import sink
 from segmenter import topics, warehouse
+from segmenter.errors import Unreachable
 from segmenter.settings import Settings
 from segmenter.topics.caught_up import CaughtUp
 from segmenter.warehouse import SinkHeartbeat, Warehouse
 from segmenter.warehouse.engine import reading, writing
-from tests.warehouse.test_sink import publish
+from tests.warehouse.test_sink import change, publish
 
 Until = Callable[[Callable[[], object]], None]
 
@@ -79,3 +80,22 @@ def test_an_answer_that_is_slow_makes_the_sink_no_fresher(
     assert loaded == {(topic.removeprefix(settings.topic_prefix), part): end for (topic, part), end in ends.items()}
     assert beat_age is not None and age is not None and age - beat_age >= SLOW_MS
     assert loaded_age == beat_age
+
+
+def test_a_sink_that_waits_for_kafka_is_not_silent(
+    database: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is told at each try that the sink is alive, and nothing of the log."""
+    tries = 0
+
+    def away(settings: Settings) -> dict[str, str]:
+        nonlocal tries
+        tries += 1
+        assert warehouse.read_sink_heartbeat(database).beat_age_ms is not None
+        change(settings, "DELETE FROM sink_heartbeat")
+        raise Unreachable("Kafka is away")
+
+    monkeypatch.setattr(topics, "topic_ids", away)
+    monkeypatch.setattr(sink, "backoff_seconds", lambda failures: 0.0)
+    sink.run(settings, once=False, stopping=lambda: tries == 3)
+    assert tries == 3

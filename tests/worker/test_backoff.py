@@ -127,6 +127,24 @@ def test_a_sink_that_waits_tries_nothing_and_can_be_stopped(
     assert tries == 1
 
 
+def test_a_sink_that_is_to_end_does_not_wait_for_a_part_that_is_away(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has started it is told at once."""
+    tries = 0
+
+    def away(settings: Settings) -> dict[str, str]:
+        nonlocal tries
+        tries += 1
+        raise Unreachable("Kafka is away")
+
+    topics.ensure_topics(settings)
+    monkeypatch.setattr(topics, "topic_ids", away)
+    with pytest.raises(Unreachable, match="Kafka is away"):
+        sink.run(settings, once=True, stopping=lambda: tries == 2)
+    assert tries == 1
+
+
 def ending_run(settings: Settings) -> tuple[Worker, dict[tuple[str, int], int]]:
     """A worker, and a goal that is one event ahead of the log."""
     publish(settings, "views", [Event("u1", START_MS)])

@@ -10,6 +10,7 @@ import pytest
 from consumers import worker
 from consumers.worker.membership import Membership
 from segmenter.client import SegmentClient
+from segmenter.errors import Unreachable
 from segmenter.events import Event
 from segmenter.events.sharding import shard_of
 from segmenter.operations.owners import paused
@@ -17,7 +18,7 @@ from segmenter.settings import Settings
 from segmenter.shards.state import ShardState
 from segmenter.store.connection import Redis, Store, clock_ms, connect
 from segmenter.store.shards import read_shards
-from tests.loop.helpers import START_MS, publish, set_clock_ahead, working
+from tests.loop.helpers import START_MS, folded, publish, set_clock_ahead, working
 
 Until = Callable[[Callable[[], object]], None]
 
@@ -58,6 +59,24 @@ def test_answers_that_are_slow_make_nothing_fresher(
         assert began <= state.log_seen_ms == state.caught_up_ms <= answered[-1]
         assert answered[-1] < state.beat_ms <= clock_ms(client)
         assert began <= state.committed_ms <= clock_ms(client)
+
+
+def test_a_run_that_is_to_end_ends_fresh(settings: Settings, client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With Kafka's word on it: when the brokers do not say where the log ends, they are asked again."""
+    publish(settings, "views", EVENTS)
+    ask, silent = Membership.caught_up_ms, [True, True]
+
+    def now_and_then(membership: Membership, asked_ms: int) -> dict[int, int] | None:
+        if folded(settings) == len(EVENTS) and silent:
+            silent.pop()
+            raise Unreachable("Kafka is away")
+        return ask(membership, asked_ms)
+
+    monkeypatch.setattr(Membership, "caught_up_ms", now_and_then)
+    worker.run(settings, once=True, may_refit=False)
+    assert not silent
+    committed = max(state.committed_ms for state in read_shards(client, settings).values())
+    assert all(state.caught_up_ms >= committed for state in read_shards(client, settings).values())
 
 
 def test_a_shard_whose_records_wait_in_the_log_is_not_fresh(settings: Settings, client: Redis, until: Until) -> None:

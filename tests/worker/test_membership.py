@@ -6,16 +6,22 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import Any
 
 import pytest
 
 from consumers import worker
+from consumers.worker import membership
+from consumers.worker.acquire import acquire
 from consumers.worker.membership import Membership
-from segmenter.errors import OwnershipLost
+from consumers.worker.owned_shard import OwnedShard
+from segmenter.errors import OwnershipLost, Unreachable
 from segmenter.events import Event, encode
 from segmenter.settings import Settings
+from segmenter.shards.state import Commit
 from segmenter.store.connection import Store, connect
 from segmenter.store.meta import group_in_use
+from segmenter.store.shards import acquire_shard, commit_shard
 from segmenter.topics import TopicGuard, open_producer, produce_all
 from tests.loop.helpers import START_MS, publish, users_of
 
@@ -100,6 +106,51 @@ def test_a_second_slow_rebalance_leaves_the_group_as_it_is(
     assert group_after_a_stuck_rebalance() == f"{first}.1"
 
 
+def test_while_kafka_is_away_no_rebalance_moves_the_workers(
+    settings: Settings, holding: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That it does not end has another reason then, which is told; those who can reach it stay where they are."""
+
+    def away(guard: TopicGuard) -> dict[str, str]:
+        raise Unreachable("Kafka is away")
+
+    with closing(connect(settings)) as client:
+        first = group_in_use(client, settings)
+        for error in (OwnershipLost, Unreachable):
+            holding.follow()
+            assert holding._consumer is not None
+            holding._consumer._listener.rebalancing_since = time.monotonic() - 60
+            with monkeypatch.context() as patched, pytest.raises(error) as reason:
+                if error is Unreachable:
+                    patched.setattr(TopicGuard, "ids", away)
+                holding.follow()
+            holding._consumer._listener.rebalancing_since = None
+            holding.rejoin(reason.value)
+        assert group_in_use(client, settings) == first
+
+
+def test_a_shard_that_moves_on_as_it_is_handed_over_is_acquired(
+    settings: Settings, holding: Membership, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its former owner commits records that were not in the log when the new one began; no end is missing there."""
+    worker.run(settings, once=True, may_refit=False)
+    user, moved = users_of(settings, 0)[0], list[int]()
+
+    def as_the_former_owner_goes_on(store: Store, number: int, *others: Any) -> OwnedShard:
+        if number == 0 and not moved:
+            publish(settings, "views", [Event(user, START_MS)])
+            former = acquire_shard(*store, number)
+            assert former.offsets is not None
+            moved.append(former.offsets["views"] + 1)
+            after = former._replace(offsets={**former.offsets, "views": moved[0]})
+            assert commit_shard(*store, number, former, Commit([], [], after), "")[0] == "ok"
+        return acquire(store, number, *others)
+
+    monkeypatch.setattr(membership, "acquire", as_the_former_owner_goes_on)
+    until(lambda: opened(holding))
+    assert [holding.shards[0].offsets["views"]] == moved
+
+
 def test_positions_prove_nothing_while_shards_are_handed_out(holding: Membership, until: Until) -> None:
     """The client may have taken them from Kafka's own offsets, so there are none until the member has looked again."""
     until(lambda: opened(holding))
@@ -158,14 +209,14 @@ def test_reading_does_not_ask_for_topics_each_time(
     worker.run(settings, once=True, may_refit=False)
     client = connect(settings)
     with closing(CountingGuard(settings)) as guard, closing(open_producer(settings)) as producer:
-        membership = Membership(Store(client, settings), guard)
+        reading = Membership(Store(client, settings), guard)
 
         def polled() -> int:
-            return sum(len(records) for _, records in membership.poll(100, 100))
+            return sum(len(records) for _, records in reading.poll(100, 100))
 
         def opened() -> bool:
-            membership.follow()
-            membership.acquire(None)
+            reading.follow()
+            reading.acquire(None)
             return bool(polled())
 
         def trickle() -> None:
@@ -182,5 +233,5 @@ def test_reading_does_not_ask_for_topics_each_time(
             trickling.result()
         assert reads > 10
         assert guard.asked - asked < reads / 2
-        membership.leave()
+        reading.leave()
     client.close()

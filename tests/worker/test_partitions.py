@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
 import pytest
 from kafka.admin import KafkaAdminClient
@@ -16,6 +17,7 @@ from producers.synthetic.generator import generate
 from segmenter.errors import PartitionsDiffer
 from segmenter.operations.status import read_status
 from segmenter.settings import Settings
+from segmenter.topics import ShardConsumer, ensure_topics, event_topics, topic_ids
 from segmenter.topics.client import client_options
 from tests.loop.helpers import rows
 from tests.loop.plainly import profiles_of
@@ -37,6 +39,42 @@ def test_topics_of_different_sizes_are_refused(settings: Settings) -> None:
         with pytest.raises(PartitionsDiffer, match=WHAT_TO_DO):
             begin()
     assert rows(settings) == {}
+
+
+def test_topics_that_another_process_makes_at_the_same_moment_are_taken_as_they_are(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several may start at once on a log that has none yet."""
+    create, made = KafkaAdminClient.create_topics, list[str]()
+
+    def after_another(admin: KafkaAdminClient, topics: dict[str, Any], **options: Any) -> object:
+        if not made:
+            made.extend(topics)
+            create(admin, topics, **options)
+        return create(admin, topics, **options)
+
+    monkeypatch.setattr(KafkaAdminClient, "create_topics", after_another)
+    ids = ensure_topics(settings)
+    assert ids.keys() == event_topics(settings).keys() < set(made)
+    assert ensure_topics(settings) == topic_ids(settings) == ids
+
+
+def test_parts_of_a_shard_are_refused(settings: Settings, until: Until) -> None:
+    """A member of the group that reads other topics leads it to hand them out: no event of the others would count."""
+    ensure_topics(settings)
+    with closing(ShardConsumer(settings, settings.group)) as consumer:
+
+        def holds_all() -> bool:
+            consumer.poll(100, 1)
+            return consumer.shards() == {0, 1}
+
+        until(holds_all)
+        whole = consumer._listener.assigned
+        consumer._listener.assigned = frozenset(tp for tp in whole if tp.partition == 0)
+        assert consumer.shards() == {0}
+        consumer._listener.assigned = frozenset(sorted(whole)[1:])
+        with pytest.raises(PartitionsDiffer, match="gave this member parts of shards"):
+            consumer.shards()
 
 
 @pytest.mark.parametrize("parts", ["real"], indirect=True)

@@ -30,11 +30,13 @@ def store(settings: Settings) -> Iterator[Store]:
         yield Store(client, dataclasses.replace(settings, commit_rows=COMMIT_ROWS))
 
 
-def follow(store: Store) -> int:
+def follow(store: Store, created_ms: int = 0) -> int:
     """Publish a generation that exchanges the least and the most engaged; returns its number."""
     current = read_model(*store)
     assert current is not None
-    turned = msgspec.structs.replace(current, number=current.number + 1, centres=current.centres[::-1])
+    turned = msgspec.structs.replace(
+        current, number=current.number + 1, centres=current.centres[::-1], created_ms=created_ms
+    )
     assert publish(*store, turned, current)
     return turned.number
 
@@ -72,3 +74,39 @@ def test_a_newer_generation_restarts_a_sweep(store: Store, monkeypatch: pytest.M
     monkeypatch.setattr(crash_points, "_watchers", [overtake])
     worker.run(None, done)
     assert len(rows(store.settings)) == USERS and not to_be_told_by
+
+
+def test_another_generation_of_the_same_number_is_followed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis that lost its last writes has lost a generation, too; somebody else publishes the next one before.
+
+    The worker learns of it as it judges somebody by the one that was lost.
+    """
+    put(store, crowd(range(USERS)))
+    assert refit(store, 0)
+    sweep_all(store)
+    first = read_model(*store)
+    keys = store.client.keys(f"{store.settings.key_prefix}:*")
+    kept = {key: store.client.dump(key) for key in keys}
+    number, struck = follow(store), False
+    worker = Worker(store.settings, may_refit=False, from_log_start=False, on_progress=lambda records: None)
+
+    def forget() -> None:
+        with store.client.pipeline() as pipeline:
+            pipeline.delete(*store.client.keys(f"{store.settings.key_prefix}:*"))
+            for key, held in kept.items():
+                pipeline.restore(key, 0, held)
+            pipeline.execute()
+        assert read_model(*store) == first
+
+    def strike(point: crash_points.CrashPoint) -> None:
+        nonlocal struck
+        if point == "sweep" and not struck:
+            struck = True
+            forget()
+            assert follow(store, created_ms=1) == number
+            worker._next_heartbeat = time.monotonic() + 5.0
+
+    monkeypatch.setattr(crash_points, "_watchers", [strike])
+    worker.run(None, lambda: struck and is_swept(store))
+    assert {row.generation for row in rows(store.settings).values()} == {number}
+    assert differences(store.settings) == []
