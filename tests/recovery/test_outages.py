@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -17,15 +17,12 @@ from typing import Any
 
 import psutil
 import pytest
-from kafka.admin import KafkaAdminClient
 
 from consumers import worker
 from producers.publish import publish
 from producers.synthetic.generator import generate
 from segmenter.settings import Settings
-from segmenter.store.connection import connect
-from segmenter.store.meta import group_in_use
-from segmenter.topics.client import client_options
+from tests.loop.group import members
 from tests.loop.helpers import folded, profiles
 from tests.loop.plainly import profiles_of
 from tests.recovery.own_redis import OwnRedis
@@ -74,22 +71,6 @@ def working(settings: Settings, environment: dict[str, str], folder: Path) -> It
     finally:
         process.popen.kill()
         process.popen.wait()
-
-
-class Groups(KafkaAdminClient):  # type: ignore[misc]
-    """What one may do with a group stays unread: Tansu 0.6 names operations that the client does not know."""
-
-    def _process_acl_operations(self, group: dict[str, Any]) -> dict[str, Any]:
-        return group
-
-
-def members(settings: Settings) -> list[str]:
-    """Who is in the group, as the broker says."""
-    with closing(connect(settings)) as client:
-        group = group_in_use(client, settings)
-    with Groups(**client_options(settings)) as admin:
-        found = admin.describe_groups([group])
-    return [member["member_id"] for member in found[group]["members"]]
 
 
 @pytest.mark.timeout(400)
@@ -141,7 +122,7 @@ def test_sigterm_ends_within_five_seconds(
         process.popen.send_signal(signal.SIGTERM)
         assert process.popen.wait(timeout=5) == 0
     redis.resume()
-    assert members(parted) == []
+    assert members(parted) == set()
     assert folded(parted) < len(messages)
     worker.run(parted, once=True, may_refit=False)
     assert profiles(parted) == profiles_of(messages)

@@ -4,40 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Any
 
 import pytest
-from kafka.admin import KafkaAdminClient
 
 from segmenter.events import Event
 from segmenter.settings import Settings
 from segmenter.store.connection import Store, connect
 from segmenter.store.meta import group_in_use, next_group
 from segmenter.store.shards import acquire_shard, read_shards
-from segmenter.topics.client import client_options
+from tests.loop.group import members
 from tests.loop.helpers import START_MS, folded, publish, users_of, working
 
 Until = Callable[[Callable[[], object]], None]
-
-
-class Groups(KafkaAdminClient):  # type: ignore[misc]
-    """What one may do with a group stays unread: Tansu 0.6 names operations that the client does not know."""
-
-    def _process_acl_operations(self, group: dict[str, Any]) -> dict[str, Any]:
-        return group
 
 
 @pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
     with closing(connect(settings)) as client:
         yield Store(client, settings)
-
-
-def members(store: Store) -> set[str]:
-    """Who is in the group that is in use, as the broker says."""
-    group = group_in_use(*store)
-    with Groups(**client_options(store.settings)) as admin:
-        return {member["member_id"] for member in admin.describe_groups([group])[group]["members"]}
 
 
 def at_work(store: Store) -> bool:
@@ -54,12 +38,12 @@ def test_whoever_has_lost_a_shard_leaves_the_group_and_joins_it_again(
     publish(store.settings, "views", [Event(user, START_MS)])
     with working(store.settings) as run:
         until(lambda: at_work(store))
-        (before,) = members(store)
+        (before,) = members(store.settings)
         token = acquire_shard(*store, 0).token
         if noticed_by == "a commit":
             publish(store.settings, "views", [Event(user, START_MS)])
         until(lambda: run.done() or read_shards(*store)[0].token != token)
-        assert members(store) - {before}
+        assert members(store.settings) - {before}
         until(lambda: folded(store.settings) == 1 + (noticed_by == "a commit"))
 
 
@@ -69,4 +53,4 @@ def test_a_worker_moves_to_the_group_that_the_others_have_moved_to(store: Store,
     with working(store.settings):
         until(lambda: at_work(store))
         next_group(*store, group_in_use(*store))
-        until(lambda: members(store))
+        until(lambda: members(store.settings))
