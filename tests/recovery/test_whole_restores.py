@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
 
 from consumers import sink, worker
 from consumers.trainer.refit import rename
 from producers.publish import publish
 from producers.synthetic.generator import generate
+from segmenter import warehouse
 from segmenter.errors import UsageError
 from segmenter.operations import restore, restore_from_raw, snapshot
 from segmenter.settings import Settings
@@ -18,7 +21,8 @@ from segmenter.store.connection import clock_ms, connect
 from segmenter.store.keys import Keys
 from segmenter.store.models import read_model
 from segmenter.warehouse import snapshot_contents
-from tests.loop.helpers import START_MS, age_heartbeats, profiles, remove_keys
+from segmenter.warehouse.engine import writing
+from tests.loop.helpers import START_MS, age_heartbeats, profiles, remove_keys, rows
 from tests.loop.plainly import profiles_of
 
 EVENTS = list(generate(300, 50, seed=1))
@@ -68,3 +72,17 @@ def test_raw_events_are_judged_by_the_model_of_the_latest_snapshot(settings: Set
         model = read_model(client, settings)
     assert model is not None
     assert json.loads(model.encode())["segments"][-1]["name"] == "Our fans"
+
+
+def test_each_row_holds_what_its_own_cut_says_however_many_are_written(settings: Settings) -> None:
+    """The rows of a shard were read one after the other, while events came; they are written a few at a time."""
+    publish(settings, EVENTS)
+    worker.run(settings, once=True)
+    snapshot.take(settings, START_MS)
+    cuts = {user: 1 + number % 20 for number, user in enumerate(sorted(profiles(settings)))}
+    with warehouse.connect(settings.warehouse_url) as database, writing(database) as connection:
+        own = text("UPDATE snapshot_users SET cut_clickstream = :cut WHERE user_id = :user")
+        connection.execute(own, [{"user": user, "cut": cut} for user, cut in cuts.items()])
+    remove_keys(settings)
+    restore.restore(replace(settings, commit_rows=3))
+    assert {user: row.offsets["clickstream"] + 1 for user, row in rows(settings).items()} == cuts
