@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -86,3 +87,25 @@ def test_each_row_holds_what_its_own_cut_says_however_many_are_written(settings:
     remove_keys(settings)
     restore.restore(replace(settings, commit_rows=3))
     assert {user: row.offsets["clickstream"] + 1 for user, row in rows(settings).items()} == cuts
+
+
+def test_a_restore_that_lacks_only_offsets_is_still_half_a_restore(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each user is there, but a worker would read the whole log again, and count it again."""
+    publish(settings, EVENTS)
+    worker.run(settings, once=True)
+    snapshot.take(settings, START_MS)
+    remove_keys(settings)
+    commit, commits = restore.commit_shard, iter(range(settings.partitions))
+
+    def struck(*arguments: Any) -> Any:
+        next(commits)
+        return commit(*arguments)
+
+    with monkeypatch.context() as meanwhile, pytest.raises(StopIteration):
+        meanwhile.setattr(restore, "commit_shard", struck)
+        restore.restore(settings)
+    assert len(rows(settings)) == 50
+    with pytest.raises(UsageError, match="only a part of snapshot 1"):
+        worker.run(settings, once=True)
