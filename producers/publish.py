@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 from producers.messages import Message, Refused, RefusedRows, count_refused
 from segmenter.events.sharding import shard_of
 from segmenter.settings import Settings
-from segmenter.topics import ensure_topics, open_producer
+from segmenter.topics import drop_producer, ensure_topics, open_producer
 from segmenter.topics.client import reaching
 
 IN_FLIGHT = 10_000
 """The most records that wait for their acknowledgement at the same time."""
 
 ACK_S = 120
+"""How long to wait for the next acknowledgement."""
 
 
 class Published(NamedTuple):
@@ -61,12 +62,12 @@ def _publish(settings: Settings, messages: Iterable[Message], acknowledged: Call
                     waiting.popleft().get(timeout=ACK_S)
                     acknowledged(1)
                     published += 1
-            producer.flush()
+            producer.flush(ACK_S)
             for sent in waiting:
                 sent.get(timeout=ACK_S)
             acknowledged(len(waiting))
     finally:
-        producer.close(timeout=1)
+        drop_producer(producer)
     return published + len(waiting)
 
 

@@ -10,8 +10,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
+
+from producers.publish import publish
+from producers.synthetic.generator import generate
+from segmenter.operations import demo
+from segmenter.settings import Settings
 
 SMALL = ["demo", "--json", "--events", "3000", "--users", "200"]
 
@@ -94,3 +100,19 @@ def test_a_file_without_events_is_one_line(tmp_path: Path) -> None:
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "error: none of the 1 rows became an event: " in errors and "Traceback" not in errors
+
+
+def test_a_demo_that_does_not_add_up_says_so(settings: Settings, tmp_path: Path) -> None:
+    """Somebody else publishes to its topics: stream and batch are equal, but they hold more than was published."""
+    publish(settings, generate(7, 5, seed=2))
+    found, _ = demo.run(settings, generate(400, 60, seed=1), 400, tmp_path)
+    assert found.reconcile["differing"] + found.reconcile["missing"] + found.reconcile["extra"] == 0
+    assert (found.sums.published, found.sums.folded, found.sums.raw_rows) == (400, 407, 407)
+    assert not found.equal
+
+
+@pytest.mark.parametrize("name", ["published", "folded", "duplicates", "dead_letters", "raw_rows"])
+def test_one_record_too_many_anywhere_does_not_add_up(name: str) -> None:
+    right = demo.Sums(read=110, published=100, refused=10, folded=90, duplicates=7, dead_letters=3, raw_rows=97)
+    assert right.add_up
+    assert not msgspec.structs.replace(right, **{name: getattr(right, name) + 1}).add_up

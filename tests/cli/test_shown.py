@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from segmenter.cli import common, lookup, status
+from segmenter.cli import common, lookup, status, verify
 from segmenter.client import Answer
+from segmenter.operations.integrity.differences import Difference
 from segmenter.operations.status import Away, ShardStatus, Sink, Status, Window
 
 FOUND = Status(
@@ -75,3 +76,14 @@ def test_a_lookup_for_people_says_how_fresh_it_is(age_ms: int | None, stale: boo
         lookup.show([Answer("u1", "low", "Seldom here", {"x": None}, {"clicks": 3}, 7, {"views": 5}, age_ms, stale)])
     shown = [line.strip() for line in captured.get().splitlines()]
     assert shown == ["'u1': Seldom here", "features: x missing", "aggregates: clicks 3", "offsets: views 5", words]
+
+
+def test_of_many_differences_the_first_are_shown_and_all_are_counted() -> None:
+    """So a store in which everything is wrong scrolls nothing away."""
+    found = [Difference(0, "row", f"u{number}", "segment", "low", "high")._asdict() for number in range(45)]
+    with common.console.capture() as captured:
+        verify._show({"shards": 2, "users": 3_000, "differences": found})
+    first, *shown, last = captured.get().splitlines()
+    assert first == "2 shards, 3,000 users, 45 differences"
+    assert shown == [f"  shard 0: row u{number} segment is low, should be high" for number in range(20)]
+    assert last == "  and 25 more: --json prints all"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from segmenter import warehouse
+from segmenter.errors import Unreachable
 from segmenter.events import Rules
 from segmenter.operations.health import problems, stuck
 from segmenter.settings import Settings
@@ -128,3 +129,22 @@ def test_a_sink_is_judged_by_its_own_times(settings: Settings, monkeypatch: pyte
             lines = problems(settings, "sink")
             assert len(lines) == (words is not None), names
             assert all(line.startswith("the sink is stuck: ") and words in line for line in lines if words), names
+
+
+def test_a_part_that_is_away_hides_no_problem_of_another(settings: Settings) -> None:
+    """Whoever asks for everything is told of each part that is away, and of each that is stuck.
+
+    Without topics Kafka counts as away.
+    """
+    with closing(connect(settings)) as client, warehouse.connect(settings.warehouse_url) as database:
+        claim(client, settings, Rules.of(settings))
+        warehouse.migrate(database, 0)
+    with pytest.raises(Unreachable) as told:
+        problems(settings)
+    kafka, *shards, sink = str(told.value).splitlines()
+    assert settings.topic_prefix in kafka
+    assert shards == [
+        f"shard {number} is stuck: no worker has acquired it. Start `segmenter worker`."
+        for number in range(settings.partitions)
+    ]
+    assert sink == "no sink has loaded into the warehouse. Start `segmenter sink`."

@@ -134,3 +134,8 @@ def test_times_lie_within_the_days_asked_for() -> None:
     times = [cast(Event, verdict(message)).time_ms for message in generate(5_000, 200, 3, days=3)]
     assert min(times) >= START_MS
     assert pd.Series(times).quantile(0.99) < START_MS + 3 * 86_400_000
+
+
+def test_no_two_events_have_the_same_id_however_many_there_are(frame: pd.DataFrame) -> None:
+    """A repeated id would count once."""
+    assert len(frame) == EVENTS and frame["event_id"].is_unique

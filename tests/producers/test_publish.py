@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pytest
+from kafka import KafkaProducer
 
+from producers import publish as publishing
 from producers.messages import Message, Refused, RefusedRows
 from producers.publish import Published, publish
 from producers.synthetic.generator import generate
@@ -15,6 +17,7 @@ from segmenter.events import TOPICS
 from segmenter.events.sharding import shard_of
 from segmenter.settings import Settings
 from segmenter.topics import drop_producer, ensure_topics, open_producer, produce_all
+from segmenter.topics.client import client_options
 from tests.producers.way_of_brokers import LossyWay
 
 OnTheLog = Callable[[], list[tuple[str, int, bytes | None, bytes | None]]]
@@ -98,3 +101,56 @@ def test_what_is_not_acknowledged_is_not_called_published(settings: Settings) ->
 
     with pytest.raises(Unreachable):
         produce_all(producer, settings, f"{settings.topic_prefix}views", until_it_is_dropped())
+
+
+@pytest.mark.parametrize("in_flight", [0, 10_000])
+def test_what_is_not_acknowledged_does_not_count_as_published(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, in_flight: int
+) -> None:
+    """Be it waited for while others are sent, or at the end. The producer gives up after a second."""
+    ensure_topics(settings)
+    reported: list[int] = []
+    monkeypatch.setattr(publishing, "IN_FLIGHT", in_flight)
+    with LossyWay(settings.kafka, lose=range(1, 10**9)) as way:
+        own = dataclasses.replace(settings, kafka=way.kafka)
+        options = client_options(own) | {"acks": "all", "enable_idempotence": True}
+        impatient = {"delivery_timeout_ms": 1_000, "request_timeout_ms": 900, "linger_ms": 0}
+        monkeypatch.setattr(publishing, "open_producer", lambda _: KafkaProducer(**options | impatient))
+        with pytest.raises(Unreachable):
+            publish(own, generate(1, 1, 1), reported.append)
+    assert reported == []
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("in_flight", [0, 10_000])
+def test_brokers_that_fall_silent_end_it_with_a_named_error(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, in_flight: int
+) -> None:
+    """It neither waits for ever nor ends with the error of a library, though records are still on their way."""
+    ensure_topics(settings)
+    monkeypatch.setattr(publishing, "IN_FLIGHT", in_flight)
+    monkeypatch.setattr(publishing, "ACK_S", 0.5)
+    with LossyWay(settings.kafka, lose=range(1, 10**9)) as way, pytest.raises(Unreachable, match="Kafka at "):
+        publish(dataclasses.replace(settings, kafka=way.kafka), generate(10, 3, 1))
+
+
+def test_few_records_wait_for_their_acknowledgement_however_many_there_are(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a file of any length can be published: no more of it is in memory."""
+    monkeypatch.setattr(publishing, "IN_FLIGHT", 20)
+    read = acknowledged = most = 0
+
+    def source() -> Iterator[Message]:
+        nonlocal read, most
+        for message in generate(EVENTS, 100, 1):
+            read += 1
+            most = max(most, read - acknowledged)
+            yield message
+
+    def note(count: int) -> None:
+        nonlocal acknowledged
+        acknowledged += count
+
+    assert publish(settings, source(), note).published == acknowledged == EVENTS
+    assert most <= 21

@@ -89,3 +89,23 @@ def test_what_cannot_be_done_is_one_line_and_an_exit_code(tmp_path: Path, mappin
         assert (run.returncode, run.stdout) == (code, "")
         assert words in run.stderr
         assert len(run.stderr.splitlines()) == 1
+
+
+def test_generate_spreads_its_events_over_the_days_asked_for(
+    settings: Settings, on_the_log: OnTheLog, tmp_path: Path
+) -> None:
+    arguments = ["--events", "300", "--users", "20", "--days", "30", "--json"]
+    printed(segmenter(tmp_path, "generate", *arguments, **addresses(settings)))
+    days = {json.loads(value or b"")["time_ms"] // 86_400_000 for _, _, _, value in on_the_log()}
+    assert 20 < max(days) - min(days) <= 30
+
+
+def test_replay_reads_as_many_rows_as_asked_at_most(
+    settings: Settings, on_the_log: OnTheLog, tmp_path: Path, mapping_file: Callable[..., Path]
+) -> None:
+    """Of which one is refused here."""
+    (tmp_path / "e.csv").write_text(ROWS)
+    arguments = ["e.csv", "--mapping", str(mapping_file()), "--limit", "3", "--json"]
+    report = printed(segmenter(tmp_path, "replay", *arguments, **addresses(settings)))
+    assert (report["read"], report["published"], list(report["refused"])) == (3, 2, ["no user"])
+    assert len(on_the_log()) == 2

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 from sqlalchemy import text
 
@@ -16,6 +20,7 @@ from segmenter.settings import Settings
 from segmenter.shards.state import Counts
 from segmenter.warehouse import Cut, Gap, Loaded, Move, Partition, Warehouse
 from segmenter.warehouse.engine import writing
+from segmenter.warehouse.gaps import record
 from tests.warehouse.world import (
     PARTITIONS,
     WINDOW,
@@ -188,3 +193,48 @@ def test_event_ids_of_the_gap_are_no_duplicates_for_the_batch(database: Warehous
     result = reconcile(settings)[1]
     assert (result.differing, result.in_gaps, result.gaps) == (1, 1, (gap,))
     assert "views" not in result.examples[0].fields
+
+
+def test_a_gap_that_only_rows_reach_is_named(database: Warehouse, settings: Settings) -> None:
+    """The rows were read after the offsets of their shard, and hold events of the gap already."""
+    log = random_log(1)
+    load_but(database, log, GAP)
+    rows = [
+        user_row(user, profile, [len(log[topic, shard_of(user, PARTITIONS)]) for topic in TOPICS])
+        for user, profile in stream_of(log).items()
+    ]
+    snapshot(database, {**ends(log), AT: FIRST}, rows)
+    result = reconcile(settings)[1]
+    assert result.gaps == (GAP,)
+    assert result.in_gaps == result.differing + result.extra == len(users_within(log, GAP))
+
+
+def test_a_hole_in_the_proof_alone_ends_the_command_with_1(
+    database: Warehouse, settings: Settings, warehouse_url: str
+) -> None:
+    """No user differs, but the shard has counted events of the gap, and nobody can show that it was right to."""
+    log = random_log(1)
+    load_but(database, log, GAP)
+    without = {at: [*records] for at, records in log.items()}
+    without[AT][FIRST:END] = [None] * (END - FIRST)
+    take(database, log, stream_of(without), {"views": 1})
+    names = {"WAREHOUSE_URL": warehouse_url, "PARTITIONS": PARTITIONS, "DUPLICATE_WINDOW": WINDOW}
+    environment = os.environ | {f"SEGMENTER_{name}": str(value) for name, value in names.items()}
+    command = [sys.executable, "-m", "segmenter", "reconcile", "--wait", "0"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert "stream = batch, as far as the warehouse knows: compared 12, differing 0, missing 0, extra 0" in done.stdout
+    assert f"the warehouse lacks offsets {FIRST} to {END - 1} of topic 'views' partition 1" in done.stdout
+    assert done.returncode == 1
+
+
+def test_only_an_assumed_gap_is_taken_back(database: Warehouse) -> None:
+    """One that the sink itself has seen stays, whatever the log says later."""
+    assumed = Gap("views", 0, 0, 9, 0)
+    seen = Gap(*AT, 0, END, 7)
+    warehouse.begin(database, {AT: Loaded("t1", END)}, 7)
+    with writing(database) as connection:
+        record(connection, [assumed])
+    warehouse.withdraw(database, [AT])
+    assert warehouse.recorded_gaps(database) == [assumed, seen]
+    warehouse.withdraw(database, [AT, ("views", 0)])
+    assert warehouse.recorded_gaps(database) == [seen]

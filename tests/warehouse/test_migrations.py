@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 import sqlglot
@@ -81,3 +85,16 @@ def test_every_statement_may_be_run_twice(empty: Warehouse) -> None:
 def _tables() -> list[str]:
     found = [re.findall(r"^CREATE TABLE IF NOT EXISTS (\w+)", each) for name in names() for each in statements(name)]
     return [table for tables in found for table in tables]
+
+
+def test_the_command_that_only_says_what_is_pending_changes_nothing(empty: Warehouse, warehouse_url: str) -> None:
+    environment = os.environ | {"SEGMENTER_WAREHOUSE_URL": warehouse_url}
+
+    def migrate(*arguments: str) -> dict[str, list[str]]:
+        command = [sys.executable, "-m", "segmenter", "migrate", "--json", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return dict(json.loads(done.stdout))
+
+    assert migrate("--pending") == {"done": [], "applied": [], "pending": names()}
+    assert inspect(empty).get_table_names() == []
+    assert migrate() == {"done": names(), "applied": names(), "pending": []}

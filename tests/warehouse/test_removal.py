@@ -11,7 +11,7 @@ from segmenter import warehouse
 from segmenter.errors import UsageError
 from segmenter.operations.reconcile import reconcile
 from segmenter.settings import Settings
-from segmenter.warehouse import Warehouse
+from segmenter.warehouse import Cut, Warehouse
 from segmenter.warehouse.engine import reading
 from tests.warehouse.world import PARTITIONS, WINDOW, Cuts, ends, load, random_log, snapshot, user_row
 
@@ -71,3 +71,12 @@ def test_a_snapshot_that_is_removed_while_it_is_compared_proves_nothing(
     settings = Settings(warehouse_url=warehouse_url, partitions=PARTITIONS, duplicate_window=WINDOW)
     with pytest.raises(UsageError, match="no snapshot 1, only 2 to 2"):
         reconcile(settings, 1)
+
+
+def test_a_snapshot_of_another_topic_of_that_name_is_not_kept_for_ever(database: Warehouse) -> None:
+    """A topic that was made anew begins at 0: how far the former one had come says nothing of it."""
+    take(database, ends(LOG))
+    for _ in range(2):
+        cuts = {at: Cut("t2", 1) for at in LOG}
+        warehouse.write_snapshot(database, 1_000, cuts, [[user_row(b"u1", (1,) * 9, (1, 1, 1))]], 0, None, {})
+    assert warehouse.remove_snapshots(database, 1) == [1, 2]
