@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from sqlalchemy import text
 
 from consumers import sink, worker
@@ -18,7 +19,8 @@ from segmenter.operations.integrity.verify import find_differences
 from segmenter.operations.reconcile import reconcile, reconcile_and_repair
 from segmenter.settings import Settings
 from segmenter.store.connection import Store
-from segmenter.store.shards import read_shards
+from segmenter.store.keys import Keys
+from segmenter.store.shards import acquire_shard, read_shards
 from segmenter.topics.dead_letters import read_dead_letters
 from segmenter.warehouse import Warehouse, migrations
 from segmenter.warehouse.engine import writing
@@ -132,6 +134,19 @@ def test_a_sink_that_began_late_may_lack_what_the_stream_has(left: Left, setting
     assert only.result.gaps == (("views", 0, 0, first, 0),) and only.result.differing
     assert (only.repaired, only.repaired_counts) == (0, 0)
     assert profiles(settings) == profiles_of(left.events)
+
+
+@pytest.mark.parametrize("torn", [True, False])
+def test_a_commit_that_was_left_half_way_is_recounted(left: Left, settings: Settings, store: Store, torn: bool) -> None:
+    """By its mark: the census may be wrong then. A shard without the mark is taken as it is."""
+    shard = Keys(settings.key_prefix).shard(0)
+    assert store.client.hget(shard, "begun") is None
+    if torn:
+        store.client.hset(shard, mapping={"census": "{}", "dirty": "1"})
+    acquire_shard(*store, 0)
+    assert read_shards(*store)[0].dirty is torn
+    worker.run(settings, once=True)
+    assert differences(store) == []
 
 
 def test_a_sink_whose_log_still_begins_at_0_has_not_begun_late(left: Left, settings: Settings) -> None:
