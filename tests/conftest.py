@@ -91,15 +91,15 @@ def settings(parts: str, warehouse_url: str, request: pytest.FixtureRequest) -> 
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], object]], None]:
-    """Wait until a condition holds; fail after two minutes. To look takes a sixth of the time at most."""
+    """Wait until a condition holds; fail after two minutes. To look takes a quarter of the thread's time at most."""
 
     def wait(condition: Callable[[], object]) -> None:
-        began = now = time.monotonic()
+        deadline = time.monotonic() + 120
+        looked_at = time.thread_time()
         while not condition():
-            assert now < began + 120, "waited for two minutes"
-            looked, now = now, time.monotonic()
-            threading.Event().wait(max(0.01, 5 * (now - looked)))
-            now = time.monotonic()
+            assert time.monotonic() < deadline, "waited for two minutes"
+            threading.Event().wait(max(0.01, 3 * (time.thread_time() - looked_at)))
+            looked_at = time.thread_time()
 
     return wait
 
