@@ -8,7 +8,7 @@ MAPPING ?=
 ARGS ?=
 INPUTS ?= 1000000
 RUN := .venv/bin/python -m
-TEST := $(RUN) pytest -n 4 --dist loadgroup
+TEST := $(RUN) pytest -n 6 --dist loadgroup
 REAL := .real
 
 help: ## list the targets

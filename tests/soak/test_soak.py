@@ -28,7 +28,7 @@ USERS = 320
 @pytest.mark.timeout(600)
 def test_a_short_life(tmp_path: Path) -> None:
     """Users come, change, and processes are ended and killed meanwhile; after each of these, everything is checked."""
-    ended = run_apart("tests.soak", "--minutes 0 --phases 6 --seconds 3 --rate 600 --json", tmp_path)
+    ended = run_apart("tests.soak", "--minutes 0 --phases 6 --seconds 2 --rate 900 --json", tmp_path)
     assert ended.code == 0, ended.log
     found = json.loads(ended.said)
     assert (found["phases"], found["restarts"], found["wrong"]) == (6, 4, [])
