@@ -21,7 +21,7 @@ from segmenter.shards.row import Row
 from segmenter.store.connection import Store, connect
 from segmenter.store.keys import Keys
 from segmenter.store.rows import scan_rows
-from segmenter.store.shards import read_shards
+from segmenter.store.shards import acquire_shard, read_shards
 from segmenter.topics import ensure_topics, open_producer, produce_all
 
 START_MS = 1_700_000_000_000
@@ -52,6 +52,19 @@ def working(settings: Settings) -> Iterator[Future[WorkerResult]]:
     """A worker that goes on until the block ends."""
     with in_background(lambda stop: worker.run(settings, once=False, may_refit=False, stopping=stop)) as running:
         yield running
+
+
+@contextmanager
+def changing_owners(settings: Settings) -> Iterator[None]:
+    """Shard 0 changes owners all the time, until the block ends."""
+
+    def contend(stopping: Callable[[], bool]) -> None:
+        with closing(connect(settings)) as client:
+            while not stopping():
+                acquire_shard(client, settings, 0)
+
+    with in_background(contend):
+        yield
 
 
 def publish(settings: Settings, topic: str, events: Iterable[Event]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -20,8 +19,8 @@ from segmenter.shards.row import Row
 from segmenter.shards.state import Commit
 from segmenter.store.connection import Redis, connect
 from segmenter.store.rows import scan_rows
-from segmenter.store.shards import acquire_shard, commit_shard, read_shards
-from tests.loop.helpers import START_MS
+from segmenter.store.shards import commit_shard, read_shards
+from tests.loop.helpers import START_MS, changing_owners
 from tests.recovery.own_redis import OwnRedis
 
 USERS = 350
@@ -60,21 +59,8 @@ def test_while_shards_change_hands_none_is_taken(settings: Settings) -> None:
     """It is tried a few times, and leaves nothing behind."""
     publish(settings, BEFORE)
     worker.run(settings, once=True)
-    ended = threading.Event()
-
-    def contend() -> None:
-        with closing(connect(settings)) as client:
-            while not ended.is_set():
-                acquire_shard(client, settings, 0)
-
-    contending = threading.Thread(target=contend)
-    contending.start()
-    try:
-        with pytest.raises(Fenced, match="when workers are steady"):
-            snapshot.take(settings, START_MS)
-    finally:
-        ended.set()
-        contending.join()
+    with changing_owners(settings), pytest.raises(Fenced, match="when workers are steady"):
+        snapshot.take(settings, START_MS)
     with warehouse.connect(settings.warehouse_url) as database, pytest.raises(UsageError, match="no snapshot yet"):
         warehouse.find_snapshot(database)
     assert snapshot.take(settings, START_MS).snapshot_id == 1

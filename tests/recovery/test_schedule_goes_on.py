@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
@@ -17,7 +16,7 @@ from segmenter.operations.snapshot import take_every
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.keys import Keys
-from segmenter.store.shards import acquire_shard
+from tests.loop.helpers import changing_owners
 
 Trouble = Callable[[Settings], Iterator[None]]
 USERS = 40
@@ -35,18 +34,8 @@ def corrupt(settings: Settings) -> Iterator[None]:
 
 def contended(settings: Settings) -> Iterator[None]:
     """A shard changes owners all the time."""
-    ended = threading.Event()
-
-    def contend() -> None:
-        with closing(connect(settings)) as client:
-            while not ended.is_set():
-                acquire_shard(client, settings, 0)
-
-    contending = threading.Thread(target=contend)
-    contending.start()
-    yield
-    ended.set()
-    contending.join()
+    with changing_owners(settings):
+        yield
 
 
 def away(settings: Settings) -> Iterator[None]:
