@@ -8,8 +8,9 @@ MAPPING ?=
 ARGS ?=
 INPUTS ?= 1000000
 RUN := .venv/bin/python -m
-TEST := $(RUN) pytest -n 6 --dist loadgroup
+TEST := $(RUN) pytest -n 8 --dist loadgroup
 REAL := .real
+unexport PYTHONDONTWRITEBYTECODE # the tests start hundreds of processes: each would compile the product again
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-21s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

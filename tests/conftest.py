@@ -31,6 +31,7 @@ hypothesis.settings.load_profile("untimed")
 
 REAL = os.environ.get("SEGMENTER_TEST_REAL") == "1"
 PARTS = ["embedded", "real"] if REAL else ["embedded"]
+PATIENCE = 120.0  # seconds
 
 
 @pytest.fixture
@@ -91,17 +92,30 @@ def settings(parts: str, warehouse_url: str, request: pytest.FixtureRequest) -> 
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], object]], None]:
-    """Wait until a condition holds; fail after two minutes. To look takes a quarter of the thread's time at most."""
+    """Wait until a condition holds; fail after two minutes. To look takes half of the time at most, and soon little."""
 
     def wait(condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 120
-        looked_at = time.thread_time()
+        began = looks = time.monotonic()
         while not condition():
-            assert time.monotonic() < deadline, "waited for two minutes"
-            threading.Event().wait(max(0.01, 3 * (time.thread_time() - looked_at)))
-            looked_at = time.thread_time()
+            now = time.monotonic()
+            waited = now - began
+            assert waited < PATIENCE, "waited for two minutes"
+            threading.Event().wait(max(0.01, now - looks, min(waited / 20, 0.1)))
+            looks = time.monotonic()
 
     return wait
+
+
+@pytest.fixture
+def turning() -> Callable[[Callable[[], object]], None]:
+    """Take a turn, that waits by itself, until one says that it was the last; fail after two minutes."""
+
+    def turn(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, "took turns for two minutes"
+
+    return turn
 
 
 @pytest.fixture

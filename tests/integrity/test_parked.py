@@ -114,9 +114,9 @@ def store(settings: Settings) -> Iterator[Store]:
     client.close()
 
 
-def parked(settings: Settings) -> str:
+def parked(store: Store) -> str:
     """Why the shard is parked; empty if it is not. A key of another type cannot hold the field that says so."""
-    problem = next((shard.problem or "" for shard in read_status(settings).shards if shard.shard == PARKED), "")
+    problem = read_stored_shards(*store)[PARKED].problem or ""
     return problem if "is parked" in problem or "of another type" in problem else ""
 
 
@@ -149,12 +149,12 @@ def spoil_and_repair(store: Store, messages: list[Message], what: Spoil, until: 
     what(store.client, settings, victim(settings, more))
     messages += more
     publish(settings, more)
-    until(lambda: parked(settings))
+    until(lambda: parked(store))
     until(lambda: healthy_one(store) == of_shard(messages, 1 - PARKED, settings))
-    reason = parked(settings)
+    reason = parked(store)
     assert f"shard {PARKED} {reason}" in problems(settings, "worker")
     assert remaining(settings) == []
-    until(lambda: not parked(settings) and read_status(settings).lag == 0)
+    until(lambda: not parked(store) and read_status(settings).lag == 0)
     return reason
 
 
@@ -273,9 +273,9 @@ def test_what_is_repaired_by_hand_is_tried_again(store: Store, until: Until) -> 
         sound = store.client.dump(key)
         ROWS["vector"](*store, user)
         publish(settings, more)
-        until(lambda: parked(settings))
+        until(lambda: parked(store))
         store.client.restore(key, 0, sound, replace=True)
-        until(lambda: folded(settings) == len(messages + more) and not parked(settings))
+        until(lambda: folded(settings) == len(messages + more) and not parked(store))
     assert profiles(settings) == profiles_of(messages + more)
 
 
@@ -297,7 +297,7 @@ def test_once_ends_with_the_error_after_the_healthy_shards(store: Store, environ
     assert command(environment, "verify", "--repair")[0] == 0
     worker.run(settings, once=True, may_refit=False)
     assert profiles(settings) == profiles_of(messages + more)
-    assert not parked(settings)
+    assert not parked(store)
 
 
 def command(environment: dict[str, str], *words: str) -> tuple[int, str]:

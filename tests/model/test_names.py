@@ -153,6 +153,12 @@ CROWDS: tuple[Crowd, ...] = (
 )
 
 
+def each_of(crowds: tuple[Crowd, ...]) -> pytest.MarkDecorator:
+    """The tests of a crowd run in one process, which remembers its history."""
+    found = [pytest.param(crowd, marks=pytest.mark.xdist_group(crowd.__name__), id=crowd.__name__) for crowd in crowds]
+    return pytest.mark.parametrize("crowd", found)
+
+
 def doublings(looks: Iterable[Values]) -> Iterator[Values]:
     """The first of these looks, and each at twice as many users as the one before."""
     before = 0
@@ -169,7 +175,7 @@ def history(crowd: Crowd, once: bool) -> list[Moment]:
 
 
 @pytest.mark.parametrize("once", [False, True], ids=["one run", "a run at each doubling"])
-@pytest.mark.parametrize("crowd", CROWDS, ids=lambda crowd: crowd.__name__)
+@each_of(CROWDS)
 def test_the_names_are_true_of_every_generation(crowd: Crowd, once: bool) -> None:
     """Mean and typical events rise with the rank; a segment holds 1 % of the users, and 5 once there are enough."""
     published: dict[int, Generation] = {}
@@ -187,7 +193,7 @@ def test_the_names_are_true_of_every_generation(crowd: Crowd, once: bool) -> Non
     assert list(published[max(published)].slugs) == ORDER
 
 
-@pytest.mark.parametrize("crowd", CROWDS[:-1], ids=lambda crowd: crowd.__name__)
+@each_of(CROWDS[:-1])
 def test_who_looks_at_any_time_finds_them_in_order(crowd: Crowd) -> None:
     """Also between two generations, when users who had few clicks have made more, and at every doubling."""
     for users, generation in history(crowd, False):
@@ -196,13 +202,14 @@ def test_who_looks_at_any_time_finds_them_in_order(crowd: Crowd) -> None:
             assert [row[2:] for row in rows] == sorted(row[2:] for row in rows), rows
 
 
-@pytest.mark.parametrize("crowd", CROWDS, ids=lambda crowd: crowd.__name__)
+@each_of(CROWDS)
 def test_the_busiest_of_all_is_highly_engaged(crowd: Crowd) -> None:
     users, generation = history(crowd, False)[-1]
     busiest = fixed(users[[int(users[:, 0].argmax())]])
     assert judge(busiest, generation) == ["highly_engaged"]
 
 
+@pytest.mark.xdist_group(growth_to_ten_thousand.__name__)
 def test_a_site_has_segments_early_and_pins_nothing() -> None:
     """From a dozen users on; the model is provisional, and refitted at every half more, until there are 300."""
     fits = []

@@ -63,7 +63,7 @@ def member(settings: Settings) -> Iterator[Membership]:
 
 
 def test_a_worker_waits_before_it_acquires_its_shards_again(
-    member: Membership, until: Until, monkeypatch: pytest.MonkeyPatch
+    member: Membership, turning: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It acquires none before the wait is over, and waits longer the next time."""
 
@@ -73,7 +73,7 @@ def test_a_worker_waits_before_it_acquires_its_shards_again(
         member.poll(10, 1)
         return len(member.shards) == 2
 
-    until(acquires)
+    turning(acquires)
     monkeypatch.setattr(membership, "backoff_seconds", waits := Waits(3_600))
     member.release_all(RolledBack("once"))
     assert not any(acquires() for _ in range(20)) and not member.shards

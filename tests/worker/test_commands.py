@@ -25,7 +25,7 @@ Until = Callable[[Callable[[], object]], None]
 
 @pytest.mark.parametrize("kind", [Write, Rewrite])
 def test_what_another_generation_forestalls_is_not_called_done(
-    settings: Settings, until: Until, kind: type[Command]
+    settings: Settings, turning: Until, kind: type[Command]
 ) -> None:
     """The owner does not know yet of the generation that was published: nothing is written, and the reply says so."""
     ensure_topics(settings)
@@ -52,7 +52,7 @@ def test_what_another_generation_forestalls_is_not_called_done(
             membership.poll(100, 1)
             return membership.holds_all_assigned()
 
-        until(acquired)
+        turning(acquired)
         assert refit(store, 0)
         before = membership.shards[0].state
         assert not replied(None, "too-early")

@@ -27,7 +27,7 @@ from tests.loop.helpers import START_MS, publish, users_of
 
 EVENTS = 30
 
-Until = Callable[[Callable[[], object]], None]
+Turning = Callable[[Callable[[], object]], None]
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def opened(holding: Membership) -> bool:
 
 
 def test_a_rebalance_does_not_cut_the_look_back_short(
-    settings: Settings, until: Callable[[Callable[[], object]], None]
+    settings: Settings, turning: Callable[[Callable[[], object]], None]
 ) -> None:
     """A shard that is still reading its duplicate window back goes on doing so, else it would forget ids."""
     publish(settings, "views", [Event("u1", START_MS, event_id=f"e{n}") for n in range(EVENTS)])
@@ -64,7 +64,7 @@ def test_a_rebalance_does_not_cut_the_look_back_short(
             holding.poll(0, 1)
             return holding.holds_all_assigned()
 
-        until(opened)
+        turning(opened)
         assert holding._consumer is not None
         holding._consumer._listener.assignments += 1
         holding.follow()
@@ -75,14 +75,14 @@ def test_a_rebalance_does_not_cut_the_look_back_short(
                 seen.extend(record.offset for record in records)
             return seen[-1:] == [EVENTS - 1]
 
-        until(read_back)
+        turning(read_back)
         holding.leave()
     client.close()
     assert seen[0] == 0
 
 
 def test_a_second_slow_rebalance_leaves_the_group_as_it_is(
-    settings: Settings, holding: Membership, until: Until
+    settings: Settings, holding: Membership, turning: Turning
 ) -> None:
     """Only two in a row, with no shards assigned between, make the workers move to another group."""
 
@@ -99,10 +99,10 @@ def test_a_second_slow_rebalance_leaves_the_group_as_it_is(
     with closing(connect(settings)) as client:
         first = group_in_use(client, settings)
     for _ in range(2):
-        until(lambda: opened(holding))
+        turning(lambda: opened(holding))
         assert group_after_a_stuck_rebalance() == first
     assert group_after_a_stuck_rebalance() == f"{first}.1"
-    until(lambda: opened(holding))
+    turning(lambda: opened(holding))
     assert group_after_a_stuck_rebalance() == f"{first}.1"
 
 
@@ -130,7 +130,7 @@ def test_while_kafka_is_away_no_rebalance_moves_the_workers(
 
 
 def test_a_shard_that_moves_on_as_it_is_handed_over_is_acquired(
-    settings: Settings, holding: Membership, until: Until, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, holding: Membership, turning: Turning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its former owner commits records that were not in the log when the new one began; no end is missing there."""
     worker.run(settings, once=True, may_refit=False)
@@ -147,13 +147,13 @@ def test_a_shard_that_moves_on_as_it_is_handed_over_is_acquired(
         return acquire(store, number, *others)
 
     monkeypatch.setattr(membership, "acquire", as_the_former_owner_goes_on)
-    until(lambda: opened(holding))
+    turning(lambda: opened(holding))
     assert [holding.shards[0].offsets["views"]] == moved
 
 
-def test_positions_prove_nothing_while_shards_are_handed_out(holding: Membership, until: Until) -> None:
+def test_positions_prove_nothing_while_shards_are_handed_out(holding: Membership, turning: Turning) -> None:
     """The client may have taken them from Kafka's own offsets, so there are none until the member has looked again."""
-    until(lambda: opened(holding))
+    turning(lambda: opened(holding))
     assert holding._consumer is not None and holding.positions().keys() == {0, 1}
     holding._consumer._listener.assignments += 1
     assert holding.positions() == {} and not holding.holds_all_assigned()
@@ -162,9 +162,9 @@ def test_positions_prove_nothing_while_shards_are_handed_out(holding: Membership
 
 
 @pytest.mark.parametrize("what", ["is renewed", "outlives a rebalance"])
-def test_a_pause_goes_on(settings: Settings, holding: Membership, until: Until, what: str) -> None:
+def test_a_pause_goes_on(settings: Settings, holding: Membership, turning: Turning, what: str) -> None:
     """No record of the shard is polled until it is over; of the others all are."""
-    until(lambda: opened(holding))
+    turning(lambda: opened(holding))
     users = {part: users_of(settings, part)[0] for part in range(2)}
     polled: set[int] = set()
 
@@ -178,16 +178,16 @@ def test_a_pause_goes_on(settings: Settings, holding: Membership, until: Until, 
     holding.pause(holding.shards[0], 0.05 if what == "is renewed" else 60)
     if what == "is renewed":
         holding.pause(holding.shards[0], 60)
-        until(lambda: time.monotonic() > first_ends)
+        turning(lambda: time.monotonic() > first_ends)
     else:
         assert holding._consumer is not None
         holding._consumer._listener.on_partitions_assigned(sorted(holding._consumer._listener.assigned))
     assert poll() == set()
     publish(settings, "searches", [Event(users[number], START_MS) for number in (0, 1)])
-    until(lambda: poll() == {1})
+    turning(lambda: poll() == {1})
     assert poll() == {1}
     holding.pause(holding.shards[0], 0)
-    until(lambda: poll() == {0, 1})
+    turning(lambda: poll() == {0, 1})
 
 
 class CountingGuard(TopicGuard):
@@ -202,7 +202,7 @@ class CountingGuard(TopicGuard):
 
 @pytest.mark.parametrize("parts", ["real"], indirect=True)
 def test_reading_does_not_ask_for_topics_each_time(
-    settings: Settings, until: Callable[[Callable[[], object]], None]
+    settings: Settings, turning: Callable[[Callable[[], object]], None]
 ) -> None:
     """While records come one after the other. The embedded broker is asked after each read: it lets no fetch fail."""
     publish(settings, "views", [Event("u1", START_MS)])
@@ -223,7 +223,7 @@ def test_reading_does_not_ask_for_topics_each_time(
             for _ in range(EVENTS * 5):
                 produce_all(producer, settings, settings.topic_prefix + "views", [(b"u1", encode(Event("u1", 1)))])
 
-        until(opened)
+        turning(opened)
         asked, reads, records = guard.asked, 0, 0
         with ThreadPoolExecutor() as pool:
             trickling = pool.submit(trickle)

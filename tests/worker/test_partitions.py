@@ -59,7 +59,7 @@ def test_topics_that_another_process_makes_at_the_same_moment_are_taken_as_they_
     assert ensure_topics(settings) == topic_ids(settings) == ids
 
 
-def test_parts_of_a_shard_are_refused(settings: Settings, until: Until) -> None:
+def test_parts_of_a_shard_are_refused(settings: Settings, turning: Until) -> None:
     """A member of the group that reads other topics leads it to hand them out: no event of the others would count."""
     ensure_topics(settings)
     with closing(ShardConsumer(settings, settings.group)) as consumer:
@@ -68,7 +68,7 @@ def test_parts_of_a_shard_are_refused(settings: Settings, until: Until) -> None:
             consumer.poll(100, 1)
             return consumer.shards() == {0, 1}
 
-        until(holds_all)
+        turning(holds_all)
         whole = consumer._listener.assigned
         consumer._listener.assigned = frozenset(tp for tp in whole if tp.partition == 0)
         assert consumer.shards() == {0}

@@ -31,6 +31,7 @@ def settings(embedded_parts: Settings) -> Settings:
     )  # fmt: skip
 
 
+@pytest.mark.timeout(240)  # two rebalances that do not end
 def test_workers_leave_a_group_that_waits_for_ever(settings: Settings) -> None:
     """Its leader leaves without taking part just after another has joined; that one, and later ones, go on."""
     messages = list(generate(500, 50, seed=1))

@@ -193,19 +193,20 @@ def first_in_the_group(settings: Settings, until: Until) -> Iterator[None]:
         "heartbeat_interval_ms": 500,
         "session_timeout_ms": 6_000,
         "enable_auto_commit": False,
-        "metadata_max_age_ms": 1_000,  # the first assignment may be made before the leader knows the topics
     }
     stop = threading.Event()
 
     def take_part(member: KafkaConsumer) -> None:
-        member.subscribe(list(event_topics(settings)))
         while not stop.is_set():
-            member.poll(200)
+            member.poll(1_000)
         member.close()
 
     with ThreadPoolExecutor() as pool, ExitStack() as at_end:
         at_end.callback(stop.set)
         members = [KafkaConsumer(**options) for _ in range(2)]
+        for member in members:
+            member.subscribe(list(event_topics(settings)))
+            member.topics()  # a leader that does not know the topics yet would assign nothing
         for member in members:
             pool.submit(take_part, member)
         until(lambda: all(len({at.partition for at in member.assignment()}) == 1 for member in members))
