@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import math
 import signal
 import time
 from collections.abc import Mapping
@@ -46,12 +47,13 @@ log = structlog.get_logger()
 def step(store: Store, shards: Mapping[int, ShardState], generation: Generation, now_ms: int) -> bool:
     """Publish the next Lloyd step if every shard is judged by ``generation`` and it is worth it.
 
-    A provisional model takes no steps: it is soon refitted.
+    A provisional model is soon refitted: it takes only the steps that put its slugs in order.
     """
-    if generation.provisional or not _settled(store.settings, shards, generation):
+    if not _settled(store.settings, shards, generation):
         return False
     census = merged(state.census for state in shards.values())
-    following = successor(census, generation, store.settings.segments, STEP_MARGIN, now_ms)
+    margin = math.inf if generation.provisional else STEP_MARGIN
+    following = successor(census, generation, store.settings.segments, margin, now_ms)
     return following is not None and _publish(store, following, generation)
 
 

@@ -7,6 +7,7 @@ others. Slugs are assigned again each time, by rank.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +21,9 @@ from segmenter.model.kmeans import fit_crowds, inertia, judge, least_users, memb
 from segmenter.model.ranks import engagement, ranked
 
 NAMES = tuple([feature.name for feature in FEATURES])
+
+NEARLY_ALIKE = 0.1
+"""Slugs swap in a generation of their own when the typical user of the lower segment does more by over this share."""
 
 
 class Match(NamedTuple):
@@ -70,13 +74,14 @@ def successor(
 ) -> Generation | None:
     """The next generation by one step, None if that gains less than the share ``margin`` of the inertia.
 
-    Every user of the census must have been judged by ``generation``. Centres that only a few extreme users pull
-    (`least_users`) stay where they are. A model with more segments than ``names`` takes no step: it waits for a refit.
+    Whatever it gains, it is taken if the users of a segment do clearly more than those of a higher one. Every user of
+    the census must have been judged by ``generation``. Centres that only a few extreme users pull (`least_users`) stay
+    where they are. A model with more segments than ``names`` takes no step: it waits for a refit.
     """
     users = sum([part.users for part in census.values()])
     taken = step(census, generation, least_users(users, len(generation.centres)))
-    moves = taken.gain >= margin and taken.centres != generation.centres
-    if not moves or len(generation.centres) > len(names):
+    worth_it = taken.gain >= margin and taken.centres != generation.centres
+    if not (worth_it or _out_of_order(taken.means, generation, taken.scale)) or len(generation.centres) > len(names):
         return None
     order = ranked(generation.segments, taken.means, names, generation.features, taken.scale)
     return msgspec.structs.replace(
@@ -156,6 +161,13 @@ def unfit(census: Census, generation: Generation, names: Sequence[str]) -> bool:
     now = step(census, generation)
     order = ranked(generation.segments, now.means, names, generation.features, now.scale)
     return any(generation.segments[index] != segment for index, segment in order.items())
+
+
+def _out_of_order(means: Sequence[Point], generation: Generation, scale: Point) -> bool:
+    """Whether the typical user around one of the means does clearly more than around one of a higher segment."""
+    events = [1.0 + engagement(mean, generation.features, scale)[0] for mean in means]
+    most_below = accumulate(events, max)
+    return any(below > (1.0 + NEARLY_ALIKE) * here for below, here in zip(most_below, events, strict=True))
 
 
 def _starts(vectors: int) -> int:

@@ -268,9 +268,8 @@ def test_a_shard_that_is_paused_is_not_written_to(store: Store, published: list[
     """No events, and no judging by a new generation; the other shard goes on, and so does it afterwards."""
     with working(store, until):
         with paused(store, {0}):
-            version = read_shards(*store)[0].version
+            version, other = read_shards(*store)[0].version, read_shards(*store)[1]
             publish(store.settings, more := list(generate(300, USERS, seed=6)))
-            other = read_shards(*store)[1]
             until(lambda: read_shards(*store)[1].counts.folded > other.counts.folded)
             number = next_generation(store)
             until(lambda: read_shards(*store)[1].generation == number)

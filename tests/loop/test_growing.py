@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 
+import msgspec
 import numpy as np
 from structlog.testing import capture_logs
 
 from consumers import worker
+from consumers.trainer.refit import refit, step
 from consumers.trainer.trainer import PAUSE_SECONDS, Trainer
 from segmenter.events import Event
 from segmenter.model.generation import Generation
@@ -18,8 +20,11 @@ from segmenter.model.profiles import FIELDS
 from segmenter.settings import Settings
 from segmenter.store.connection import Store, connect
 from segmenter.store.keys import Keys
+from segmenter.store.models import publish as publish_model
 from segmenter.store.models import read_model
+from segmenter.store.shards import read_shards
 from tests.loop.helpers import START_MS, publish, rows
+from tests.loop.population import crowd, put, sweep_all
 
 Until = Callable[[Callable[[], object]], None]
 
@@ -111,6 +116,29 @@ def test_a_fit_that_fails_is_told_and_tried_again_after_a_pause(settings: Settin
         until(lambda: failures() == 2 and (trainer.refresh() or trainer.generation) and trainer.idle)
         trainer.stop()
     assert [entry["exit_code"] for entry in logs if entry["event"] == "a refit failed"] == [1, 1]
+
+
+def test_a_provisional_model_takes_only_the_steps_that_put_its_slugs_in_order(settings: Settings) -> None:
+    """It is soon refitted, but only if more users come; what those who are there do must not turn its names round."""
+    with closing(connect(settings)) as client:
+        store = Store(client, settings)
+        put(store, crowd(range(60)))
+        assert refit(store, 0)
+        fitted = current(settings)
+        assert fitted is not None and fitted.provisional
+        aside = tuple([(clicks + 200_000, *others) for clicks, *others in fitted.centres])
+        better = msgspec.structs.replace(fitted, number=2, centres=aside)
+        assert publish_model(client, settings, better, fitted)
+        sweep_all(store)
+        assert not step(store, read_shards(*store), better, 0)
+        turned = msgspec.structs.replace(better, number=3, centres=aside[::-1])
+        assert publish_model(client, settings, turned, better)
+        sweep_all(store)
+        assert step(store, read_shards(*store), turned, 0)
+        sweep_all(store)
+    found = current(settings)
+    assert found is not None and (found.number, found.cause, found.slugs) == (4, "step", fitted.slugs)
+    assert mean_clicks(settings, found) == sorted(mean_clicks(settings, found))
 
 
 def test_a_fit_that_finds_nothing_better_is_not_repeated(settings: Settings, until: Until) -> None:

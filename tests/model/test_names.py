@@ -6,6 +6,7 @@ worth it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import pairwise
@@ -62,8 +63,9 @@ def followed(looks: Iterable[Values], once: bool = False) -> Iterator[Moment]:
             if found:
                 generation = found
                 yield Moment(users, generation)
-        while generation and not generation.provisional:
-            following = successor(tally(points, judge(points, generation)), generation, ORDER, STEP_MARGIN, 0)
+        while generation:
+            margin = math.inf if generation.provisional else STEP_MARGIN
+            following = successor(tally(points, judge(points, generation)), generation, ORDER, margin, 0)
             if following is None:
                 break
             generation = following

@@ -310,31 +310,53 @@ def test_a_step_is_taken_for_its_margin_only() -> None:
     assert (found.segments, found.population, found.fitted_population) == (model.segments, 180, 1)
 
 
-def test_slugs_follow_the_rank_and_ids_the_users() -> None:
-    """The users of one segment overtake those of the next in what they do, while they still differ in their times."""
+FEW_FEATURES, LOW_AND_HIGH = ("total_clicks", "mean_click_ms", "mean_view_ms"), ("low", "high")
 
-    def users(patient_clicks: int, hasty_clicks: int) -> NDArray[np.int64]:
-        random = np.random.default_rng(3)
-        patient = random.normal((patient_clicks, 9_000, 60_000), (3, 90, 900), (300, 3))
-        hasty = random.normal((hasty_clicks, 400, 900), (3, 40, 90), (300, 3))
-        return fixed(np.concatenate([patient, hasty]))
 
-    features, names = ("total_clicks", "mean_click_ms", "mean_view_ms"), ("low", "high")
-    before, soon, later = users(20, 60), users(90, 60), users(200, 60)
-    slugs = [UNASSIGNED] * len(before)
-    model = refitted(before, tally(before, slugs), None, names, seed=1, now_ms=0, margin=0.0, features=features)
+def patient_and_hasty(patient_clicks: int, hasty_clicks: int) -> NDArray[np.int64]:
+    """300 users who make so many clicks and take their time, then 300 who do not."""
+    random = np.random.default_rng(3)
+    patient = random.normal((patient_clicks, 9_000, 60_000), (3, 90, 900), (300, 3))
+    hasty = random.normal((hasty_clicks, 400, 900), (3, 40, 90), (300, 3))
+    return fixed(np.concatenate([patient, hasty]))
+
+
+def hasty_are_high() -> Generation:
+    """The first model of those who make 20 clicks, the patient, and those who make 60."""
+    users = patient_and_hasty(20, 60)
+    census = tally(users, [UNASSIGNED] * len(users))
+    model = refitted(users, census, None, LOW_AND_HIGH, seed=1, now_ms=0, margin=0.0, features=FEW_FEATURES)
     assert model is not None
     assert [(segment.id, segment.slug) for segment in model.segments] == [(0, "low"), (1, "high")]
+    return model
+
+
+def test_slugs_follow_the_rank_and_ids_the_users() -> None:
+    """The users of one segment overtake those of the next in what they do, while they still differ in their times."""
+    model, soon, later = hasty_are_high(), patient_and_hasty(90, 60), patient_and_hasty(200, 60)
     assert judge(soon, model) == ["low"] * 300 + ["high"] * 300
 
-    stepped = successor(tally(soon, judge(soon, model)), model, names, margin=0.001, now_ms=0)
-    fitted = refitted(later, tally(later, judge(later, model)), model, names, 2, 0, margin=0.001, features=features)
+    stepped = successor(tally(soon, judge(soon, model)), model, LOW_AND_HIGH, margin=0.001, now_ms=0)
+    census = tally(later, judge(later, model))
+    fitted = refitted(later, census, model, LOW_AND_HIGH, 2, 0, margin=0.001, features=FEW_FEATURES)
 
     for found in (stepped, fitted):
         assert found is not None
         assert [(segment.id, segment.slug) for segment in found.segments] == [(1, "low"), (0, "high")]
         assert [segment.name for segment in found.segments] == ["Low", "High"]
         assert judge(soon, found) == ["high"] * 300 + ["low"] * 300
+
+
+@pytest.mark.parametrize(("clicks", "swapped"), [(63, False), (70, True)])
+def test_who_clearly_does_more_than_a_higher_segment_swaps_slugs_with_it(clicks: int, swapped: bool) -> None:
+    """Whatever that gains; not those who are nearly alike, whose slugs would change again and again."""
+    model, users = hasty_are_high(), patient_and_hasty(clicks, 60)
+    found = successor(tally(users, judge(users, model)), model, LOW_AND_HIGH, margin=math.inf, now_ms=0)
+    assert (found is not None) is swapped
+    if found is not None:
+        assert [(segment.id, segment.slug) for segment in found.segments] == [(1, "low"), (0, "high")]
+        assert judge(users, found) == ["high"] * 300 + ["low"] * 300
+        assert successor(tally(users, judge(users, found)), found, LOW_AND_HIGH, margin=math.inf, now_ms=0) is None
 
 
 @settings(deadline=None)

@@ -131,7 +131,7 @@ def names(picture: Picture, known: Known) -> Iterator[str]:
         yield f"the slugs of the model are {slugs}"
     done = [(slug, typical(picture, slug)) for slug in slugs]
     for (low, less), (high, more) in pairwise([(slug, does) for slug, does in done if does is not None]):
-        if less > more * (1 + NEARLY_ALIKE):
+        if 1 + less > (1 + more) * (1 + NEARLY_ALIKE):
             yield f"who is {low} does {less:.2f} typically, who is {high} {more:.2f}"
 
 
