@@ -61,6 +61,10 @@ class Trainer:
             distance = inertia(vectors, found.centres, found.scale, found.fill) / len(rows)
             self._drifted |= self._drift.update(distance)
 
+    def rest(self) -> None:
+        """Forget what has been watched: another worker looks for the next generation now."""
+        self._drift, self._drifted = Drift(), False
+
     def advance(self) -> None:
         """Look for the next generation: start a refit if one is due, else take a step if it is worth it."""
         if not self.idle:

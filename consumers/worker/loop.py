@@ -203,8 +203,8 @@ class Worker:
             self._membership.commit_lag_offsets()
             crash_points.reached("lag_offsets")
             execute_commands(self._store, self._membership, self._trainer.generation)
-        if self._trains():
-            self._trainer.advance()
+        look = self._trainer.advance if self._trains() else self._trainer.rest
+        look()
 
     def _trains(self) -> bool:
         return self._may_refit and 0 in self._membership.shards

@@ -1,4 +1,4 @@
-"""The online K-Means as a clusterer of river, in memory, and the watch for drift. River is imported here only."""
+"""The online K-Means as a clusterer of river, in memory, as notebooks use it. No process of ours imports it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class OnlineKMeans(base.Clusterer):
     n_clusters
         How many clusters to find; fewer are found while fewer points differ.
     margin
-        What share of the inertia a step or a refit must save to be taken.
+        What share of the inertia a step or a refit must save to be taken. A step that puts clusters in order, the least
+        engaged first, need not save any.
     grace_period
         A step is considered each time this many points have been learnt. A refit (k-means++) is considered when there
         are `n_clusters` points, and each time there are twice as many.

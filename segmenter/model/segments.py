@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from segmenter.model.census import Census, population, tally
 from segmenter.model.features import FEATURES
 from segmenter.model.generation import PROVISIONAL_USERS, Generation, Lineage, Point, Segment, name_of
-from segmenter.model.kmeans import fit_crowds, inertia, judge, least_users, member_means, squared_distance, step
+from segmenter.model.kmeans import Step, fit_crowds, inertia, judge, least_users, member_means, squared_distance, step
 from segmenter.model.ranks import engagement, ranked
 
 NAMES = tuple([feature.name for feature in FEATURES])
 
 NEARLY_ALIKE = 0.1
-"""Slugs swap in a generation of their own when the typical user of the lower segment does more by over this share."""
+"""Slugs swap in a step of their own when the typical user of the lower segment does more by over this share of 1 + what
+the one of the higher segment does."""
 
 
 class Match(NamedTuple):
@@ -80,8 +81,8 @@ def successor(
     """
     users = sum([part.users for part in census.values()])
     taken = step(census, generation, least_users(users, len(generation.centres)))
-    worth_it = taken.gain >= margin and taken.centres != generation.centres
-    if not (worth_it or _out_of_order(taken.means, generation, taken.scale)) or len(generation.centres) > len(names):
+    worth_it = (taken.gain >= margin and taken.centres != generation.centres) or _out_of_order(taken, generation)
+    if not worth_it or len(generation.centres) > len(names):
         return None
     order = ranked(generation.segments, taken.means, names, generation.features, taken.scale)
     return msgspec.structs.replace(
@@ -163,11 +164,17 @@ def unfit(census: Census, generation: Generation, names: Sequence[str]) -> bool:
     return any(generation.segments[index] != segment for index, segment in order.items())
 
 
-def _out_of_order(means: Sequence[Point], generation: Generation, scale: Point) -> bool:
-    """Whether the typical user around one of the means does clearly more than around one of a higher segment."""
-    events = [1.0 + engagement(mean, generation.features, scale)[0] for mean in means]
+def _out_of_order(taken: Step, generation: Generation) -> bool:
+    """Whether the typical user of a segment now does clearly more than that of a higher one.
+
+    Never for the population that the generation was made of: its segments have been ranked by the same sums, and users
+    who are as near to one centre as to another would go to and fro with their order.
+    """
+    if taken.centres == generation.centres and (taken.scale, taken.fill) == (generation.scale, generation.fill):
+        return False
+    events = [engagement(mean, generation.features, taken.scale)[0] for mean in taken.means]
     most_below = accumulate(events, max)
-    return any(below > (1.0 + NEARLY_ALIKE) * here for below, here in zip(most_below, events, strict=True))
+    return any(below - here > NEARLY_ALIKE * (1.0 + abs(here)) for below, here in zip(most_below, events, strict=True))
 
 
 def _starts(vectors: int) -> int:

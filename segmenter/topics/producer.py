@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 
 from kafka import KafkaProducer
-from kafka.errors import IllegalStateError, KafkaTimeoutError
+from kafka.errors import KafkaTimeoutError
 
 from segmenter.settings import Settings
 from segmenter.topics.client import client_options, reaching
@@ -56,10 +55,6 @@ def produce_all(
 
 def drop_producer(producer: KafkaProducer) -> None:
     """Let go of a producer at once; what is not acknowledged yet may be lost."""
-    deadline = time.monotonic() + DROP_SECONDS
-    while time.monotonic() < deadline:
-        with suppress(IllegalStateError):  # its thread has just ended one of them, and is about to take it out
-            producer._accumulator.abort_incomplete_batches()  # kafka-python 3.0 would wait for these when closed
-            break
+    producer._sender.force_close()  # to close it, kafka-python 3.0 would first wait for what it has sent
     with suppress(KafkaTimeoutError):
         producer.close(DROP_SECONDS)

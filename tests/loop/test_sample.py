@@ -29,7 +29,7 @@ def test_a_fit_looks_at_a_bounded_number_of_users_the_same_for_everybody(
         put(one, users)
         put(same, dict(reversed(users.items())))
         taken, again, others = refit.sample(one, 1), refit.sample(same, 1), refit.sample(one, 2)
-    remove_keys(other)
+        remove_keys(other)
     assert len(taken) == len({tuple(vector) for vector in taken}) == len(others) == MOST
     assert np.array_equal(taken, again)
     assert not np.array_equal(taken, others)

@@ -359,6 +359,24 @@ def test_who_clearly_does_more_than_a_higher_segment_swaps_slugs_with_it(clicks:
         assert successor(tally(users, judge(users, found)), found, LOW_AND_HIGH, margin=math.inf, now_ms=0) is None
 
 
+@pytest.mark.parametrize("crowd", ["negative", "between two centres"])
+def test_who_stays_as_they_are_comes_to_rest(crowd: str) -> None:
+    """Also where features are negative, and where some users are just as near to one centre as to another."""
+    if crowd == "negative":
+        users = fixed(np.random.default_rng(1).normal(np.repeat([[-50.0, -50.0], [-5.0, -5.0]], 100, axis=0), 0.5))
+        features: tuple[str, ...] = ("one", "other")
+    else:
+        known = [[5.0, 0.0, np.nan, 1_000.0]] * 30 + [[5.0, 0.0, np.nan, 4_000.0]] * 30
+        users, features = fixed(np.array([*known, *[[300.0, 0.0, np.nan, np.nan]] * 4])), NAMES
+    census = tally(users, [UNASSIGNED] * len(users))
+    model = refitted(users, census, None, THREE, seed=0, now_ms=0, margin=0.0, features=features)
+    for _ in range(9):
+        if model is None:
+            break
+        model = successor(tally(users, judge(users, model)), model, THREE, margin=0.001, now_ms=0)
+    assert model is None
+
+
 @settings(deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_matching_is_the_cheapest_of_all(random: random.Random) -> None:

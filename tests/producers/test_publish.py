@@ -93,14 +93,15 @@ def test_other_partition_counts_are_refused_before_anything_is_published(
 def test_what_is_not_acknowledged_is_not_called_published(settings: Settings) -> None:
     """The producer is dropped with a record in its hands: whoever waits for that record is told."""
     ensure_topics(settings)
-    producer = open_producer(settings)
+    with LossyWay(settings.kafka, lose=range(1, 10**9)) as way:
+        producer = open_producer(dataclasses.replace(settings, kafka=way.kafka))
 
-    def until_it_is_dropped() -> Iterator[tuple[bytes, bytes]]:
-        yield b"u1", b"somewhere on the way"
-        drop_producer(producer)
+        def until_it_is_dropped() -> Iterator[tuple[bytes, bytes]]:
+            yield b"u1", b"somewhere on the way"
+            drop_producer(producer)
 
-    with pytest.raises(Unreachable):
-        produce_all(producer, settings, f"{settings.topic_prefix}views", until_it_is_dropped())
+        with pytest.raises(Unreachable):
+            produce_all(producer, settings, f"{settings.topic_prefix}views", until_it_is_dropped())
 
 
 @pytest.mark.parametrize("in_flight", [0, 10_000])
