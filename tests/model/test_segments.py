@@ -313,32 +313,28 @@ def test_a_step_is_taken_for_its_margin_only() -> None:
 FEW_FEATURES, LOW_AND_HIGH = ("total_clicks", "mean_click_ms", "mean_view_ms"), ("low", "high")
 
 
-def patient_and_hasty(patient_clicks: int, hasty_clicks: int) -> NDArray[np.int64]:
-    """300 users who make so many clicks and take their time, then 300 who do not."""
-    random = np.random.default_rng(3)
-    patient = random.normal((patient_clicks, 9_000, 60_000), (3, 90, 900), (300, 3))
-    hasty = random.normal((hasty_clicks, 400, 900), (3, 40, 90), (300, 3))
-    return fixed(np.concatenate([patient, hasty]))
-
-
-def hasty_are_high() -> Generation:
-    """The first model of those who make 20 clicks, the patient, and those who make 60."""
-    users = patient_and_hasty(20, 60)
-    census = tally(users, [UNASSIGNED] * len(users))
-    model = refitted(users, census, None, LOW_AND_HIGH, seed=1, now_ms=0, margin=0.0, features=FEW_FEATURES)
-    assert model is not None
-    assert [(segment.id, segment.slug) for segment in model.segments] == [(0, "low"), (1, "high")]
-    return model
-
-
 def test_slugs_follow_the_rank_and_ids_the_users() -> None:
     """The users of one segment overtake those of the next in what they do, while they still differ in their times."""
-    model, soon, later = hasty_are_high(), patient_and_hasty(90, 60), patient_and_hasty(200, 60)
+
+    def users(patient_clicks: int, hasty_clicks: int) -> NDArray[np.int64]:
+        random = np.random.default_rng(3)
+        patient = random.normal((patient_clicks, 9_000, 60_000), (3, 90, 900), (300, 3))
+        hasty = random.normal((hasty_clicks, 400, 900), (3, 40, 90), (300, 3))
+        return fixed(np.concatenate([patient, hasty]))
+
+    before, soon, later = users(20, 60), users(90, 60), users(200, 60)
+    slugs = [UNASSIGNED] * len(before)
+    model = refitted(
+        before, tally(before, slugs), None, LOW_AND_HIGH, seed=1, now_ms=0, margin=0.0, features=FEW_FEATURES
+    )
+    assert model is not None
+    assert [(segment.id, segment.slug) for segment in model.segments] == [(0, "low"), (1, "high")]
     assert judge(soon, model) == ["low"] * 300 + ["high"] * 300
 
     stepped = successor(tally(soon, judge(soon, model)), model, LOW_AND_HIGH, margin=0.001, now_ms=0)
-    census = tally(later, judge(later, model))
-    fitted = refitted(later, census, model, LOW_AND_HIGH, 2, 0, margin=0.001, features=FEW_FEATURES)
+    fitted = refitted(
+        later, tally(later, judge(later, model)), model, LOW_AND_HIGH, 2, 0, margin=0.001, features=FEW_FEATURES
+    )
 
     for found in (stepped, fitted):
         assert found is not None
@@ -347,15 +343,26 @@ def test_slugs_follow_the_rank_and_ids_the_users() -> None:
         assert judge(soon, found) == ["high"] * 300 + ["low"] * 300
 
 
-@pytest.mark.parametrize(("clicks", "swapped"), [(63, False), (70, True)])
-def test_who_clearly_does_more_than_a_higher_segment_swaps_slugs_with_it(clicks: int, swapped: bool) -> None:
+@pytest.mark.parametrize(
+    ("low", "high", "swapped"), [(66.0, 60.0, False), (66.2, 60.0, True), (0.53, 0.4, False), (0.55, 0.4, True)]
+)
+def test_who_clearly_does_more_than_a_higher_segment_swaps_slugs_with_it(
+    low: float, high: float, swapped: bool
+) -> None:
     """Whatever that gains; not those who are nearly alike, whose slugs would change again and again."""
-    model, users = hasty_are_high(), patient_and_hasty(clicks, 60)
+
+    def crowd(low: float) -> NDArray[np.int64]:
+        return fixed(np.array([[low, 100.0, 100.0], [high, 9_000.0, 9_000.0]]).repeat(30, axis=0))
+
+    before, users = crowd(high / 4), crowd(low)
+    census = tally(before, [UNASSIGNED] * 60)
+    model = refitted(before, census, None, LOW_AND_HIGH, seed=1, now_ms=0, margin=0.0, features=FEW_FEATURES)
+    assert model is not None and judge(users, model) == ["low"] * 30 + ["high"] * 30
     found = successor(tally(users, judge(users, model)), model, LOW_AND_HIGH, margin=math.inf, now_ms=0)
     assert (found is not None) is swapped
     if found is not None:
         assert [(segment.id, segment.slug) for segment in found.segments] == [(1, "low"), (0, "high")]
-        assert judge(users, found) == ["high"] * 300 + ["low"] * 300
+        assert judge(users, found) == ["high"] * 30 + ["low"] * 30
         assert successor(tally(users, judge(users, found)), found, LOW_AND_HIGH, margin=math.inf, now_ms=0) is None
 
 
