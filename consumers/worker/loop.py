@@ -26,8 +26,6 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
-import structlog
-
 from consumers.trainer.trainer import Trainer
 from consumers.worker.commands import execute_commands
 from consumers.worker.heartbeat import send_heartbeats
@@ -51,8 +49,6 @@ GIVE_UP_AFTER = 8
 
 MOST_STEPS = 100
 """The most steps that a run with ``once`` takes; few are needed."""
-
-log = structlog.get_logger()
 
 
 class WorkerResult(NamedTuple):
@@ -203,8 +199,10 @@ class Worker:
             self._membership.commit_lag_offsets()
             crash_points.reached("lag_offsets")
             execute_commands(self._store, self._membership, self._trainer.generation)
-        look = self._trainer.advance if self._trains() else self._trainer.rest
-        look()
+        if self._trains():
+            self._trainer.advance()
+        else:
+            self._trainer.rest()
 
     def _trains(self) -> bool:
         return self._may_refit and 0 in self._membership.shards

@@ -17,7 +17,7 @@ TRAINER_PAUSE_SECONDS = 3.0
 """How long the trainer waits here after a refit that failed and, for drift, after a refit for drift."""
 
 NEARLY_ALIKE = 0.1
-"""By what share the users of a segment may do more than those of the one above: two that are nearly alike."""
+"""Users of a segment may do more than those of the one above, by this share of 1 + what those above do."""
 
 STALE_SHARE = 0.1
 """How many lookups may be stale in a steady phase: the machine may be busy with something else for a while."""

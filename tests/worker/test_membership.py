@@ -48,9 +48,7 @@ def opened(holding: Membership) -> bool:
     return holding.holds_all_assigned()
 
 
-def test_a_rebalance_does_not_cut_the_look_back_short(
-    settings: Settings, turning: Callable[[Callable[[], object]], None]
-) -> None:
+def test_a_rebalance_does_not_cut_the_look_back_short(settings: Settings, turning: Turning) -> None:
     """A shard that is still reading its duplicate window back goes on doing so, else it would forget ids."""
     publish(settings, "views", [Event("u1", START_MS, event_id=f"e{n}") for n in range(EVENTS)])
     worker.run(settings, once=True, may_refit=False)
@@ -201,9 +199,7 @@ class CountingGuard(TopicGuard):
 
 
 @pytest.mark.parametrize("parts", ["real"], indirect=True)
-def test_reading_does_not_ask_for_topics_each_time(
-    settings: Settings, turning: Callable[[Callable[[], object]], None]
-) -> None:
+def test_reading_does_not_ask_for_topics_each_time(settings: Settings, turning: Turning) -> None:
     """While records come one after the other. The embedded broker is asked after each read: it lets no fetch fail."""
     publish(settings, "views", [Event("u1", START_MS)])
     worker.run(settings, once=True, may_refit=False)
