@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from segmenter.embedded.supervisor import listens
 from tests.conftest import REAL
 from tests.security import certificates, servers
 from tests.security.granting import grant, users
@@ -55,7 +56,7 @@ def guarded(
     """The parts as docs/security.md has them, with topics and tables, and 100 events that the worker has read."""
     if not granted:
         for port in started.ports.values():
-            until(lambda port=port: servers.listens(port))  # type: ignore[misc]
+            until(lambda port=port: listens(port))  # type: ignore[misc]
         grant(started)
         granted.append(started)
         for done in (
