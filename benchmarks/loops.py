@@ -20,10 +20,10 @@ from consumers import worker
 from consumers.worker.loop import POLL_RECORDS, WorkerResult
 from segmenter.events import Event, Rules, decode
 from segmenter.model.features import features
-from segmenter.model.profiles import GROUP
 from segmenter.settings import Settings
 from segmenter.topics import Position, Record, event_topics
 from segmenter.topics.reader import open_consumer
+from tests.defaults import GROUP
 
 COUNTED = {"click": "clicks", "search": "searches", "view": "views"}
 TIMED = {"click": ("clicks_timed", "click_ms"), "view": ("views_timed", "view_ms")}

@@ -27,7 +27,8 @@ from consumers.backoff import backoff_seconds
 from consumers.sink_offsets import LOST_END, LOST_START, starting_offsets
 from segmenter import crash_points, topics, warehouse
 from segmenter.errors import Fenced, LogTruncated, Unreachable
-from segmenter.events import Event, InvalidRecord, Rules, decode
+from segmenter.events import Event, InvalidRecord, PricedEvent, Rules, decode
+from segmenter.kinds import by_topic
 from segmenter.settings import Settings
 from segmenter.topics import Position, Reader, Record, TopicGuard, sink_group
 from segmenter.warehouse import Move, RawRow, Warehouse
@@ -67,7 +68,7 @@ def run(
     """
     began = time.monotonic()
     totals = _Totals(Counter(), Counter())
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         warehouse.migrate(database, now_ms=time.time_ns() // 1_000_000)
         warehouse.claim_rules(database, Rules.of(settings))
         ids = topics.ensure_topics(settings)
@@ -173,17 +174,19 @@ def convert(
     """The raw rows of the events, by topic without prefix, and the reasons of the invalid records."""
     rows: dict[str, list[RawRow]] = {}
     invalid: Counter[str] = Counter()
+    kinds = by_topic(rules.kinds)
     for record in records:
-        event = decode(record.value, record.key, record.partition, record.timestamp, rules)
+        topic = _plain(settings, record.topic)
+        event = decode(record.value, record.key, kinds[topic], record.partition, record.timestamp, rules)
         if isinstance(event, InvalidRecord):
             invalid[event.reason] += 1
         else:
-            rows.setdefault(_plain(settings, record.topic), []).append(raw_row(record, ids[record.topic], event))
+            rows.setdefault(topic, []).append(raw_row(record, ids[record.topic], event))
     return rows, invalid
 
 
 def raw_row(record: Record, topic_id: str, event: Event) -> RawRow:
-    """One event in the order of ``warehouse.RAW_COLUMNS``; its ids as bytes."""
+    """One event in the order of ``warehouse.raw_columns``; its ids as bytes."""
     properties = bytes(event.properties)
     return (
         record.partition,
@@ -201,6 +204,7 @@ def raw_row(record: Record, topic_id: str, event: Event) -> RawRow:
         _bytes(event.item_id),
         event.query,
         properties.decode() if properties not in (b"", b"null") else None,
+        *((event.amount,) if isinstance(event, PricedEvent) else ()),
     )
 
 

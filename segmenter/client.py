@@ -9,13 +9,16 @@ import msgspec
 
 from segmenter import embedded
 from segmenter.errors import Corrupt
+from segmenter.events.rules import Rules
 from segmenter.events.sharding import shard_of
+from segmenter.kinds import Kind, catalogue
 from segmenter.model.features import features
 from segmenter.model.generation import name_of
+from segmenter.model.profiles import decoder, fields
 from segmenter.settings import load
 from segmenter.store.connection import answers_of, connect
 from segmenter.store.keys import Keys
-from segmenter.store.meta import check, stored_partitions
+from segmenter.store.meta import check, stored_rules
 from segmenter.store.models import decode_names
 
 FIELDS = ("segment", "generation", "profile", "offsets")
@@ -59,7 +62,7 @@ class SegmentClient:
         self._settings = embedded.resolve(load(redis_url=redis_url, **settings), "redis_url")
         self._redis = connect(self._settings)
         self._keys = Keys(self._settings.key_prefix)
-        self._partitions: int | None = None
+        self._known: Rules | None = None
 
     def lookup(self, user: str) -> Answer:
         """What is known of one user; an unknown user is not an error."""
@@ -68,7 +71,8 @@ class SegmentClient:
     def lookup_many(self, users: Iterable[str]) -> list[Answer]:
         """What is known of each user, in the same order, in one round trip."""
         asked = [(user, user.encode(errors="surrogatepass")) for user in users]  # text that is not an id is unknown
-        shards = {key: shard_of(key, self._count_partitions()) for _, key in asked}
+        rules = self._rules()
+        shards = {key: shard_of(key, rules.partitions) for _, key in asked}
         wanted = sorted(set(shards.values()))
         # Shards before rows, the clock last: a row is at least as fresh as its age says.
         pipeline = self._redis.pipeline(transaction=False)
@@ -83,7 +87,10 @@ class SegmentClient:
         names = decode_names(stored_names)
         fresh = {shard: self._freshness(beats, now_ms) for shard, beats in zip(wanted, found, strict=False)}
         rows = found[len(wanted) :]
-        return [_answer(user, row, names, *fresh[shards[key]]) for (user, key), row in zip(asked, rows, strict=True)]
+        return [
+            _answer(user, row, rules.kinds, names, *fresh[shards[key]])
+            for (user, key), row in zip(asked, rows, strict=True)
+        ]
 
     def close(self) -> None:
         """Release the connections."""
@@ -95,12 +102,12 @@ class SegmentClient:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _count_partitions(self) -> int:
-        """The number of shards, as the store's rules say; read once."""
-        if self._partitions is None:
+    def _rules(self) -> Rules:
+        """The rules of the store, read once; before it has any, those of the settings."""
+        if self._known is None:
             check(self._redis, self._settings)
-            self._partitions = stored_partitions(self._redis, self._settings)
-        return self._partitions or self._settings.partitions
+            self._known = stored_rules(self._redis, self._settings)
+        return self._known or Rules.of(self._settings)
 
     def _freshness(self, beats: list[bytes | None] | Corrupt, now_ms: int) -> tuple[int | None, bool]:
         try:
@@ -116,7 +123,12 @@ class SegmentClient:
 
 
 def _answer(
-    user: str, row: list[bytes | None] | Corrupt, names: Mapping[str, str], age_ms: int | None, stale: bool
+    user: str,
+    row: list[bytes | None] | Corrupt,
+    kinds: tuple[Kind, ...],
+    names: Mapping[str, str],
+    age_ms: int | None,
+    stale: bool,
 ) -> Answer:
     unknown = Answer(user, UNKNOWN, "Unknown", {}, {}, 0, {}, age_ms, stale)
     if row == [None] * len(FIELDS):
@@ -125,12 +137,13 @@ def _answer(
         if isinstance(row, Corrupt):
             raise row
         segment, generation, profile, offsets = [value or b"" for value in row]
-        slug, aggregates = segment.decode(), msgspec.json.decode(profile, type=dict[str, int])
+        slug = segment.decode()
+        aggregates = dict(zip(fields(kinds), decoder(kinds)(profile), strict=True))
         return Answer(
             user,
             slug,
             names.get(slug) or name_of(slug),
-            features(aggregates),
+            features(aggregates, catalogue(kinds)),
             aggregates,
             int(generation),
             msgspec.json.decode(offsets, type=dict[str, int]),

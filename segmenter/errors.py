@@ -7,13 +7,15 @@
     │   ├── TopicRecreated       the topic is not the one that the stored offsets belong to
     │   ├── LogTruncated         the log no longer holds an offset that is needed
     │   ├── Corrupt              what Redis holds of a user or a shard cannot be right
-    │   └── WarehouseBehind      the sink has not yet read as far as the snapshot
+    │   ├── WarehouseBehind      the sink has not yet read as far as the snapshot
+    │   └── SumTooLarge          a sum of a user needs more than 64 bits
     ├── UsageError             exit 2: the caller can correct it
     │   ├── NothingYet           a step that this needs has not been done yet
     │   ├── SettingsError        a setting is unknown or out of bounds
     │   ├── MappingError         a mapping does not fit its file
     │   ├── Forbidden            a part refuses the user, or what was asked
     │   ├── RulesDiffer          the stored rules for events differ from ours
+    │   ├── NewerVersion         what is stored is of a newer version
     │   └── PartitionsDiffer     topics have different numbers of partitions
     ├── Unreachable            exit 3: a part cannot be reached; trying again may help
     │   └── NoStack              no embedded stack runs here
@@ -25,6 +27,8 @@ Each message is one line: what was wrong, what is allowed, what to do.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
 
 VERIFY = "Run `segmenter verify --repair`."
 """What to do when something in Redis is corrupt."""
@@ -75,6 +79,17 @@ class WarehouseBehind(PromiseBroken):
     """The sink has not yet read as far as the snapshot that is to be compared."""
 
 
+class SumTooLarge(PromiseBroken):
+    """A sum of a user needs more than 64 bits. It is never rounded, so the part stops."""
+
+    def __init__(self, user: str, field: str) -> None:
+        super().__init__(
+            f"{field} of user {user} needs more than 64 bits, which takes millions of events at the bounds: is the key "
+            "of these events a user? Stop who publishes them, and go on with an unused SEGMENTER_KEY_PREFIX and "
+            "SEGMENTER_TOPIC_PREFIX."
+        )
+
+
 class UsageError(SegmenterError):
     """The caller asked for something that cannot be done as asked."""
 
@@ -98,18 +113,22 @@ class Forbidden(UsageError):
 
 
 class RulesDiffer(UsageError):
-    """The rules for events that are stored with the data differ from ours."""
+    """The rules for events that are stored with the data differ from ours; None stands for a rule that is not there."""
 
-    def __init__(self, where: str, stored: dict[str, object], ours: dict[str, object]) -> None:
-        if unknown := sorted(stored.keys() - ours.keys()):
-            super().__init__(
-                f"{where} is of a newer version: it has rules that this one does not know ({', '.join(unknown)}). "
-                "Use that version, or start with empty parts."
-            )
-            return
-        names = sorted(name for name in ours if stored.get(name) != ours[name])
-        differing = ", ".join(f"{name} is {stored.get(name)} there and {ours[name]} here" for name in names)
+    def __init__(self, where: str, stored: Mapping[str, object], ours: Mapping[str, object]) -> None:
+        names = sorted(name for name in stored.keys() | ours.keys() if stored.get(name) != ours.get(name))
+        differing = ", ".join(f"{name} is {stored.get(name)} there and {ours.get(name)} here" for name in names)
         super().__init__(f"the rules in {where} differ: {differing}. Use the same settings, or start with empty parts.")
+
+
+class NewerVersion(UsageError):
+    """What is stored is of a newer version than this one."""
+
+    def __init__(self, where: str, unknown: Iterable[str]) -> None:
+        super().__init__(
+            f"{where} is of a newer version: it has rules that this one does not know ({', '.join(unknown)}). "
+            "Use that version, or start with empty parts."
+        )
 
 
 class PartitionsDiffer(UsageError):

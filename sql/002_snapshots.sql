@@ -17,30 +17,15 @@ CREATE TABLE IF NOT EXISTS snapshot_cuts (
     PRIMARY KEY (snapshot_id, topic, part)
 );
 
--- One row a user, as the stream computed it. The cuts say which events of each topic are in it,
--- all below and none from there on.
+-- One row a user, as the stream computed it. Each kind of event adds its columns.
 CREATE TABLE IF NOT EXISTS snapshot_users (
     snapshot_id INTEGER NOT NULL,
     user_id VARBINARY(512) NOT NULL,
     part INTEGER NOT NULL,
-    clicks BIGINT NOT NULL,
-    clicks_timed BIGINT NOT NULL,
-    click_ms BIGINT NOT NULL,
-    searches BIGINT NOT NULL,
-    views BIGINT NOT NULL,
-    views_timed BIGINT NOT NULL,
-    view_ms BIGINT NOT NULL,
     first_ms BIGINT NOT NULL,
     last_ms BIGINT NOT NULL,
-    total_clicks BIGINT NOT NULL,
-    total_searches BIGINT NOT NULL,
-    mean_click_ms DOUBLE,
-    mean_view_ms DOUBLE,
     segment VARCHAR(128) NOT NULL,
     generation INTEGER NOT NULL,
-    cut_clickstream BIGINT NOT NULL,
-    cut_searches BIGINT NOT NULL,
-    cut_views BIGINT NOT NULL,
     PRIMARY KEY (snapshot_id, user_id)
 );
 

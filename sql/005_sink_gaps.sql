@@ -10,15 +10,16 @@ CREATE TABLE IF NOT EXISTS sink_gaps (
 
 -- The sink of 0.1.0 recorded no gap when it began above offset 0. What is before its first event may be one; the sink
 -- makes it empty if the log still begins at 0.
+{% if raw_topics %}
 INSERT INTO sink_gaps (topic, part, first_pos, end_pos, recorded_ms)
 SELECT o.topic, o.part, 0, COALESCE(r.pos, o.next_pos), 0
 FROM sink_offsets o
 LEFT JOIN (
-    SELECT 'clickstream' AS topic, part, MIN(pos) AS pos FROM raw_clickstream GROUP BY part
-    UNION ALL
-    SELECT 'searches' AS topic, part, MIN(pos) AS pos FROM raw_searches GROUP BY part
-    UNION ALL
-    SELECT 'views' AS topic, part, MIN(pos) AS pos FROM raw_views GROUP BY part
+{% for topic in raw_topics %}
+    SELECT '{{ topic }}' AS topic, part, MIN(pos) AS pos FROM raw_{{ topic }} GROUP BY part
+    {{ "UNION ALL" if not loop.last }}
+{% endfor %}
 ) r ON r.topic = o.topic AND r.part = o.part
 WHERE COALESCE(r.pos, o.next_pos) > 0
     AND NOT EXISTS (SELECT 1 FROM sink_gaps g WHERE g.topic = o.topic AND g.part = o.part AND g.first_pos = 0);
+{% endif %}

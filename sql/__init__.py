@@ -1,6 +1,6 @@
-"""The warehouse in SQL, the same text on SQLite, MySQL and MariaDB.
+"""The warehouse in SQL, the same text on SQLite, MySQL and MariaDB: templates of Jinja2 over the kinds of events.
 
-Numbered files build the schema, in order; each statement may be run twice. ``summary.sql`` is the batch
+Numbered files build the schema, in order; ``006_kind.sql`` is applied once for each kind. ``summary.sql`` is the batch
 summary: the aggregates of each user, computed from the raw events alone. ``counts.sql`` counts the events of each shard
 by the same rule.
 """

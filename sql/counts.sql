@@ -8,26 +8,15 @@ WITH cuts AS (
     SELECT topic, part, next_pos FROM sink_offsets WHERE :snapshot_id = 0
 ),
 events AS (
+{% for kind in kinds %}
+    {{ "UNION ALL" if not loop.first }}
     SELECT
         e.part, e.event_id,
         e.pos - LAG(e.pos) OVER (PARTITION BY e.part, e.user_id, e.event_id ORDER BY e.pos) AS distance
-    FROM raw_clickstream e
-    JOIN cuts c ON c.topic = 'clickstream' AND c.part = e.part
+    FROM raw_{{ kind.topic }} e
+    JOIN cuts c ON c.topic = '{{ kind.topic }}' AND c.part = e.part
     WHERE e.pos < c.next_pos
-    UNION ALL
-    SELECT
-        e.part, e.event_id,
-        e.pos - LAG(e.pos) OVER (PARTITION BY e.part, e.user_id, e.event_id ORDER BY e.pos)
-    FROM raw_searches e
-    JOIN cuts c ON c.topic = 'searches' AND c.part = e.part
-    WHERE e.pos < c.next_pos
-    UNION ALL
-    SELECT
-        e.part, e.event_id,
-        e.pos - LAG(e.pos) OVER (PARTITION BY e.part, e.user_id, e.event_id ORDER BY e.pos)
-    FROM raw_views e
-    JOIN cuts c ON c.topic = 'views' AND c.part = e.part
-    WHERE e.pos < c.next_pos
+{% endfor %}
 )
 SELECT
     part,

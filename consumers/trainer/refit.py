@@ -14,10 +14,14 @@ import structlog
 
 from segmenter import logs
 from segmenter.errors import SegmenterError, UsageError
+from segmenter.model import folding
 from segmenter.model.census import merged
-from segmenter.model.generation import PROVISIONAL_USERS, Generation
+from segmenter.model.features import named
+from segmenter.model.generation import PROVISIONAL_USERS, Generation, space_of
+from segmenter.model.profiles import fields
 from segmenter.model.ranks import renamed
 from segmenter.model.segments import refitted, successor, unfit
+from segmenter.model.vectors import vectors
 from segmenter.settings import Settings
 from segmenter.shards.state import ShardState
 from segmenter.store.connection import Store, connect
@@ -51,7 +55,7 @@ def step(store: Store, shards: Mapping[int, ShardState], generation: Generation,
     """
     if not _settled(store.settings, shards, generation):
         return False
-    census = merged(state.census for state in shards.values())
+    census = merged(state.census for state in shards.values())  # settled: all in the space of the generation
     margin = math.inf if generation.provisional else STEP_MARGIN
     following = successor(census, generation, store.settings.segments, margin, now_ms)
     return following is not None and _publish(store, following, generation)
@@ -103,12 +107,15 @@ def refit(store: Store, now_ms: int) -> bool:
     before = read_model(store.client, store.settings)
     shards = read_shards(store.client, store.settings)
     number = before.number if before else 0
-    vectors = sample(store, number)
-    if not len(vectors):
+    profiles = sample(store, number)
+    if not len(profiles):
         return False
-    census = merged(state.census for state in shards.values())
+    names = store.settings.segments
+    features = before.features if before else tuple([feature.name for feature in store.settings.judging])
+    census = merged(state.counted_in(space_of(before)).census for state in shards.values())
     margin = PROVISIONAL_MARGIN if before and before.provisional else REFIT_MARGIN
-    following = refitted(vectors, census, before, store.settings.segments, number, now_ms, margin)
+    points = _vectors(store.settings, profiles, features)
+    following = refitted(points, census, before, names, number, now_ms, margin, features)
     return following is not None and _publish(store, following, before)
 
 
@@ -124,7 +131,7 @@ def refit_process(settings: Settings) -> None:
 
 
 def sample(store: Store, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    """The vectors of the users with the lowest hashes of seed and id: the same users for every caller, in any order.
+    """The profiles of the users with the lowest hashes of seed and id: the same users for every caller, in any order.
 
     Rows that cannot be read are left out; their shards say so.
     """
@@ -134,8 +141,15 @@ def sample(store: Store, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.i
         for row in [each.row for each in read_stored_rows(*store, users).values() if each.row]:
             hashed = -int.from_bytes(hashlib.blake2b(row.user, digest_size=8, salt=salt).digest(), "big")
             keep = heapq.heappush if len(lowest) < SAMPLE else heapq.heappushpop
-            keep(lowest, (hashed, row.user, row.vector))
-    return np.array([vector for _, _, vector in sorted(lowest, reverse=True)], dtype=np.int64)
+            keep(lowest, (hashed, row.user, row.profile))
+    return np.array([profile for _, _, profile in sorted(lowest, reverse=True)], dtype=np.int64)
+
+
+def _vectors(
+    settings: Settings, profiles: np.ndarray[tuple[int, int], np.dtype[np.int64]], features: tuple[str, ...]
+) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    columns = folding.columns(profiles, fields(settings.kinds))
+    return vectors(columns, named(features, settings.kinds))
 
 
 def rename(settings: Settings, slug: str, name: str, now_ms: int) -> Generation:

@@ -86,7 +86,7 @@ def _first_offsets(store: Store, number: int, state: ShardState, shard_log: Shar
 
 def _recount(store: Store, shard: OwnedShard, generation: Generation | None) -> None:
     log.warning("a commit was left half-way: recounting the shard from its rows", shard=shard.number)
-    counted, changes = recount(store.client, store.settings, shard.number)
+    counted, changes = recount(*store, shard.number, shard.state.space)
     size = store.settings.commit_rows
     for first in range(0, max(1, len(changes)), size):
         after = shard.state._replace(census=counted)

@@ -33,14 +33,23 @@ from consumers.worker.membership import Membership
 from consumers.worker.owned_shard import OwnedShard, Superseded, fold, needs_sweep, sweep
 from segmenter import crash_points
 from segmenter.errors import OwnershipLost, RolledBack, SegmenterError, Unreachable
-from segmenter.events import TOPICS, Rules
+from segmenter.events import Rules
 from segmenter.settings import Settings
 from segmenter.shards.batches import Batch, batches_of
 from segmenter.shards.row import Row
 from segmenter.store.connection import Store, connect
 from segmenter.store.meta import claim
 from segmenter.store.models import REPLACE
-from segmenter.topics import Position, Record, TopicGuard, drop_producer, ends, ensure_topics, open_producer
+from segmenter.topics import (
+    Position,
+    Record,
+    TopicGuard,
+    drop_producer,
+    ends,
+    ensure_topics,
+    event_topics,
+    open_producer,
+)
 from segmenter.topics.dead_letters import ACKNOWLEDGE_SECONDS, publish_dead_letters
 
 POLL_RECORDS, HEARTBEAT_SECONDS = 20_000, 1.0
@@ -244,5 +253,5 @@ def run(
     and, with ``once``, `Corrupt` in the end if a shard was parked.
     """
     worker = Worker(settings, may_refit, from_log_start, on_progress)
-    goal = ends(settings, [settings.topic_prefix + topic for topic in TOPICS]) if once else None
+    goal = ends(settings, event_topics(settings)) if once else None
     return worker.run(goal, stopping)

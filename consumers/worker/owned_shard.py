@@ -50,7 +50,7 @@ def fold(store: Store, shard: OwnedShard, batch: Batch, generation: Generation |
     """Fold a batch into the rows of the shard, and return the rows that it changed."""
     users = list(batch.users)
     rows = dict(zip(users, read_rows(store.client, store.settings, users), strict=True))
-    commit = batch_commit(batch, rows, shard.state, generation)
+    commit = batch_commit(batch, rows, shard.state, store.settings.kinds, generation)
     crash_points.reached("fold")
     write(store, shard, commit, generation)
     shard.offsets = batch.offsets
@@ -82,7 +82,7 @@ def sweep(store: Store, shard: OwnedShard, generation: Generation) -> None:
     del shard.unswept[-store.settings.commit_rows :]
     found = read_rows(store.client, store.settings, users)
     old = [row for row in found if row is not None and row.generation != generation.number]
-    commit = sweep_commit(old, shard.state, generation)
+    commit = sweep_commit(old, shard.state, store.settings.kinds, generation)
     if not shard.unswept:
         commit = commit._replace(after=commit.after._replace(generation=generation.number))
     write(store, shard, commit, generation)

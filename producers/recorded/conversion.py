@@ -3,56 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
 from itertools import groupby, pairwise
+from math import prod
 from typing import Any, NamedTuple
 
 import msgspec
 
 from producers.messages import Refused
-from producers.recorded import times
+from producers.recorded import amounts, times
 from producers.recorded.mapping import Mapping
 from producers.recorded.readers import Row
-from segmenter.events import TOPICS, Event
-
-TOPIC_OF = {kind: topic for topic, kind in TOPICS.items()}
-TIMED = ("click", "view")
-ONLY = {"query": "search", "item_id": "view"}
-"""The event fields that only one kind has."""
+from segmenter.events import Event, type_of
+from segmenter.kinds import SUBJECTS, Kind
 
 
 class Recorded(NamedTuple):
-    """One event of a file: the row it comes from, its topic without prefix, and itself."""
+    """One event of a file: the row it comes from, its kind, and itself."""
 
     row: int
-    topic: str
+    kind: Kind
     event: Event
 
 
-def to_events(rows: Iterable[Row | Refused], mapping: Mapping) -> Iterator[Recorded | Refused]:
-    """The event of each row, or why it is refused. With ``one_per``, later rows with the same key are refused."""
-    convert = _converter(mapping)
+def to_events(rows: Iterable[Row | Refused], mapping: Mapping, kinds: tuple[Kind, ...]) -> Iterator[Recorded | Refused]:
+    """The event of each row, or why it is refused. With ``one_per``, later rows with the same key are refused.
+
+    If their amounts are to be summed up, all events come in the end.
+    """
+    convert, amount_of = _converter(mapping, kinds), _amount_reader(mapping)
     index = mapping.needed().index
     key_of = [index(column) for column in mapping.one_per]
-    key_name = " and ".join(mapping.one_per)
-    seen: set[tuple[str, ...]] = set()
+    again = f"another row of the same {' and '.join(mapping.one_per)}"
+    first: dict[tuple[str, ...], Recorded | None] = {}
+    totals: dict[tuple[str, ...], Decimal] = {}
     for row in rows:
         if isinstance(row, Refused):
             yield row
             continue
         number, cells = row
         key = tuple([cells[at] for at in key_of])
-        if key and key in seen:
-            yield Refused(number, f"another row of the same {key_name}", " ".join(key)[:80])
-            continue
         try:
-            yield Recorded(number, *convert(cells))
-            seen.add(key)
+            if key and key in first:
+                if mapping.amount.sum and (more := amount_of(cells)) is not None:
+                    totals[key] = totals.get(key, Decimal(0)) + more
+                yield Refused(number, f"summed up with {again}" if mapping.amount.sum else again, " ".join(key)[:80])
+                continue
+            recorded = Recorded(number, *convert(cells))
+            amount = amount_of(cells) if recorded.kind.measure == "amount" else None
         except _Unfit as unfit:
             yield Refused(number, unfit.reason, unfit.detail)
+            continue
+        if mapping.amount.sum:
+            first[key] = recorded
+            if amount is not None:
+                totals[key] = amount
+            continue
+        if key:
+            first[key] = None
+        yield _worth(recorded, amount, mapping)
+    for key, kept in first.items():
+        if kept is not None:
+            yield _worth(kept, totals.get(key), mapping)
+
+
+def _worth(recorded: Recorded, amount: Decimal | None, mapping: Mapping) -> Recorded:
+    if amount is None or recorded.kind.measure != "amount":
+        return recorded
+    priced = msgspec.structs.replace(recorded.event, amount=amounts.minor_units(amount, mapping.amount.unit))
+    return recorded._replace(event=priced)
 
 
 def with_derived_durations(events: list[Recorded], cap_ms: int) -> Iterator[Recorded]:
-    """The same events, clicks and views lasting until the next event of the session, at most ``cap_ms``.
+    """The same events, those that measure a duration lasting until the next event of the session, at most ``cap_ms``.
 
     The last event of a session and events without a session get no duration. The order of the events stays.
     """
@@ -63,7 +86,7 @@ def with_derived_durations(events: list[Recorded], cap_ms: int) -> Iterator[Reco
         for at, following in pairwise(visit):
             lasting[at] = min(events[following].event.time_ms - events[at].event.time_ms, cap_ms)
     for at, each in enumerate(events):
-        if at in lasting and TOPICS[each.topic] in TIMED:
+        if at in lasting and each.kind.measure == "duration":
             yield each._replace(event=msgspec.structs.replace(each.event, duration_ms=lasting[at]))
         else:
             yield each
@@ -84,28 +107,29 @@ class _Unfit(Exception):
 Cells = tuple[str, ...]
 
 
-def _converter(mapping: Mapping) -> Callable[[Cells], tuple[str, Event]]:
-    """A function from the cells of a row to (topic, event). Raises `_Unfit`."""
+def _converter(mapping: Mapping, kinds: tuple[Kind, ...]) -> Callable[[Cells], tuple[Kind, Event]]:
+    """A function from the cells of a row to (kind, event), the amount still missing. Raises `_Unfit`."""
     index = mapping.needed().index
     user_at = index(mapping.columns["user_id"])
-    texts = [(field, index(column), ONLY.get(field)) for field, column in mapping.columns.items() if field != "user_id"]
-    constants = [(field, text, ONLY.get(field)) for field, text in mapping.constants.items()]
+    texts = [(field, index(column)) for field, column in mapping.columns.items() if field != "user_id"]
+    constants = list(mapping.constants.items())
     properties = [(name, index(column)) for name, column in mapping.properties.items()]
-    time_of, kind_of, duration_of = _time_reader(mapping), _kind_reader(mapping), _duration_reader(mapping)
+    time_of, kind_of, duration_of = _time_reader(mapping), _kind_reader(mapping, kinds), _duration_reader(mapping)
 
-    def convert(cells: Cells) -> tuple[str, Event]:
+    def convert(cells: Cells) -> tuple[Kind, Event]:
         if not cells[user_at]:
             raise _Unfit("no user", f"{mapping.columns['user_id']} is empty")
         kind = kind_of(cells)
-        fields: dict[str, Any] = {field: text for field, text, only in constants if only in (None, kind)}
-        for field, at, only in texts:
-            if cells[at] and only in (None, kind):
+        other = [field for field in SUBJECTS if field != kind.subject]
+        fields: dict[str, Any] = {field: text for field, text in constants if field not in other}
+        for field, at in texts:
+            if cells[at] and field not in other:
                 fields[field] = cells[at]
-        if kind in TIMED and (duration := duration_of(cells)) is not None:
+        if kind.measure == "duration" and (duration := duration_of(cells)) is not None:
             fields["duration_ms"] = duration
         if given := {name: cells[at] for name, at in properties if cells[at]}:
             fields["properties"] = _raw(given)
-        return TOPIC_OF[kind], Event(cells[user_at], time_of(cells), **fields)
+        return kind, type_of(kind)(cells[user_at], time_of(cells), **fields)
 
     return convert
 
@@ -117,15 +141,33 @@ def _raw(properties: dict[str, str]) -> msgspec.Raw:
         raise _Unfit("not text", str(error)) from None
 
 
-def _kind_reader(mapping: Mapping) -> Callable[[Cells], str]:
+def _kind_reader(mapping: Mapping, kinds: tuple[Kind, ...]) -> Callable[[Cells], Kind]:
     kind = mapping.kind
     at = mapping.needed().index(kind.column) if kind.column is not None else None
+    on = {each.name: each for each in kinds}
 
-    def read(cells: Cells) -> str:
+    def read(cells: Cells) -> Kind:
         found = kind.default if at is None else kind.values.get(cells[at], kind.default)
         if found is None:
             raise _Unfit("no kind", f"{kind.column} is {cells[at or 0][:80]!r}, which [kind.values] does not list")
-        return found
+        if found not in on:
+            raise _Unfit("kind not on", f"SEGMENTER_KINDS={','.join([*on, found])} turns {found} on")
+        return on[found]
+
+    return read
+
+
+def _amount_reader(mapping: Mapping) -> Callable[[Cells], Decimal | None]:
+    """The exact amount of a row, in the unit of the mapping; None if its cells are empty."""
+    index = mapping.needed().index
+    at = [index(column) for column in (mapping.amount.column, mapping.amount.times) if column is not None]
+
+    def read(cells: Cells) -> Decimal | None:
+        try:
+            numbers = [amounts.number(cells[each]) for each in at if cells[each]]
+        except ValueError as error:
+            raise _Unfit("no amount", str(error)) from None
+        return prod(numbers, start=Decimal(1)) if at and len(numbers) == len(at) else None
 
     return read
 

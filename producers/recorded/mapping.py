@@ -22,18 +22,23 @@
     order = "click"                # a column that counts within the day or session: order * step_ms is added
     step_ms = 1000
 
-    [kind]
+    [kind]                         # what users did, by the names of the kinds
     column = "action"
-    default = "click"              # for values that are not listed; without it they are refused
-    values = { "search for item" = "search" }
+    default = "..."                # for values that are not listed; without it they are refused
+    values = { "search for item" = "..." }
+
+    [amount]
+    column = "price"               # a number of ``unit``: "major" (12.50) or "minor" (1250)
+    times = "quantity"             # another column, by which it is multiplied
+    sum = true                     # with one_per: the sum over all rows, not only the first
 
     [duration]
     column = "dwell"               # a number of ``unit``, "s" or "ms"
     derive = "next_event"          # or, instead: until the next event of the same session, at most ``cap_s``
     cap_s = 1800
 
-Ids are text: they get into the event exactly as they are in the file. ``query`` is filled for searches, ``item_id``
-for views, a duration for clicks and views.
+Ids are text: they get into the event exactly as they are in the file. A duration or an amount is filled for the kinds
+that measure one, and of ``query`` and ``item_id`` the one that the kind has.
 """
 
 from __future__ import annotations
@@ -47,6 +52,9 @@ from msgspec import Meta
 Format = Literal["csv", "jsonl", "parquet"]
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 """A 64-bit integer, as TOML has it; Python reads longer ones, too."""
+
+
+_AMOUNT = (("amount", "column"), ("amount", "times"))
 
 
 class Time(msgspec.Struct, frozen=True):
@@ -80,6 +88,15 @@ class Duration(msgspec.Struct, frozen=True):
     cap_s: Whole = 1_800
 
 
+class Amount(msgspec.Struct, frozen=True):
+    """How much an event is worth: a column, or the product of two; of one row, or summed up over all rows of one."""
+
+    column: str | None = None
+    times: str | None = None
+    unit: Literal["major", "minor"] = "major"
+    sum: bool = False
+
+
 class Mapping(msgspec.Struct, frozen=True):
     """How rows become events. `producers.recorded.mapping_file.load` reads and checks one."""
 
@@ -93,6 +110,7 @@ class Mapping(msgspec.Struct, frozen=True):
     constants: dict[str, str] = {}
     properties: dict[str, str] = {}
     duration: Duration = Duration()
+    amount: Amount = Amount()
 
     def uses(self) -> Iterator[tuple[str, str]]:
         """Each (key of the mapping, column of the file) that it names."""
@@ -100,7 +118,7 @@ class Mapping(msgspec.Struct, frozen=True):
         yield from ((f"properties.{name}", column) for name, column in self.properties.items())
         yield from (("time.column", column) for column in self.time.columns)
         yield from (("one_per", column) for column in self.one_per)
-        for table, name in (("time", "order"), ("kind", "column"), ("duration", "column")):
+        for table, name in (("time", "order"), ("kind", "column"), ("duration", "column"), *_AMOUNT):
             if (column := getattr(getattr(self, table), name)) is not None:
                 yield f"{table}.{name}", column
 

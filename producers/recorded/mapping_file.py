@@ -12,24 +12,26 @@ from typing import Any
 
 import msgspec
 
-from producers.recorded.mapping import Duration, Kind, Mapping, Time
+from producers.recorded.mapping import Amount, Duration, Kind, Mapping, Time
+from segmenter import kinds
 from segmenter.errors import MappingError
-from segmenter.events import TOPICS
 
 FIELDS = ("user_id", "event_id", "session_id", "device", "url", "referrer", "item_id", "query")
 """The event fields that a column or a constant may fill."""
 
 TIME_FORMATS = ("unix_s", "unix_ms", "iso")
-KINDS = tuple(TOPICS.values())
 MAX_CAP_S = 86_400
 
 
-def load(path: Path) -> Mapping:
-    """Read a mapping. Raises `MappingError` naming the file, the key and what is allowed."""
+def load(path: Path, known: Iterable[kinds.Kind]) -> Mapping:
+    """Read a mapping, which may name the kinds that are ``known`` or built in.
+
+    Raises `MappingError` naming the file, the key and what is allowed.
+    """
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
         _check_keys(path, tables, "", Mapping)
-        for name, table in (("time", Time), ("kind", Kind), ("duration", Duration)):
+        for name, table in (("time", Time), ("kind", Kind), ("duration", Duration), ("amount", Amount)):
             _check_keys(path, tables.get(name, {}), f"[{name}] ", table)
         mapping = msgspec.convert(tables, Mapping)
     except OSError as error:
@@ -39,7 +41,7 @@ def load(path: Path) -> Mapping:
         raise MappingError(f"{path}: {said}. See examples/mappings/ for whole mappings.") from None
     except (ValueError, RecursionError) as error:
         raise MappingError(f"{path} is not TOML in UTF-8: {error}.") from None
-    for problem in _problems(mapping):
+    for problem in _problems(mapping, list(kinds.BUILT_IN | {kind.name: kind for kind in known})):
         raise MappingError(f"{path}: {problem}")
     return mapping
 
@@ -70,7 +72,7 @@ def _check_keys(path: Path, table: Any, where: str, schema: type[msgspec.Struct]
             )
 
 
-def _problems(mapping: Mapping) -> Iterator[str]:
+def _problems(mapping: Mapping, names: list[str]) -> Iterator[str]:
     """What is wrong with a mapping, for whatever recorded file; the first problem is reported."""
     for table in ("columns", "constants"):
         for field in getattr(mapping, table):
@@ -86,9 +88,10 @@ def _problems(mapping: Mapping) -> Iterator[str]:
     if len(mapping.separator) != 1:
         yield f"separator must be one character, not {mapping.separator!r}."
     yield from _encoding_problems(mapping.encoding)
-    yield from _kind_problems(mapping.kind)
+    yield from _kind_problems(mapping.kind, names)
     yield from _time_problems(mapping.time)
     yield from _duration_problems(mapping)
+    yield from _amount_problems(mapping)
 
 
 def _encoding_problems(encoding: str) -> Iterator[str]:
@@ -98,17 +101,17 @@ def _encoding_problems(encoding: str) -> Iterator[str]:
         yield f"encoding {encoding!r} is unknown; give one that Python knows, such as utf-8, latin-1 or utf-16."
 
 
-def _kind_problems(kind: Kind) -> Iterator[str]:
+def _kind_problems(kind: Kind, names: list[str]) -> Iterator[str]:
     named = {f"[kind.values] {value!r}": name for value, name in kind.values.items()}
     if kind.default is not None:
         named["[kind] default"] = kind.default
     for key, name in named.items():
-        if name not in KINDS:
-            yield f"{key} is {name!r}; the kinds are {', '.join(KINDS)}.{did_you_mean(name, KINDS)}"
+        if name not in names:
+            yield f"{key} is {name!r}; the kinds are {', '.join(names)}.{did_you_mean(name, names)}"
     if kind.column is None and (kind.values or kind.default is None):
-        yield '[kind] needs a column with values, or a default for all rows, as in default = "click".'
+        yield "[kind] needs a column with values, or a default for all rows: the name of a kind."
     if kind.column is not None and not kind.values:
-        yield '[kind] names a column but no values; add [kind.values], as in "VIEW" = "view".'
+        yield "[kind] names a column but no values; add [kind.values], which say what each value means."
 
 
 def _time_problems(time: Time) -> Iterator[str]:
@@ -136,6 +139,14 @@ def _duration_problems(mapping: Mapping) -> Iterator[str]:
         yield "[duration] derive needs [columns] session_id: only the next event of the same session gives a duration."
     if not 0 < duration.cap_s <= MAX_CAP_S:
         yield f"[duration] cap_s is {duration.cap_s}; allowed are 1 to {MAX_CAP_S} seconds."
+
+
+def _amount_problems(mapping: Mapping) -> Iterator[str]:
+    amount = mapping.amount
+    if amount.column is None and (amount.times is not None or amount.sum):
+        yield "[amount] needs a column: what is multiplied or summed up."
+    if amount.sum and not mapping.one_per:
+        yield "[amount] sum needs one_per: the columns that say which rows are one event."
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

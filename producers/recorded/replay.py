@@ -21,6 +21,7 @@ from producers.recorded.mapping import Mapping
 from producers.recorded.mapping_file import check_columns, load
 from segmenter.events import InvalidRecord, Rules, decode, encode, key_of
 from segmenter.events.sharding import shard_of
+from segmenter.kinds import Kind
 
 
 class ReplayOptions(NamedTuple):
@@ -42,14 +43,17 @@ def messages(
 
     Raises `segmenter.errors.MappingError` at once when the mapping is wrong or does not fit the file.
     """
-    mapping = load(mapping_path)
+    mapping = load(mapping_path, rules.kinds)
     check_columns(mapping, mapping_path, file, readers.columns(file, mapping))
-    return as_messages(_with_options(events(file, mapping, options.limit), options), rules, now_ms)
+    found = events(file, mapping, rules.kinds, options.limit)
+    return as_messages(_with_options(found, options), rules, now_ms)
 
 
-def events(file: Path, mapping: Mapping, limit: int | None = None) -> Iterator[Recorded | Refused]:
+def events(
+    file: Path, mapping: Mapping, kinds: tuple[Kind, ...], limit: int | None = None
+) -> Iterator[Recorded | Refused]:
     """The events of the first ``limit`` rows of a file with the columns of the mapping, and the refused rows."""
-    found = to_events(islice(readers.rows(file, mapping, mapping.needed()), limit), mapping)
+    found = to_events(islice(readers.rows(file, mapping, mapping.needed()), limit), mapping, kinds)
     if mapping.duration.derive is None:
         return found
     return _whole(found, lambda whole: with_derived_durations(whole, mapping.duration.cap_s * 1_000))
@@ -89,10 +93,10 @@ def _as_message(each: Recorded, rules: Rules, now_ms: int) -> Message | Refused:
         key, value = key_of(each.event.user_id), encode(each.event)
     except UnicodeError as error:
         return Refused(each.row, "not text", str(error))
-    verdict = decode(value, key, shard_of(key, rules.partitions), now_ms, rules)
+    verdict = decode(value, key, each.kind, shard_of(key, rules.partitions), now_ms, rules)
     if isinstance(verdict, InvalidRecord):
         return Refused(each.row, verdict.reason, verdict.detail)
-    return Message(each.topic, key, value)
+    return Message(each.kind.topic, key, value)
 
 
 def _whole(

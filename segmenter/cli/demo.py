@@ -64,15 +64,16 @@ def _source(
     input: Path | None, mapping: Path | None, events: int, users: int
 ) -> tuple[Iterable[Message | Refused], int | None]:
     """The messages to publish, and how many there will be if that is known."""
+    from segmenter.settings import load
+
     if input is None and mapping is None:
         from producers.synthetic.generator import generate
 
-        return generate(events, users, seed=1), events
+        return generate(events, users, seed=1, kinds=load().kinds), events
     if input is None or mapping is None:
         raise UsageError("--input and --mapping go together: the mapping says how the rows of the file become events.")
     from producers.recorded.replay import ReplayOptions, messages
     from segmenter.events import Rules
-    from segmenter.settings import load
 
     return messages(input, mapping, Rules.of(load()), time.time_ns() // 1_000_000, ReplayOptions()), None
 

@@ -44,8 +44,8 @@ def generate(
     from producers.synthetic.generator import generate as synthetic
     from producers.synthetic.personas import personas
 
-    records = synthetic(events, users, seed, days=days, invalid=invalid)
     settings = common.settings("kafka")
+    records = synthetic(events, users, seed, days=days, invalid=invalid, kinds=settings.kinds)
     with common.progress("publishing", events + invalid) as advance:
         published = publish(settings, records, advance)
     report = {

@@ -20,7 +20,7 @@ def migrate(*, pending: bool = False, json: common.Json = False) -> None:
     """
     from segmenter import warehouse
 
-    with warehouse.connect(common.settings("warehouse_url").warehouse_url) as database:
+    with warehouse.connect(common.settings("warehouse_url")) as database:
         done = [] if pending else warehouse.migrate(database, time.time_ns() // 1_000_000)
         report = {"done": done, "applied": warehouse.applied(database), "pending": warehouse.pending(database)}
     common.emit(report, json, _show)

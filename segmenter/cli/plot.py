@@ -18,7 +18,7 @@ def plot(*, out: Path = Path("plots"), json: common.Json = False) -> None:
     """
     from segmenter.report import charts
 
-    portrait = charts.read(common.settings("warehouse_url").warehouse_url)
+    portrait = charts.read(common.settings("warehouse_url"))
     files = charts.draw(portrait, out)
     common.emit({**portrait.snapshot._asdict(), "files": [str(file) for file in files]}, json, _show)
 

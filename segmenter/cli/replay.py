@@ -80,7 +80,7 @@ def _publish(file: Path, mapping: Path, options: ReplayOptions) -> dict[str, Any
         "read": published.read,
         "published": published.published,
         "refused": _told(published.refused),
-        "durations": _durations(mapping),
+        "durations": _durations(mapping, found),
         "seconds": round(published.seconds, 3),
     }
 
@@ -99,7 +99,7 @@ def _preview(file: Path, mapping: Path, options: ReplayOptions, count: int) -> d
         preview.append({"topic": found.topic_prefix + each.topic, "key": each.key.decode(), "value": value})
         if len(preview) == count:
             break
-    return {"file": str(file), "preview": preview, "refused": _told(refused), "durations": _durations(mapping)}
+    return {"file": str(file), "preview": preview, "refused": _told(refused), "durations": _durations(mapping, found)}
 
 
 def _told(refused: dict[str, RefusedRows]) -> dict[str, Any]:
@@ -114,10 +114,10 @@ def _messages(
     return messages(file, mapping, Rules.of(found), int(time.time() * 1_000), options)
 
 
-def _durations(mapping: Path) -> str:
+def _durations(mapping: Path, found: settings.Settings) -> str:
     from producers.recorded.mapping_file import load
 
-    duration = load(mapping).duration
+    duration = load(mapping, found.kinds).duration
     if duration.derive is not None:
         return f"derived, not measured: until the next event of the same session, at most {duration.cap_s} s"
     return "none" if duration.column is None else f"from column {duration.column}"

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 import msgspec
 
-from segmenter.errors import RulesDiffer
-from segmenter.events.event import Event
+from segmenter.errors import NewerVersion, RulesDiffer
+from segmenter.events.event import Event, PricedEvent
 from segmenter.events.sharding import shard_of
+from segmenter.kinds import DEFAULT, Kind
 
 if TYPE_CHECKING:
     from segmenter.settings import Settings
@@ -48,11 +49,20 @@ class Rules(msgspec.Struct, frozen=True):
     max_ahead_ms: int = 86_400_000
     max_event_bytes: int = 262_144
     isolation: str = "read_committed"
+    kinds: tuple[Kind, ...] = DEFAULT
+    currency: str = ""
+    """Of all amounts; empty while no kind measures one."""
 
     @classmethod
     def of(cls, settings: Settings) -> Rules:
         """The rules that the settings ask for."""
-        return cls(settings.partitions, duplicate_window=settings.duplicate_window, max_ahead_ms=settings.max_ahead_ms)
+        return cls(
+            settings.partitions,
+            duplicate_window=settings.duplicate_window,
+            max_ahead_ms=settings.max_ahead_ms,
+            kinds=settings.kinds,
+            currency=settings.currency if any(kind.measure == "amount" for kind in settings.kinds) else "",
+        )
 
 
 class InvalidRecord(NamedTuple):
@@ -77,24 +87,40 @@ REASONS = {
 def completed(where: str, stored: Mapping[str, object], ours: Rules) -> dict[str, object]:
     """The rules that are stored ``where``; rules that the version that stored them did not know have their defaults.
 
-    Raises `RulesDiffer` unless these are ``ours``.
+    Raises `RulesDiffer` unless these are ``ours``, and `NewerVersion`.
     """
-    defaults = {field.name: field.default for field in msgspec.structs.fields(Rules) if not field.required}
-    complete, own = defaults | dict(stored), msgspec.structs.asdict(ours)
+    fields = {field.name: field.default for field in msgspec.structs.fields(Rules) if not field.required}
+    complete = _plain(fields) | dict(stored)
+    own = _plain(ours)
+    if unknown := sorted(complete.keys() - own.keys()):
+        raise NewerVersion(where, unknown)
     if complete != own:
-        raise RulesDiffer(where, complete, own)
+        raise RulesDiffer(where, _each(complete), _each(own))
     return complete
 
 
-_decoder = msgspec.json.Decoder(Event)
+def _plain(rules: object) -> dict[str, object]:
+    """Rules as they are when they have been stored."""
+    return msgspec.json.decode(msgspec.json.encode(rules), type=dict[str, object])
+
+
+def _each(rules: Mapping[str, object]) -> dict[str, object]:
+    """Rules with one entry for each kind, so that a difference can be named."""
+    kinds = cast("list[dict[str, str]]", rules["kinds"])
+    told = {f"the kind {kind['name']}": ", ".join([f"{what} {kind[what]}" for what in _TOLD]) for kind in kinds}
+    return {name: value for name, value in rules.items() if name != "kinds"} | told
+
+
+_TOLD = ("plural", "topic", "measure")
+_decoder, _priced_decoder = msgspec.json.Decoder(Event), msgspec.json.Decoder(PricedEvent)
 
 
 def decode(
-    value: bytes | None, key: bytes | None, partition: int, timestamp_ms: int, rules: Rules
+    value: bytes | None, key: bytes | None, kind: Kind, partition: int, timestamp_ms: int, rules: Rules
 ) -> Event | InvalidRecord:
-    """The event that a record holds, or why the record is invalid.
+    """The event of this kind that a record holds, or why the record is invalid.
 
-    >>> decode(b"[]", b"u42", 3, 0, Rules(partitions=4)).reason
+    >>> decode(b"[]", b"u42", DEFAULT[0], 3, 0, Rules(partitions=4)).reason
     'malformed'
     """
     if value is None:
@@ -105,9 +131,9 @@ def decode(
         return InvalidRecord("malformed", f"nested more than {MAX_NESTING} deep")
     try:
         value.decode()  # the parser does not check the bytes of unparsed and unknown fields
-        event = _decoder.decode(value)
+        event = _priced_decoder.decode(value) if kind.measure == "amount" else _decoder.decode(value)
         user = event.user_id.encode()
-        problem = _properties_problem(event.properties)
+        problem = _properties_problem(event.properties) or _currency_problem(event, rules)
     except msgspec.ValidationError as error:
         return InvalidRecord("malformed" if value.lstrip()[:1] != b"{" else "invalid", str(error))
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -150,6 +176,12 @@ def _properties_problem(properties: msgspec.Raw) -> str | None:
         return "Expected `object | null` - at `$.properties`"
     if len(raw) > MAX_PROPERTIES_BYTES:
         return f"properties have {len(raw)} bytes, at most {MAX_PROPERTIES_BYTES} are allowed"
+    return None
+
+
+def _currency_problem(event: Event, rules: Rules) -> str | None:
+    if isinstance(event, PricedEvent) and event.currency not in (None, rules.currency):
+        return f"the currency is {_shown(event.currency.encode())}, the only one is {rules.currency!r}"
     return None
 
 

@@ -108,6 +108,16 @@ def moved(
     return merged((census, given_back, tally(after, after_slugs)))
 
 
+def without_values(census: Mapping[Label, Tally], features: int) -> dict[Label, Tally]:
+    """The same users of each segment, each with so many features, all missing.
+
+    >>> without_values({"low": Tally(2, (2, 1), (7, 5), (25, 25))}, features=3)
+    {'low': Tally(users=2, present=(0, 0, 0), sums=(0, 0, 0), squares=(0, 0, 0))}
+    """
+    nothing = (0,) * features
+    return {label: Tally(part.users, nothing, nothing, nothing) for label, part in census.items()}
+
+
 def population(census: Mapping[Label, Tally]) -> Population:
     """The number of users, and the fill and scale of each feature, correctly rounded from exact integers.
 

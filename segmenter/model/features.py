@@ -1,36 +1,37 @@
-"""The numbers a user is judged by, defined once for stream, batch and lookup."""
+"""The numbers a user is judged by, computed from the profile alike for stream, batch and lookup."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+
+from segmenter.errors import UsageError
+from segmenter.kinds import Feature, Kind, catalogue
 
 
-class Feature(NamedTuple):
-    """A profile field, or the ratio of two: ``numerator / denominator``, missing while the denominator is 0."""
-
-    name: str
-    numerator: str
-    denominator: str | None
-    unit: str
-
-
-FEATURES = (
-    Feature("total_clicks", "clicks", None, "clicks"),
-    Feature("total_searches", "searches", None, "searches"),
-    Feature("mean_click_ms", "click_ms", "clicks_timed", "milliseconds"),
-    Feature("mean_view_ms", "view_ms", "views_timed", "milliseconds"),
-)
-"""The features, in the order of a vector."""
-
-
-def features(profile: Mapping[str, int]) -> dict[str, int | float | None]:
+def features(profile: Mapping[str, int], wanted: Iterable[Feature]) -> dict[str, int | float | None]:
     """The features of one profile by name; a missing one is None.
 
-    >>> features({"clicks": 3, "clicks_timed": 2, "click_ms": 500, "searches": 0, "views_timed": 0, "view_ms": 0})
-    {'total_clicks': 3, 'total_searches': 0, 'mean_click_ms': 250.0, 'mean_view_ms': None}
+    >>> total = Feature("total_clicks", "clicks", None, "clicks")
+    >>> mean = Feature("mean_view_ms", "view_ms", "views_timed", "milliseconds")
+    >>> features({"clicks": 3, "views_timed": 2, "view_ms": 500}, [total, mean])
+    {'total_clicks': 3, 'mean_view_ms': 250.0}
     """
-    return {feature.name: _value(feature, profile) for feature in FEATURES}
+    return {feature.name: _value(feature, profile) for feature in wanted}
+
+
+def named(names: Iterable[str], kinds: tuple[Kind, ...]) -> tuple[Feature, ...]:
+    """The features of these names. Raises `UsageError` for one that the kinds do not give."""
+    known = {feature.name: feature for feature in catalogue(kinds)}
+    wanted = tuple(names)
+    for name in wanted:
+        if name not in known:
+            raise UsageError(f"the model judges by {name}, but the kinds that are on give only {', '.join(known)}.")
+    return tuple([known[name] for name in wanted])
+
+
+def is_count(feature: str) -> bool:
+    """Whether the feature of this name counts events; the others sum up or average what these measure."""
+    return not feature.startswith("mean_") and not feature.endswith("_amount")
 
 
 def _value(feature: Feature, profile: Mapping[str, int]) -> int | float | None:

@@ -7,20 +7,24 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from segmenter.model.profiles import FIELDS
-
-NO_DURATION = -1
-"""Stands in a column of durations for an event without one."""
+NO_MEASURE = np.iinfo(np.int64).min
+"""Stands in a column of measures for an event that has none."""
 
 _NEVER_FIRST = np.iinfo(np.int64).max
 _NEVER_LAST = -1
-_COUNT = {"click": 0, "search": 3, "view": 4}
-_SEARCHES = _COUNT["search"]
 
 
-def zero(users: int) -> NDArray[np.int64]:
-    """The profiles, shape (users, fields), of users without an event."""
-    profiles = np.zeros((users, len(FIELDS)), dtype=np.int64)
+class Overflow(Exception):
+    """A sum needs more than 64 bits: which row of the profiles, and which column."""
+
+    def __init__(self, row: int, column: int) -> None:
+        super().__init__(row, column)
+        self.row, self.column = row, column
+
+
+def zero(users: int, width: int) -> NDArray[np.int64]:
+    """The profiles, shape (users, ``width``), of users without an event."""
+    profiles = np.zeros((users, width), dtype=np.int64)
     profiles[:, -2] = _NEVER_FIRST
     profiles[:, -1] = _NEVER_LAST
     return profiles
@@ -29,28 +33,34 @@ def zero(users: int) -> NDArray[np.int64]:
 def fold(
     profiles: NDArray[np.int64],
     user: NDArray[np.int64],
-    kind: Sequence[str],
-    duration_ms: NDArray[np.int64],
+    count: NDArray[np.int64],
+    measure: NDArray[np.int64],
     time_ms: NDArray[np.int64],
 ) -> None:
-    """Add events to ``profiles`` in place, in any order; ``user`` holds the row that each event belongs to.
+    """Add events to ``profiles`` in place, in any order.
 
-    A duration is in milliseconds, or `NO_DURATION`.
+    Of each event, ``user`` is the row it belongs to and ``count`` the column that counts its kind. The two columns
+    after that count and sum up what is measured, unless it is `NO_MEASURE`. Raises `Overflow`.
 
-    >>> one = zero(1)
-    >>> fold(one, np.array([0, 0]), ["view", "search"], np.array([250, NO_DURATION]), np.array([20, 10]))
+    >>> one = zero(1, width=6)
+    >>> fold(one, np.array([0, 0]), np.array([1, 0]), np.array([250, NO_MEASURE]), np.array([20, 10]))
     >>> one.tolist()
-    [[0, 0, 0, 1, 1, 1, 250, 10, 20]]
+    [[1, 1, 1, 250, 10, 20]]
     """
-    count = np.array([_COUNT[name] for name in kind], dtype=np.int64)
     np.add.at(profiles, (user, count), 1)
-    timed = (duration_ms != NO_DURATION) & (count != _SEARCHES)
-    np.add.at(profiles, (user[timed], count[timed] + 1), 1)
-    np.add.at(profiles, (user[timed], count[timed] + 2), duration_ms[timed])
+    measured = measure != NO_MEASURE
+    row, column = user[measured], count[measured] + 2
+    before = profiles[row, column]
+    np.add.at(profiles, (row, column - 1), 1)
+    np.add.at(profiles, (row, column), measure[measured])
+    after = profiles[row, column]
+    wrapped = np.nonzero((after - before < 0) != (after < before))[0]
+    if len(wrapped):
+        raise Overflow(int(row[wrapped[0]]), int(column[wrapped[0]]))
     np.minimum.at(profiles[:, -2], user, time_ms)
     np.maximum.at(profiles[:, -1], user, time_ms)
 
 
-def columns(profiles: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+def columns(profiles: NDArray[np.int64], names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
     """The same profiles by field name."""
-    return {name: profiles[:, index] for index, name in enumerate(FIELDS)}
+    return {name: profiles[:, index] for index, name in enumerate(names)}

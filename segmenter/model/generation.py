@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -20,6 +20,17 @@ PROVISIONAL_USERS = 300
 
 Point = tuple[float, ...]
 """One number per feature, in a vector's fixed-point units."""
+
+
+class Space(NamedTuple):
+    """What vectors are made of: the names of the features, and the first generation that has judged by them."""
+
+    features: tuple[str, ...]
+    since: int
+
+
+NO_SPACE = Space((), 0)
+"""Before the first generation: vectors are empty."""
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -52,7 +63,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     number: int
     """Counts up from 1."""
-    cause: Literal["bootstrap", "step", "refit", "rename"]
+    cause: Literal["bootstrap", "step", "refit", "rename", "features"]
     features: tuple[str, ...]
     centres: tuple[Point, ...]
     segments: tuple[Segment, ...]
@@ -71,11 +82,18 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """All segments that no longer exist, with their last slugs, which others may have now."""
     changes: tuple[Lineage, ...] = ()
     """How the segments differ from the generation before."""
+    features_since: int = 0
+    """The first generation with these features."""
 
     @property
     def slugs(self) -> tuple[str, ...]:
         """The slug of each centre's segment."""
         return tuple([segment.slug for segment in self.segments])
+
+    @property
+    def space(self) -> Space:
+        """What the vectors that it judges are made of."""
+        return Space(self.features, self.features_since)
 
     @property
     def provisional(self) -> bool:
@@ -101,6 +119,11 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 def digest(generation: Generation) -> str:
     """The SHA-256 of its JSON, in hexadecimal: two generations with the same digest judge the same way."""
     return hashlib.sha256(generation.encode()).hexdigest()
+
+
+def space_of(generation: Generation | None) -> Space:
+    """What vectors are made of while this generation is current."""
+    return generation.space if generation else NO_SPACE
 
 
 def name_of(slug: str) -> str:

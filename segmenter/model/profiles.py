@@ -6,47 +6,62 @@ Counts and sums form a group (zero, plus, minus); the first and the last time ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Annotated
 
 import msgspec
 
-GROUP = ("clicks", "clicks_timed", "click_ms", "searches", "views", "views_timed", "view_ms")
-"""The fields that add up: counts, and sums of milliseconds."""
+from segmenter.kinds import Kind
 
-FIELDS = (*GROUP, "first_ms", "last_ms")
-"""All fields of a profile, in their order."""
-
-KIND_FIELDS = {
-    "click": ("clicks", "clicks_timed", "click_ms"),
-    "search": ("searches",),
-    "view": ("views", "views_timed", "view_ms"),
-}
-"""The fields that the events of each kind add to, in their order."""
+TIMES = ("first_ms", "last_ms")
+"""The last fields of every profile."""
 
 Profile = tuple[int, ...]
-"""One user's aggregates, in the order of `FIELDS`."""
+"""One user's aggregates, in the order of `fields`."""
 
 LARGEST = 2**62
-"""No number of a row comes near this; beyond it the arithmetic would overflow."""
+"""No count and no time of a row comes near this; beyond it the arithmetic would overflow."""
 
-NUMBERS = msgspec.json.Decoder(dict[str, Annotated[int, msgspec.Meta(ge=-LARGEST, le=LARGEST)]])
+_Bounded = Annotated[int, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
+_Sum = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+NUMBERS = msgspec.json.Decoder(dict[str, _Bounded])
 """Decodes numbers by name; made once, since that takes longer than to decode."""
 
 
-def encode(profile: Sequence[int]) -> bytes:
-    """A profile as compact JSON by field name, as a Redis row keeps it.
+@cache
+def fields(kinds: tuple[Kind, ...]) -> tuple[str, ...]:
+    """All fields of a profile, in their order: those of the kinds, and then `TIMES`."""
+    return (*[field for kind in kinds for field in kind.fields], *TIMES)
 
-    >>> decode(encode((3, 1, 250, 0, 0, 0, 0, 10, 20)))
-    (3, 1, 250, 0, 0, 0, 0, 10, 20)
+
+def encode(profile: Sequence[int], names: Sequence[str]) -> bytes:
+    """A profile as compact JSON by the names of its fields, as a Redis row keeps it.
+
+    >>> encode((3, 10, 20), ("searches", "first_ms", "last_ms"))
+    b'{"searches":3,"first_ms":10,"last_ms":20}'
     """
-    return msgspec.json.encode(dict(zip(FIELDS, profile, strict=True)))
+    return msgspec.json.encode(dict(zip(names, profile, strict=True)))
 
 
-def decode(stored: bytes) -> Profile:
-    """The profile of `encode`'s bytes. Raises ValueError for others."""
-    fields = NUMBERS.decode(stored)
-    try:
-        return tuple([fields[name] for name in FIELDS])
-    except KeyError as missing:
-        raise ValueError(f"the profile has no {missing}") from None
+@cache
+def decoder(kinds: tuple[Kind, ...]) -> Callable[[bytes], Profile]:
+    """A function from the bytes of `encode` to the profile. It raises ValueError for bytes that are no profile.
+
+    The fields of a kind that was added after these bytes were written are zero.
+
+    >>> from segmenter.kinds import DEFAULT
+    >>> decoder(DEFAULT[1:])(b'{"searches":3,"first_ms":10,"last_ms":20}')
+    (3, 0, 0, 0, 10, 20)
+    """
+    sums = {kind.fields[-1] for kind in kinds if kind.measure == "amount"}
+    of_kinds = [(name, _Sum if name in sums else _Bounded, 0) for name in fields(kinds)[:-2]]
+    shape = msgspec.defstruct("Stored", [*[(name, _Bounded) for name in TIMES], *of_kinds], forbid_unknown_fields=True)
+    parse = msgspec.json.Decoder(shape).decode
+
+    def decode(stored: bytes) -> Profile:
+        first_ms, last_ms, *numbers = msgspec.structs.astuple(parse(stored))
+        return (*numbers, first_ms, last_ms)
+
+    return decode

@@ -13,33 +13,32 @@ import msgspec
 
 from segmenter.errors import UsageError
 from segmenter.model.census import UNIT
-from segmenter.model.features import FEATURES
+from segmenter.model.features import is_count
 from segmenter.model.generation import Generation, Point, Segment, name_of
 
 LONGEST_NAME = 64
 
-_TIMES = {feature.name for feature in FEATURES if feature.denominator}
 _MOST = math.log(2.0**1023)  # floats end just above
 
 
 def engagement(mean: Point, features: Sequence[str], scale: Point) -> tuple[float, float]:
-    """How active the users around a point are: their typical number of events and, to break ties, their times.
+    """How active the users around a point are: their typical number of events and, to break ties, times and amounts.
 
-    Events are the sum of all features that are counts (a feature of an unknown name is one); times are the sum of the
-    others, each divided by its scale.
+    Events are the sum of all features that are counts (`is_count`); times and amounts are the sum of the others, each
+    divided by its scale.
 
     >>> one, seven = math.log1p(1) * UNIT, math.log1p(7) * UNIT
     >>> features = ("total_clicks", "total_searches", "mean_view_ms")
     >>> [round(number, 9) for number in engagement((one, seven, 5 * UNIT), features, (1.0, 1.0, UNIT))]
     [8.0, 5.0]
     """
-    events = times = 0.0
+    events = others = 0.0
     for coordinate, feature, spread in zip(mean, features, scale, strict=True):
-        if feature in _TIMES:
-            times += coordinate / spread
-        else:
+        if is_count(feature):
             events += math.copysign(math.expm1(min(abs(coordinate) / UNIT, _MOST)), coordinate)
-    return events, times
+        else:
+            others += coordinate / spread
+    return events, others
 
 
 def ranked(

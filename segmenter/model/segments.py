@@ -6,6 +6,7 @@ others. Slugs are assigned again each time, by rank.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
@@ -14,13 +15,21 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from segmenter.model.census import Census, population, tally
-from segmenter.model.features import FEATURES
+from segmenter.model.census import Census, Population, population, tally
 from segmenter.model.generation import PROVISIONAL_USERS, Generation, Lineage, Point, Segment, name_of
-from segmenter.model.kmeans import Step, fit_crowds, inertia, judge, least_users, member_means, squared_distance, step
+from segmenter.model.kmeans import (
+    Fit,
+    Step,
+    fit_crowds,
+    inertia,
+    judge,
+    least_users,
+    member_means,
+    nearest,
+    squared_distance,
+    step,
+)
 from segmenter.model.ranks import engagement, ranked
-
-NAMES = tuple([feature.name for feature in FEATURES])
 
 NEARLY_ALIKE = 0.1
 """Slugs swap in a step of their own when the typical user of the lower segment does more by over this share of 1 + what
@@ -48,9 +57,26 @@ def match(generation: Generation, centres: Sequence[Point], scale: Point) -> Mat
 
     Centres left over are births, and come last. Segments left over retire.
     """
+    return _match(
+        generation, centres, [[squared_distance(old, new, scale) for new in centres] for old in generation.centres]
+    )
+
+
+def match_by_users(
+    generation: Generation, before: Sequence[str], centres: Sequence[Point], after: Sequence[int]
+) -> Match:
+    """Give new centres to the old segments so that most users keep theirs (Hungarian method).
+
+    ``before`` holds the old slug of each user, ``after`` the index of the new centre.
+    """
+    together = Counter(zip(before, after, strict=True))
+    costs = [[-float(together[slug, new]) for new in range(len(centres))] for slug in generation.slugs]
+    return _match(generation, centres, costs)
+
+
+def _match(generation: Generation, centres: Sequence[Point], costs: list[list[float]]) -> Match:
     from scipy.optimize import linear_sum_assignment  # half a second, which a worker that never refits saves
 
-    costs = [[squared_distance(old, new, scale) for new in centres] for old in generation.centres]
     rows, columns = linear_sum_assignment(np.array(costs))
     new_of = dict(zip(rows.tolist(), columns.tolist(), strict=True))
     kept = {new: generation.segments[old] for old, new in sorted(new_of.items())}
@@ -108,7 +134,7 @@ def refitted(
     seed: int,
     now_ms: int,
     margin: float,
-    features: tuple[str, ...] = NAMES,
+    features: tuple[str, ...],
 ) -> Generation | None:
     """The next generation by a fit from scratch on a sample of the users, None if it is not worth it.
 
@@ -118,10 +144,13 @@ def refitted(
     - if the present model is `unfit` for the sample;
     - if it brings the number of segments nearer to that of the names;
     - if it saves the share ``margin`` of the inertia about the present centres, by the scale and fill of the census.
+
+    Before the first generation, the census counts users only: scale and fill are those of the sample.
     """
     if not len(sample):
         return None
-    users, fill, scale = population(census)
+    users = sum([part.users for part in census.values()])
+    _, fill, scale = population(census) if generation else _population_of(sample)
     crowds, found = fit_crowds(sample, len(names), seed, _starts(len(sample)), scale, fill)
     gain = 0.0
     if generation:
@@ -132,17 +161,59 @@ def refitted(
         if not must_go and not _worth_it(len(found.centres), len(generation.centres), len(names), gain, margin):
             return None
     matched = match(generation, found.centres, scale) if generation else initial(found.centres, features, scale)
+    published = _fitted(sample, matched, names, features, scale, fill, users, generation, now_ms)
+    return msgspec.structs.replace(published, cause="refit" if generation else "bootstrap", gain=gain)
+
+
+def judging_by(
+    features: tuple[str, ...],
+    sample: NDArray[np.int64],
+    before: Sequence[str],
+    generation: Generation,
+    names: Sequence[str],
+    seed: int,
+    now_ms: int,
+    users: int,
+) -> Generation:
+    """The next generation if users are to be judged by other ``features``, of which the vectors of ``sample`` are made.
+
+    ``before`` holds the slug that the present generation gives to each user of the sample. The new segments are the old
+    ones with which they share most users.
+    """
+    _, fill, scale = _population_of(sample)
+    found: Fit = fit_crowds(sample, len(names), seed, _starts(len(sample)), scale, fill)[1]
+    after = nearest(sample, found.centres, scale, fill)[0].tolist()
+    matched = match_by_users(generation, before, found.centres, after)
+    published = _fitted(sample, matched, names, features, scale, fill, users, generation, now_ms)
+    return msgspec.structs.replace(published, cause="features", features_since=published.number)
+
+
+def _population_of(sample: NDArray[np.int64]) -> Population:
+    return population(tally(sample, [0] * len(sample)))
+
+
+def _fitted(
+    sample: NDArray[np.int64],
+    matched: Match,
+    names: Sequence[str],
+    features: tuple[str, ...],
+    scale: Point,
+    fill: Point,
+    users: int,
+    before: Generation | None,
+    now_ms: int,
+) -> Generation:
     means = member_means(sample, matched.centres, scale, fill)
     order = ranked(matched.segments, means, names, features, scale)
     return Generation(
-        number=generation.number + 1 if generation else 1,
-        cause="refit" if generation else "bootstrap",
+        number=before.number + 1 if before else 1,
+        cause="bootstrap",
         features=features,
+        features_since=before.features_since if before else 1,
         centres=tuple([matched.centres[index] for index in order]),
         segments=tuple(order.values()),
         scale=scale,
         fill=fill,
-        gain=gain,
         population=users,
         fitted_population=users,
         created_ms=now_ms,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from segmenter.model.features import FEATURES
+from segmenter.kinds import Feature
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,19 +22,21 @@ MISSING = -1
 """Stands in a vector for a feature without a value."""
 
 
-def vectors(columns: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+def vectors(columns: Mapping[str, NDArray[np.int64]], features: Sequence[Feature]) -> NDArray[np.int64]:
     """The vectors, shape (users, features), of profiles given by field name.
 
     >>> import numpy as np
-    >>> profiles = {"clicks": [0, 3], "clicks_timed": [0, 2], "click_ms": [0, 14], "searches": [1, 0],
-    ...             "views_timed": [0, 0], "view_ms": [0, 0]}
-    >>> vectors({name: np.array(column) for name, column in profiles.items()}).tolist()
-    [[0, 726817, -1, -1], [1453635, 0, 2180452, -1]]
+    >>> profiles = {"clicks": np.array([0, 3]), "views_timed": np.array([0, 2]), "view_ms": np.array([0, 14])}
+    >>> total = Feature("total_clicks", "clicks", None, "clicks")
+    >>> mean = Feature("mean_view_ms", "view_ms", "views_timed", "milliseconds")
+    >>> vectors(profiles, [total, mean]).tolist()
+    [[0, -1], [1453635, 2180452]]
     """
     import numpy as np  # here, since a lookup decodes vectors and must not wait for numpy
 
-    values = np.empty((len(columns[FEATURES[0].numerator]), len(FEATURES)))
-    for index, feature in enumerate(FEATURES):
+    users = len(next(iter(columns.values())))
+    values = np.empty((users, len(features)))
+    for index, feature in enumerate(features):
         numerator = columns[feature.numerator]
         if feature.denominator is None:
             values[:, index] = numerator
@@ -63,13 +65,16 @@ def fixed(values: NDArray[np.float64]) -> NDArray[np.int64]:
     return numbers
 
 
+_NONE = "-"
+
+
 def encode(vector: Sequence[int]) -> str:
-    """A vector as compact text: its numbers between commas, nothing for a missing one.
+    """A vector as compact text: its numbers between commas, nothing for a missing one; ``-`` for an empty vector.
 
     >>> encode([1453635, 0, 2180452, MISSING])
     '1453635,0,2180452,'
     """
-    return ",".join(["" if number == MISSING else str(number) for number in vector])
+    return ",".join(["" if number == MISSING else str(number) for number in vector]) if vector else _NONE
 
 
 def decode(text: str) -> tuple[int, ...]:
@@ -78,4 +83,4 @@ def decode(text: str) -> tuple[int, ...]:
     >>> decode("1453635,0,2180452,")
     (1453635, 0, 2180452, -1)
     """
-    return tuple([int(number) if number else MISSING for number in text.split(",")])
+    return tuple([int(number) if number else MISSING for number in text.split(",")]) if text != _NONE else ()

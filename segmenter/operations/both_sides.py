@@ -10,9 +10,10 @@ import msgspec
 
 from segmenter import warehouse
 from segmenter.errors import WarehouseBehind
-from segmenter.events import TOPICS, Rules, shard_of
+from segmenter.events import Rules, shard_of
+from segmenter.kinds import Kind, by_topic, catalogue
 from segmenter.model.features import features
-from segmenter.model.profiles import FIELDS, KIND_FIELDS
+from segmenter.model.profiles import TIMES, fields
 from segmenter.operations.comparison import Number, Reconciliation, compare, unequal
 from segmenter.operations.integrity.differences import Difference
 from segmenter.settings import Settings
@@ -20,15 +21,14 @@ from segmenter.shards.state import Counts
 from segmenter.warehouse import BatchCounts, Gap, Partition, Snapshot, Warehouse
 
 Values = tuple[Number, ...]
-"""The numbers of one user, in the order of `warehouse.VALUES`."""
-
-_TIMES = ("first_ms", "last_ms")
+"""The numbers of one user, in the order of `warehouse.value_columns`."""
 
 
 class BothSides(NamedTuple):
     """What stream and batch say of each user and shard."""
 
     taken: Snapshot
+    kinds: tuple[Kind, ...]
     partitions: int
     cuts: dict[Partition, int]
     """The next offset of each partition, by the snapshot."""
@@ -65,7 +65,7 @@ class BothSides(NamedTuple):
 
     def compared(self) -> Reconciliation:
         """Stream minus batch."""
-        found = compare(warehouse.VALUES, self.stream, self.batch, in_gap=self._in_gap)
+        found = compare(warehouse.value_columns(self.kinds), self.stream, self.batch, in_gap=self._in_gap)
         return found._replace(counts=tuple(self._wrong_counts()), gaps=tuple(self.gaps))
 
     def _wrong_counts(self) -> list[Difference]:
@@ -82,11 +82,12 @@ class BothSides(NamedTuple):
         if user not in self.stream:
             return False
         part = shard_of(user, self.partitions)
-        of_gaps = {name for gap in self.gaps if gap.part == part for name in KIND_FIELDS[TOPICS[gap.topic]]}
+        kinds, names = by_topic(self.kinds), fields(self.kinds)
+        of_gaps = {name for gap in self.gaps if gap.part == part for name in kinds[gap.topic].fields}
         stream = self.stream[user]
-        batch = self.batch.get(user, (0,) * len(FIELDS))
-        differing = {name for name, left, right in zip(FIELDS, stream, batch, strict=False) if left != right}
-        return bool(of_gaps) and bool(differing) and differing <= {*of_gaps, *_TIMES}
+        batch = self.batch.get(user, (0,) * len(names))
+        differing = {name for name, left, right in zip(names, stream, batch, strict=False) if left != right}
+        return bool(of_gaps) and bool(differing) and differing <= {*of_gaps, *TIMES}
 
 
 def read_both_sides(settings: Settings, snapshot_id: int | None, wait_s: float) -> BothSides:
@@ -94,7 +95,7 @@ def read_both_sides(settings: Settings, snapshot_id: int | None, wait_s: float) 
 
     Raises `WarehouseBehind` when the sink does not load within ``wait_s`` seconds what the snapshot needs.
     """
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         warehouse.require_schema(database)
         taken = warehouse.find_snapshot(database, snapshot_id)
         number, window = taken.snapshot_id, settings.duplicate_window
@@ -109,16 +110,25 @@ def read_both_sides(settings: Settings, snapshot_id: int | None, wait_s: float) 
         summary = warehouse.batch_rows(database, number, window)
         batch_counts = warehouse.batch_counts(database, number, window)
         warehouse.find_snapshot(database, number)  # it was not removed meanwhile
-    batch: dict[bytes, Values] = {user: (*profile, *_features(profile)) for user, profile in summary.items()}
+    names, wanted = fields(settings.kinds), catalogue(settings.kinds)
+    batch: dict[bytes, Values] = {
+        user: (*profile, *features(dict(zip(names, profile, strict=True)), wanted).values())
+        for user, profile in summary.items()
+    }
     gaps = [gap for gap in recorded if _is_relevant(gap, cuts, reach, counts)]
     sides = BothSides(
-        taken, settings.partitions, cuts, stream, batch, counts, batch_counts, warehouse.begins(recorded), gaps
+        taken,
+        settings.kinds,
+        settings.partitions,
+        cuts,
+        stream,
+        batch,
+        counts,
+        batch_counts,
+        warehouse.begins(recorded),
+        gaps,
     )
     return sides.without_harmless_gaps()
-
-
-def _features(profile: tuple[int, ...]) -> list[Number]:
-    return list(features(dict(zip(FIELDS, profile, strict=True))).values())
 
 
 def _await_sink(database: Warehouse, taken: Snapshot, wait_s: float) -> None:

@@ -18,7 +18,6 @@ from segmenter import warehouse
 from segmenter.client import Answer, SegmentClient
 from segmenter.embedded import PLAINTEXT, private_stack
 from segmenter.errors import UsageError
-from segmenter.model.features import FEATURES
 from segmenter.operations import snapshot
 from segmenter.operations.progress import Progress, silent
 from segmenter.operations.reconcile import reconcile
@@ -121,7 +120,7 @@ def run(
         advance(1)
         _, result = reconcile(settings)
         advance(1)
-        portrait = charts.read(settings.warehouse_url)
+        portrait = charts.read(settings)
         files = charts.draw(portrait, out)
         advance(1)
     sums = _sums(settings, published)
@@ -130,7 +129,7 @@ def run(
         events_per_second=round(worked.records / max(worked.seconds, 0.001)),
         users=len(portrait.users),
         dead_letters=sums.dead_letters,
-        segments=_means(portrait.users, portrait.names),
+        segments=_means(portrait, settings),
         reconcile={name: getattr(result, name) for name in ("compared", "differing", "missing", "extra")},
         refused={reason: rows.rows for reason, rows in published.refused.items()},
         sums=sums,
@@ -162,7 +161,7 @@ def _lookups(settings: Settings) -> list[Answer]:
 
 
 def _sums(settings: Settings, published: Published) -> Sums:
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         raw_rows = sum(warehouse.raw_rows(database).values())
     counted = read_status(settings)
     return Sums(
@@ -176,8 +175,9 @@ def _sums(settings: Settings, published: Published) -> Sums:
     )
 
 
-def _means(users: pd.DataFrame, names: dict[str, str]) -> list[SegmentMeans]:
-    features = [feature.name for feature in FEATURES]
+def _means(portrait: charts.Portrait, settings: Settings) -> list[SegmentMeans]:
+    users, names = portrait.users, portrait.names
+    features = [feature.name for feature in settings.judging]
     grouped = users.groupby("segment")
     sizes, means = grouped.size(), grouped[features].mean()
     return [

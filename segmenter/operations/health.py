@@ -73,7 +73,7 @@ def _worker_problems(settings: Settings) -> list[str]:
 def _sink_problems(settings: Settings) -> list[str]:
     from segmenter import warehouse
 
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         warehouse.require_schema(database)
         heartbeat = warehouse.read_sink_heartbeat(database)
     if heartbeat.beat_age_ms is None:

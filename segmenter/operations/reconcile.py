@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from segmenter import warehouse
 from segmenter.errors import Corrupt
-from segmenter.events import TOPICS, shard_of
-from segmenter.model.profiles import FIELDS, Profile
+from segmenter.events import shard_of
+from segmenter.model.profiles import Profile, fields
 from segmenter.operations import snapshot
 from segmenter.operations.both_sides import BothSides, Values, read_both_sides
 from segmenter.operations.comparison import Reconciliation
@@ -94,14 +94,15 @@ def _corrections(
     if not wrong and not result.counts:
         return {}, {}
     shard_cuts = {
-        number: {topic: sides.cuts[topic, number] for topic in TOPICS} for number in range(settings.partitions)
+        number: {kind.topic: sides.cuts[kind.topic, number] for kind in settings.kinds}
+        for number in range(settings.partitions)
     }
     cuts = {user: shard_cuts[shard_of(user, settings.partitions)] for user in wrong}
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         for users in warehouse.snapshot_users(database, sides.taken.snapshot_id):
             cuts |= {kept.user: kept.cuts for kept in users if kept.user in wrong}
     return (
-        {user: Correction(_profile(sides.batch.get(user)), cuts[user]) for user in wrong},
+        {user: Correction(_profile(sides.batch.get(user), settings), cuts[user]) for user in wrong},
         {
             number: CountsCorrection(*sides.right_counts(number), sides.begins.get(number, {}), shard_cuts[number])
             for number in {difference.shard for difference in result.counts}
@@ -109,5 +110,5 @@ def _corrections(
     )
 
 
-def _profile(values: Values | None) -> Profile | None:
-    return None if values is None else tuple(int(value or 0) for value in values[: len(FIELDS)])
+def _profile(values: Values | None, settings: Settings) -> Profile | None:
+    return None if values is None else tuple(int(value or 0) for value in values[: len(fields(settings.kinds))])

@@ -72,7 +72,7 @@ def prepare(settings: Settings, snapshot_id: int | None = None, replace: bool = 
     `LogTruncated` when the log does not hold what follows the snapshot.
     """
     require_replaceable(settings, replace)
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         warehouse.require_schema(database)
         warehouse.require_rules(database, Rules.of(settings))
         snapshot = warehouse.find_snapshot(database, snapshot_id, "`segmenter restore --from-raw` needs none")
@@ -87,7 +87,7 @@ def prepare(settings: Settings, snapshot_id: int | None = None, replace: bool = 
 
 
 def _kept_users(settings: Settings, snapshot_id: int) -> Iterator[list[SnapshotUser]]:
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         yield from warehouse.snapshot_users(database, snapshot_id)
 
 
@@ -209,7 +209,12 @@ def _write_users(
             rows = own[first : first + store.settings.commit_rows]
             offsets = [{topic: cut - 1 for topic, cut in user.cuts.items() if cut} for user in rows]
             commit = restore_commit(
-                [user.user for user in rows], [user.profile for user in rows], offsets, states[number], generation
+                [user.user for user in rows],
+                [user.profile for user in rows],
+                offsets,
+                states[number],
+                store.settings.kinds,
+                generation,
             )
             _write(store, number, states, commit, generation)
 

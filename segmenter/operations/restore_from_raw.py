@@ -13,7 +13,7 @@ import msgspec
 
 from segmenter import warehouse
 from segmenter.errors import UsageError
-from segmenter.events import TOPICS, Rules, shard_of
+from segmenter.events import Rules, shard_of
 from segmenter.model.profiles import Profile
 from segmenter.operations.progress import Progress, silent
 from segmenter.operations.restore import Plan, records_to_come, require_replaceable, state_at, write
@@ -42,7 +42,7 @@ def prepare_from_raw(settings: Settings, replace: bool = False) -> Plan:
     `LogTruncated` when the log does not hold what follows the sink's offsets.
     """
     require_replaceable(settings, replace)
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         warehouse.require_schema(database)
         warehouse.require_rules(database, Rules.of(settings))
         loaded = warehouse.all_loaded(database, settings.duplicate_window)
@@ -76,14 +76,18 @@ def _known_dead_letters(database: Warehouse, cuts: Mapping[Partition, Cut]) -> d
     return {
         number: msgspec.json.decode(each, type=Counts).dead_letters
         for number, each in counts.items()
-        if all(kept[topic, number].next_pos <= cuts[topic, number].next_pos for topic in TOPICS)
+        if all(
+            kept[kind.topic, number].next_pos <= cuts[kind.topic, number].next_pos
+            for kind in database.kinds
+            if (kind.topic, number) in kept
+        )
     }
 
 
 def _users(settings: Settings, loaded: AllLoaded) -> Iterator[list[SnapshotUser]]:
     """Every user, in batches."""
     offsets = {
-        number: {topic: loaded.offsets[topic, number].next_pos for topic in TOPICS}
+        number: {kind.topic: loaded.offsets[kind.topic, number].next_pos for kind in settings.kinds}
         for number in range(settings.partitions)
     }
 

@@ -6,8 +6,7 @@ import math
 from typing import NamedTuple
 
 from segmenter.model.census import Census, Tally, merged
-from segmenter.model.features import FEATURES
-from segmenter.model.generation import Generation, name_of
+from segmenter.model.generation import Generation, name_of, space_of
 from segmenter.model.vectors import SCALE_BITS
 from segmenter.settings import Settings
 from segmenter.store.meta import open_store
@@ -40,7 +39,7 @@ def read_segments(settings: Settings) -> Segments:
     with open_store(settings) as store:
         generation = read_model(store.client, settings)
         shards = read_shards(store.client, settings)
-    census = merged(state.census for state in shards.values())
+    census = merged(state.counted_in(space_of(generation)).census for state in shards.values())
     provisional = generation is not None and generation.provisional
     return Segments(generation.number if generation else 0, provisional, segment_rows(census, generation))
 
@@ -48,20 +47,27 @@ def read_segments(settings: Settings) -> Segments:
 def segment_rows(census: Census, generation: Generation | None) -> list[SegmentRow]:
     """A row for each segment in the order of the generation, then one for users that it has not judged yet.
 
-    >>> census = {"unassigned": Tally(2, (2, 0, 0, 0), (2 * 726817, 0, 0, 0), (0, 0, 0, 0))}
-    >>> round(segment_rows(census, None)[0].typical["total_clicks"], 3)
-    1.0
+    >>> segment_rows({"unassigned": Tally(2, (), (), ())}, None)
+    [SegmentRow(slug='unassigned', name='Unassigned', users=2, share=1.0, typical={})]
     """
+    features = space_of(generation).features
     names = {segment.slug: segment.name for segment in generation.segments} if generation else {}
     names |= {slug: name_of(slug) for slug in census if slug not in names}
     total = sum(tally.users for tally in census.values())
-    empty = Tally(0, *((0,) * len(FEATURES) for _ in range(3)))
+    empty = Tally(0, *((0,) * len(features) for _ in range(3)))
     found = [(slug, name, census.get(slug, empty)) for slug, name in names.items()]
-    return [SegmentRow(slug, name, t.users, t.users / total if total else 0.0, _typical(t)) for slug, name, t in found]
+    return [
+        SegmentRow(slug, name, t.users, t.users / total if total else 0.0, _typical(t, features))
+        for slug, name, t in found
+    ]
 
 
-def _typical(tally: Tally) -> dict[str, float | None]:
+def _typical(tally: Tally, features: tuple[str, ...]) -> dict[str, float | None]:
     return {
-        feature.name: math.expm1(summed / present / 2**SCALE_BITS) if present else None
-        for feature, present, summed in zip(FEATURES, tally.present, tally.sums, strict=True)
+        feature: _unsqueezed(summed / present / 2**SCALE_BITS) if present else None
+        for feature, present, summed in zip(features, tally.present, tally.sums, strict=True)
     }
+
+
+def _unsqueezed(number: float) -> float:
+    return math.copysign(math.expm1(abs(number)), number)

@@ -20,10 +20,11 @@ import structlog
 
 from segmenter import warehouse
 from segmenter.errors import Corrupt, Fenced, NothingYet, Unreachable
-from segmenter.events import TOPICS, Rules
+from segmenter.events import Rules
 from segmenter.events.sharding import shard_of
-from segmenter.model import profiles
+from segmenter.kinds import catalogue
 from segmenter.model.features import features
+from segmenter.model.profiles import fields
 from segmenter.settings import Settings
 from segmenter.shards.row import Row
 from segmenter.shards.state import ShardState
@@ -54,7 +55,7 @@ def take(settings: Settings, now_ms: int) -> Snapshot:
     Raises `RulesDiffer` when the store or the warehouse judges events by other rules, `NothingYet` when no worker has
     written to the store yet, or when it is half restored, and `Fenced` when shards change owners again and again.
     """
-    with closing(connect(settings)) as client, warehouse.connect(settings.warehouse_url) as database:
+    with closing(connect(settings)) as client, warehouse.connect(settings) as database:
         check(client, settings)
         require_rules(client, settings, Rules.of(settings))
         warehouse.migrate(database, now_ms)
@@ -70,7 +71,7 @@ def take_and_keep(settings: Settings, keep: int | None) -> Taken:
     began = time.monotonic()
     taken, removed = take(settings, time.time_ns() // 1_000_000), []
     if keep is not None:
-        with warehouse.connect(settings.warehouse_url) as database:
+        with warehouse.connect(settings) as database:
             removed = warehouse.remove_snapshots(database, keep)
     return Taken(taken, removed, round(time.monotonic() - began, 3))
 
@@ -124,23 +125,23 @@ def shard_cuts(shards: Mapping[int, ShardState], settings: Settings) -> dict[Par
     cuts = {}
     for part in range(settings.partitions):
         state = shards.get(part)
-        for topic in TOPICS:
-            offsets = (state.offsets if state else None) or {}
+        offsets = (state.offsets if state else None) or {}
+        for topic in [kind.topic for kind in settings.kinds]:
             cuts[topic, part] = Cut(state.topic_ids.get(topic) if state else None, offsets.get(topic, 0))
     return cuts
 
 
 def user_row(row: Row, cuts: Mapping[Partition, Cut], settings: Settings) -> UserRow:
-    """One row of the stream in the order of ``warehouse.USER_COLUMNS``."""
+    """One row of the stream in the order of ``warehouse.user_columns``."""
     part = shard_of(row.user, settings.partitions)
-    profile = dict(zip(profiles.FIELDS, row.profile, strict=True))
-    last = {topic: row.offsets.get(topic, -1) for topic in TOPICS}
+    profile = dict(zip(fields(settings.kinds), row.profile, strict=True))
+    topics = [kind.topic for kind in settings.kinds]
     return (
         row.user,
         part,
         *row.profile,
-        *features(profile).values(),
+        *features(profile, catalogue(settings.kinds)).values(),
         row.segment,
         row.generation,
-        *(max(cuts[topic, part].next_pos, last[topic] + 1) for topic in TOPICS),
+        *(max(cuts[topic, part].next_pos, row.offsets.get(topic, -1) + 1) for topic in topics),
     )

@@ -193,7 +193,7 @@ def _ask_redis(settings: Settings) -> Live:
 
 
 def _ask_warehouse(settings: Settings) -> Loaded:
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         if warehouse.pending(database):
             return Loaded({}, None)
         offsets = {partition: position.next_pos for partition, position in warehouse.loaded(database).items()}

@@ -15,6 +15,7 @@ import numpy as np
 from segmenter import warehouse
 from segmenter.errors import UsageError
 from segmenter.model.generation import Generation, name_of
+from segmenter.settings import Settings
 from segmenter.warehouse import Snapshot
 from segmenter.warehouse.snapshot_contents import read_users
 
@@ -41,9 +42,9 @@ class Portrait(NamedTuple):
     """One row per user: ``segment`` (slug), ``total_clicks``, ``mean_view_ms`` (NaN: no view was timed)."""
 
 
-def read(warehouse_url: str) -> Portrait:
+def read(settings: Settings) -> Portrait:
     """The latest snapshot of the warehouse. Raises `UsageError` when there is none."""
-    with warehouse.connect(warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         warehouse.require_schema(database)
         snapshot = warehouse.find_snapshot(database)
         users = read_users(database, snapshot.snapshot_id)

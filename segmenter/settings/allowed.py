@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from segmenter import kinds
+from segmenter.kinds import Kind
+
 EMBEDDED = "embedded"
 
 
@@ -61,6 +64,16 @@ def _slugs(value: Any) -> tuple[str, ...]:
     return slugs
 
 
+def _kinds(value: Any) -> tuple[Kind, ...]:
+    given: list[Any] = value.split(",") if isinstance(value, str) else list(value)
+    return kinds.checked(given) if all(isinstance(each, Kind) for each in given) else kinds.pick(given)
+
+
+def _features(value: Any) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in (value.split(",") if isinstance(value, str) else value))
+    return () if names == ("",) else tuple(dict.fromkeys(names))
+
+
 def _certificates(value: Any) -> str:
     if value != "" and "-----BEGIN CERTIFICATE-----" not in _text_of(Path(value).expanduser()):
         raise ValueError
@@ -95,3 +108,6 @@ CERTIFICATES = Allowed("a PEM file of certificates, or empty", _certificates)
 LEVEL = text("debug|info|warning|error", "debug, info, warning or error")
 FOLDER = Allowed("a folder", _folder)
 SLUGS = Allowed("2 to 12 different names of a-z 0-9 _, each beginning with a letter, none of them unassigned", _slugs)
+KINDS = Allowed("names of kinds (docs/kinds.md), with commas between them", _kinds)
+FEATURES = Allowed("names of features that the kinds give, with commas between them, or empty", _features)
+CURRENCY = text("[A-Z]{3}", "a code of ISO 4217: three capital letters")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segmenter.errors import SettingsError
+from segmenter.kinds import DEFAULT, DEFAULT_FEATURES, Feature, Kind, catalogue
 from segmenter.settings import allowed
 from segmenter.settings.allowed import EMBEDDED, Allowed
 from segmenter.settings.urls import hidden, masked, trusting
@@ -65,6 +66,16 @@ class Settings:
         allowed.SLUGS,
         "The segments, from the least to the most engaged.",
     )
+    kinds: tuple[Kind, ...] = _setting(
+        DEFAULT, allowed.KINDS, "The kinds of events. In the file, `[kinds.NAME]` adds one (docs/kinds.md)."
+    )
+    features: tuple[str, ...] = _setting(
+        (),
+        allowed.FEATURES,
+        f"The features that users are judged by; empty for {', '.join(DEFAULT_FEATURES)}, as far as the kinds give "
+        "them, or else for all.",
+    )
+    currency: str = _setting("EUR", allowed.CURRENCY, "The currency of all amounts.")
     duplicate_window: int = _setting(
         100_000,
         allowed.whole(0, 10_000_000),
@@ -89,6 +100,7 @@ class Settings:
         if bool(self.kafka_user) != bool(self.kafka_password):
             raise SettingsError("kafka_user and kafka_password go together; set both, or neither")
         object.__setattr__(self, "warehouse_url", trusting(self.warehouse_url, self.tls_ca))
+        _check_features(self.features, self.kinds)
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{name}={shown!r}' for name, shown in self.shown().items())})"
@@ -96,7 +108,19 @@ class Settings:
     def shown(self) -> dict[str, Any]:
         """Every setting as JSON can hold it, passwords masked."""
         values = {name: getattr(self, name) for name in FIELDS}
-        return values | {name: _masked(name, values[name]) for name in SECRETS} | {"stack_dir": str(self.stack_dir)}
+        plain = {
+            "stack_dir": str(self.stack_dir),
+            "kinds": tuple([kind.name for kind in self.kinds]),
+            "features": tuple([feature.name for feature in self.judging]),
+        }
+        return values | {name: _masked(name, values[name]) for name in SECRETS} | plain
+
+    @property
+    def judging(self) -> tuple[Feature, ...]:
+        """The features that users are to be judged by, in the order of the catalogue."""
+        given = catalogue(self.kinds)
+        wanted = self.features or DEFAULT_FEATURES
+        return tuple([feature for feature in given if feature.name in wanted]) or given
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
@@ -104,6 +128,13 @@ FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 
 SECRETS = tuple(name for name, field in FIELDS.items() if field.metadata["mask"])
 """The settings that may hold a password: shown masked, and readable from a file that ``SEGMENTER_…_FILE`` names."""
+
+
+def _check_features(wanted: tuple[str, ...], kinds: tuple[Kind, ...]) -> None:
+    names = [feature.name for feature in catalogue(kinds)]
+    for name in wanted:
+        if name not in names:
+            raise SettingsError(f"features has {name!r}; the kinds that are on give {', '.join(names)}")
 
 
 def checked(name: str, value: Any, place: str) -> Any:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from segmenter import kinds
 from segmenter.errors import SettingsError
 from segmenter.settings.definition import FIELDS, PREFIX, SECRETS, Settings, checked
 
@@ -37,9 +38,16 @@ def load_with_sources(
     for name in given.keys() - FIELDS.keys():
         raise SettingsError(f"there is no setting {name}; the nearest is {_nearest(name, FIELDS)}")
     found: dict[str, tuple[Any, str]] = {}
-    found |= {name: (value, FILE) for name, value in _from_file((folder or Path()) / FILE).items()}
+    file = _from_file((folder or Path()) / FILE)
+    tables = file.get("kinds")
+    own = kinds.own(tables) if isinstance(tables, dict) else {}
+    if own:
+        file["kinds"] = tuple({kind.name: kind for kind in (*kinds.DEFAULT, *own.values())}.values())
+    found |= {name: (value, FILE) for name, value in file.items()}
     found |= _from_variables(environ)
     found |= {name: (value, "argument") for name, value in given.items()}
+    if "kinds" in found and isinstance(names := found["kinds"][0], str):
+        found["kinds"] = kinds.pick(names.split(","), kinds.BUILT_IN | own), found["kinds"][1]
     values = {name: checked(name, value, _place(name, source)) for name, (value, source) in found.items()}
     return Settings(**values), {name: found[name][1] if name in found else "default" for name in FIELDS}
 

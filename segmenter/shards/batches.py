@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from segmenter.events import TOPICS, Event, InvalidRecord, Record, Rules, decode, key_of
-from segmenter.model.folding import NO_DURATION
+from segmenter.events import Event, InvalidRecord, Record, Rules, decode, key_of, measure_of
+from segmenter.kinds import Kind, by_topic
+from segmenter.model.folding import NO_MEASURE
 from segmenter.shards.duplicates import DuplicateWindow
 
 
@@ -21,9 +22,9 @@ class Applied(NamedTuple):
     """Index into the batch's users."""
     topic: str
     offset: int
-    kind: str
     time_ms: int
-    duration_ms: int
+    measure: int
+    """What is measured, or `NO_MEASURE`."""
 
 
 @dataclass
@@ -52,12 +53,13 @@ def batches_of(
     the one before is applied; until then its records are not settled.
     """
     batch = Batch(dict(offsets))
-    plain = {topic_prefix + topic: topic for topic in TOPICS}
+    kinds = {topic_prefix + topic: kind for topic, kind in by_topic(rules.kinds).items()}
     for record in records:
-        topic = plain[record.topic]
+        kind = kinds[record.topic]
+        topic = kind.topic
         if record.offset < seen.next[topic]:
             continue
-        verdict = decode(record.value, record.key, record.partition, record.timestamp, rules)
+        verdict = decode(record.value, record.key, kind, record.partition, record.timestamp, rules)
         event = verdict if isinstance(verdict, Event) else None
         user = key_of(event.user_id) if event else b""
         is_new = record.offset >= batch.offsets[topic]
@@ -75,14 +77,14 @@ def batches_of(
         elif repeated:
             batch.duplicates += 1
         else:
-            batch.events.append(_applied(batch, user, verdict, topic, record.offset))
+            batch.events.append(_applied(batch, user, verdict, kind, record.offset))
         batch.offsets[topic] = record.offset + 1
     if batch.offsets != dict(offsets):
         yield batch
     seen.settle(batch.offsets)
 
 
-def _applied(batch: Batch, user: bytes, event: Event, topic: str, offset: int) -> Applied:
+def _applied(batch: Batch, user: bytes, event: Event, kind: Kind, offset: int) -> Applied:
     index = batch.users.setdefault(user, len(batch.users))
-    duration = NO_DURATION if event.duration_ms is None else event.duration_ms
-    return Applied(index, topic, offset, TOPICS[topic], event.time_ms, duration)
+    measure = measure_of(event, kind)
+    return Applied(index, kind.topic, offset, event.time_ms, NO_MEASURE if measure is None else measure)

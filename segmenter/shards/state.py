@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
-from segmenter.events import TOPICS
+from segmenter.kinds import DEFAULT_FEATURES
 from segmenter.model import census as censuses
-from segmenter.model.features import FEATURES
+from segmenter.model.generation import NO_SPACE, Space
 from segmenter.shards.row import Row
 
 
@@ -66,11 +66,19 @@ class ShardState(NamedTuple):
     """How many writes and heartbeats were fenced since the shard began: of a former owner, or after lost writes."""
     parked: str = ""
     """Why the shard is parked until somebody repairs it; empty if it is not."""
+    space: Space = NO_SPACE
+    """What the vectors in the census are made of."""
 
     @property
     def dirty(self) -> bool:
         """Whether a write was left half-way: census and audiences must be recounted from the rows."""
         return self.begun != self.version
+
+    def counted_in(self, space: Space) -> ShardState:
+        """The state with a census in this space. From another one, only the number of users remains."""
+        if self.space == space:
+            return self
+        return self._replace(space=space, census=censuses.without_values(self.census, len(space.features)))
 
     def recounted(self) -> ShardState:
         """The state with a census and audiences that fit the rows."""
@@ -122,6 +130,7 @@ def encode_state(state: ShardState) -> dict[str, bytes | str | int]:
         "generation": state.generation,
         "feed": state.feed,
         "parked": state.parked,
+        "space": msgspec.json.encode(state.space),
     }
 
 
@@ -139,6 +148,14 @@ def decode_state(fields: Mapping[bytes, bytes]) -> tuple[ShardState, dict[str, b
                 found[name] = decode(value)
         except ValueError:
             unreadable[name] = value
+    if b"census" in fields and b"space" not in fields:  # written by 0.1.0, of which the features were fixed
+        found["space"] = Space(DEFAULT_FEATURES, 0)
+    if "offsets" in found and "topic_ids" in found and found["offsets"].keys() != found["topic_ids"].keys():
+        unreadable["offsets"] = fields[b"offsets"]
+    features = found.get("space", NO_SPACE).features
+    if any(len(tally.present) != len(features) for tally in found.get("census", {}).values()):
+        unreadable["census"] = fields[b"census"]
+    found = {name: value for name, value in found.items() if name not in unreadable}
     if b"begun" not in fields:  # written by 0.1.0, whose first write set a mark that its last one removed
         found["begun"] = found.get("version", 0) + (fields.get(b"dirty") == b"1")
     return UNKNOWN_SHARD._replace(**found), unreadable
@@ -149,15 +166,13 @@ def _number(stored: bytes) -> int:
 
 
 def _offsets(stored: bytes) -> dict[str, int]:
-    offsets = msgspec.json.decode(stored, type=dict[str, Annotated[int, msgspec.Meta(ge=0)]])
-    if offsets.keys() != TOPICS.keys():
-        raise ValueError("these are of other topics")
-    return offsets
+    return msgspec.json.decode(stored, type=dict[str, Annotated[int, msgspec.Meta(ge=0)]])
 
 
 def _census(stored: bytes) -> censuses.Census:
     census = censuses.decode(stored)
-    if any(len(tally.present) != len(FEATURES) or not tally.is_possible() for tally in census.values()):
+    lengths = {len(numbers) for tally in census.values() for numbers in (tally.present, tally.sums, tally.squares)}
+    if len(lengths) > 1 or not all(tally.is_possible() for tally in census.values()):
         raise ValueError("no users add up to this")
     return census
 
@@ -170,6 +185,7 @@ _DECODE: dict[str, Callable[[bytes], Any]] = {
     "census": _census,
     "counts": lambda stored: msgspec.json.decode(stored, type=Counts),
     "parked": bytes.decode,
+    "space": lambda stored: msgspec.json.decode(stored, type=Space),
 }
 """How each field of `ShardState` is decoded; ValueError if it cannot be."""
 

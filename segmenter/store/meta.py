@@ -91,10 +91,16 @@ def require_rules(client: redis.Redis, settings: Settings, rules: Rules) -> bool
     return bool(stored) and completed(f"Redis under {settings.key_prefix!r}", stored, rules) == stored
 
 
+def stored_rules(client: redis.Redis, settings: Settings) -> Rules | None:
+    """The rules of the store; None if it has none yet. Raises `Corrupt`."""
+    stored = _stored_rules(client, settings)
+    return msgspec.convert(stored, type=Rules) if stored else None
+
+
 def stored_partitions(client: redis.Redis, settings: Settings) -> int | None:
     """The number of shards, as the store's rules say; None if it has none yet. Raises `Corrupt`."""
-    stored = _stored_rules(client, settings)
-    return msgspec.convert(stored, type=Rules).partitions if stored else None
+    rules = stored_rules(client, settings)
+    return rules.partitions if rules else None
 
 
 def _stored_rules(client: redis.Redis, settings: Settings) -> dict[str, object]:

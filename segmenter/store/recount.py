@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from segmenter.events.sharding import shard_of
 from segmenter.model.census import Census, moved
+from segmenter.model.generation import Space
 from segmenter.settings import Settings
+from segmenter.shards.commits import counted
 from segmenter.shards.state import Change
 from segmenter.store.connection import Redis
 from segmenter.store.rows import read_rows, scan_users
 from segmenter.store.shards import audiences, members
 
 
-def recount(client: Redis, settings: Settings, shard: int) -> tuple[Census, list[Change]]:
-    """The census of a shard's rows, and the changes that make its audiences fit them.
+def recount(client: Redis, settings: Settings, shard: int, space: Space) -> tuple[Census, list[Change]]:
+    """The census of a shard's rows in a space, and the changes that make its audiences fit them.
 
     Raises `Corrupt` for a row of the shard that cannot be read.
     """
@@ -26,7 +26,7 @@ def recount(client: Redis, settings: Settings, shard: int) -> tuple[Census, list
         own = [user for user in users if shard_of(user, settings.partitions) == shard]
         rows = [row for row in read_rows(client, settings, own) if row is not None]
         if rows:
-            vectors = np.array([row.vector for row in rows], dtype=np.int64)
+            vectors = counted(rows, space)
             census = moved(census, vectors[:0], [], vectors, [row.segment for row in rows])
             right |= {row.user: row.segment for row in rows}
     found = {slug: set(members(client, settings, shard, slug)) for slug in audiences(client, settings, [shard])[shard]}

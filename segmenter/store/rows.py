@@ -9,8 +9,9 @@ import redis
 
 from segmenter.errors import Corrupt
 from segmenter.events import shown
+from segmenter.model.profiles import decoder
 from segmenter.settings import Settings
-from segmenter.shards.row import FIELDS, Basis, Row, decode, decode_basis
+from segmenter.shards.row import FIELDS, Basis, DecodeProfile, Row, decode, decode_basis
 from segmenter.store.connection import answers_of, reaching
 from segmenter.store.keys import Keys
 from segmenter.store.scripts import script
@@ -26,13 +27,14 @@ def read_rows(client: redis.Redis, settings: Settings, users: Sequence[bytes]) -
             )
     except Corrupt:
         found = _read_one_by_one(client, settings, users)
-    return [_decode(user, values) for user, values in zip(users, found, strict=True)]
+    decode_profile = decoder(settings.kinds)
+    return [_decode(user, values, decode_profile) for user, values in zip(users, found, strict=True)]
 
 
-def _decode(user: bytes, values: Sequence[bytes | None]) -> Row | None:
+def _decode(user: bytes, values: Sequence[bytes | None], decode_profile: DecodeProfile) -> Row | None:
     """`decode`, but the error names the user."""
     try:
-        return decode(user, values)
+        return decode(user, values, decode_profile)
     except ValueError as error:
         raise Corrupt(f"the row of user {shown(user)} in Redis cannot be read ({error})") from error
 
@@ -88,17 +90,18 @@ class StoredRow(NamedTuple):
 def read_stored_rows(client: redis.Redis, settings: Settings, users: Sequence[bytes]) -> dict[bytes, StoredRow]:
     """The rows of ``users`` as they are found, to be checked; users without any field of a row are absent."""
     found = zip(users, _answers(client, settings, users), strict=True)
-    return {user: _stored(user, answer) for user, answer in found if answer != [None] * len(FIELDS)}
+    decode_profile = decoder(settings.kinds)
+    return {user: _stored(user, answer, decode_profile) for user, answer in found if answer != [None] * len(FIELDS)}
 
 
-def _stored(user: bytes, answer: list[bytes | None] | Corrupt) -> StoredRow:
+def _stored(user: bytes, answer: list[bytes | None] | Corrupt, decode_profile: DecodeProfile) -> StoredRow:
     if isinstance(answer, Corrupt):
         return StoredRow(None, None)
     row = basis = None
     _, _, profile, offsets, _ = answer
     try:
-        basis = decode_basis(profile or b"", offsets or b"")
-        row = decode(user, answer)
+        basis = decode_basis(profile or b"", offsets or b"", decode_profile)
+        row = decode(user, answer, decode_profile)
     except ValueError:
         pass
     return StoredRow(row, basis)

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, cast
 import redis
 
 from segmenter.errors import Corrupt
+from segmenter.model.profiles import fields as fields_of_profile
 from segmenter.settings import Settings
 from segmenter.shards import row as row_fields
 from segmenter.shards.state import UNKNOWN_SHARD, Change, Commit, ShardState, decode_state, encode_offsets, encode_state
@@ -138,8 +139,9 @@ def commit_shard(
     arguments += [digest, len(audiences), FEED_LENGTH, len(fields), len(commit.rows), before.begun, missing]
     for name, value in fields.items():
         arguments += [name, value]
+    names_of_fields = fields_of_profile(settings.kinds)
     for row in commit.rows:
-        arguments += row_fields.encode(row)
+        arguments += row_fields.encode(row, names_of_fields)
     for slug in audiences:
         arguments += _members(commit.changes, slug)
     arguments += _entries(reported, commit, feed)

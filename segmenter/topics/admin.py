@@ -10,7 +10,8 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import TopicAlreadyExistsError, TopicAuthorizationFailedError
 
 from segmenter.errors import PartitionsDiffer, TopicRecreated, Unreachable
-from segmenter.events import DEAD_LETTERS, TOPICS
+from segmenter.events import DEAD_LETTERS
+from segmenter.kinds import Kind
 from segmenter.settings import Settings
 from segmenter.topics.client import client_options, reaching
 
@@ -18,9 +19,9 @@ ANSWER_MS = 3_000
 """How long the broker may take to return the ids: a worker waits meanwhile, and may take 5 s to end."""
 
 
-def event_topics(settings: Settings) -> dict[str, str]:
+def event_topics(settings: Settings) -> dict[str, Kind]:
     """Each event topic by its full name, and the kind of event it holds."""
-    return {settings.topic_prefix + topic: kind for topic, kind in TOPICS.items()}
+    return {settings.topic_prefix + kind.topic: kind for kind in settings.kinds}
 
 
 def dead_letter_topic(settings: Settings) -> str:

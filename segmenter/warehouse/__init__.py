@@ -6,11 +6,11 @@ the schema and the summary are in ``sql/``, the same text for all.
 
 from __future__ import annotations
 
+from segmenter.warehouse.columns import raw_columns, user_columns, value_columns
 from segmenter.warehouse.engine import Warehouse, connect
 from segmenter.warehouse.gaps import Gap, begins, recorded_gaps, skip, withdraw
-from segmenter.warehouse.migrations import applied, migrate, pending, require_schema
+from segmenter.warehouse.migrations import applied, migrate, pending, require_schema, to_come
 from segmenter.warehouse.raw_events import (
-    RAW_COLUMNS,
     Loaded,
     Move,
     Partition,
@@ -33,8 +33,6 @@ from segmenter.warehouse.snapshot_contents import (
     snapshot_users,
 )
 from segmenter.warehouse.snapshots import (
-    USER_COLUMNS,
-    VALUES,
     Cut,
     Snapshot,
     UserRow,
@@ -55,9 +53,6 @@ from segmenter.warehouse.summary import (
 )
 
 __all__ = [
-    "RAW_COLUMNS",
-    "USER_COLUMNS",
-    "VALUES",
     "AllLoaded",
     "BatchCounts",
     "Behind",
@@ -90,6 +85,7 @@ __all__ = [
     "loaded",
     "migrate",
     "pending",
+    "raw_columns",
     "raw_rows",
     "read_sink_heartbeat",
     "recorded_gaps",
@@ -103,6 +99,9 @@ __all__ = [
     "snapshot_generation",
     "snapshot_users",
     "stream_rows",
+    "to_come",
+    "user_columns",
+    "value_columns",
     "withdraw",
     "write_snapshot",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from sqlite3 import OperationalError
 from typing import Any, NamedTuple
@@ -12,9 +12,15 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from segmenter.errors import Forbidden, SettingsError, Unreachable
+from segmenter.kinds import Kind
+from segmenter.settings import Settings
 
-Warehouse = Engine
-"""A way to the database; it holds no connection until one is needed."""
+
+class Warehouse(NamedTuple):
+    """A way to the database, which holds no connection until one is needed, and the kinds of events that it stores."""
+
+    engine: Engine
+    kinds: tuple[Kind, ...]
 
 
 ANSWER_SECONDS = 10
@@ -67,12 +73,12 @@ _DIALECTS = {"sqlite": _SQLITE, "mysql": _MYSQL, "mariadb": _MYSQL}
 
 
 @contextmanager
-def connect(url: str) -> Iterator[Warehouse]:
-    """The warehouse at an SQLAlchemy URL, as the settings allow it: SQLite, MySQL or MariaDB.
+def connect(settings: Settings) -> Iterator[Warehouse]:
+    """The warehouse of ``settings``: SQLite, MySQL or MariaDB.
 
     Nothing is asked of it yet; its connections are closed at the end.
     """
-    parsed = make_url(url)
+    parsed = make_url(settings.warehouse_url)
     if not parsed.database:
         raise SettingsError(
             f"SEGMENTER_WAREHOUSE_URL {_shown(parsed)!r} names no database: put it after the last slash."
@@ -83,7 +89,7 @@ def connect(url: str) -> Iterator[Warehouse]:
         event.listen(engine, "begin", _begin_sqlite)
     event.listen(engine, "do_connect", _connect)
     try:
-        yield engine
+        yield Warehouse(engine, settings.kinds)
     finally:
         engine.dispose()
 
@@ -129,14 +135,20 @@ def writing(warehouse: Warehouse, seconds: int = ANSWER_SECONDS) -> Iterator[Con
 
     A server that keeps silent for so many ``seconds`` is `Unreachable`, and whether it has committed is unknown.
     """
-    with reading(warehouse.execution_options(writes=True), seconds) as connection:
+    with _transaction(warehouse.engine.execution_options(writes=True), seconds) as connection:
         yield connection
 
 
 @contextmanager
 def reading(warehouse: Warehouse, seconds: int = ANSWER_SECONDS) -> Iterator[Connection]:
     """One transaction that reads: all its queries see the same moment. ``seconds`` as in `writing`."""
-    with _reaching(warehouse), warehouse.begin() as connection:
+    with _transaction(warehouse.engine, seconds) as connection:
+        yield connection
+
+
+@contextmanager
+def _transaction(engine: Engine, seconds: int) -> Iterator[Connection]:
+    with _reaching(engine), engine.begin() as connection:
         if seconds > ANSWER_SECONDS and connection.dialect.name != "sqlite":
             _allow_silence(connection, seconds)
         yield connection
@@ -151,11 +163,11 @@ def _allow_silence(connection: Connection, seconds: int) -> None:
 
 
 @contextmanager
-def _reaching(warehouse: Warehouse) -> Iterator[None]:
+def _reaching(engine: Engine) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        where, reason = f"the warehouse at {_shown(warehouse.url)}", getattr(error, "orig", None) or error
+        where, reason = f"the warehouse at {_shown(engine.url)}", getattr(error, "orig", None) or error
         if reason.args and reason.args[0] in _REFUSALS:
             raise Forbidden(
                 f"{where} does not allow that ({reason.args[1]}): grant it (docs/security.md), or name another user in "
@@ -173,6 +185,15 @@ def dialect(connection: Connection) -> _Dialect:
     return _DIALECTS[connection.dialect.name]
 
 
+def listed(columns: Iterable[str]) -> str:
+    """Names of columns between commas, in backticks: all three databases take these, also about a word of SQL.
+
+    >>> listed(["groups", "group_amount"])
+    '`groups`, `group_amount`'
+    """
+    return ", ".join([f"`{name}`" for name in columns])
+
+
 def insert(
     connection: Connection,
     table: str,
@@ -185,7 +206,8 @@ def insert(
     if not rows:
         return
     particular = dialect(connection)
-    statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(particular.mark for _ in columns)})"
+    marks = ", ".join(particular.mark for _ in columns)
+    statement = f"INSERT INTO {table} ({listed(columns)}) VALUES ({marks})"
     if unless_there:
         statement += " " + particular.unless_there.format(first=columns[0])
     connection.exec_driver_sql(statement, list(rows))

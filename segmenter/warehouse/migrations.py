@@ -1,66 +1,99 @@
-"""The schema, from the numbered files in ``sql/``.
+"""The schema, from the numbered files in ``sql/``. The one for a kind of event is applied once for each kind.
 
-MySQL commits each CREATE TABLE by itself, so a file may stop half-way. Every statement in it may
-therefore be run twice, and a file is recorded as applied after its last one.
+MySQL commits each change of a table by itself, so a file may stop half-way. Whatever was done of it may therefore be
+done again, and a file is recorded as applied after its last statement.
 """
 
 from __future__ import annotations
 
 from importlib.resources import files
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, inspect, text
 
 from segmenter.errors import UsageError
+from segmenter.kinds import Kind
 from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, dialect, insert, reading, writing
+from segmenter.warehouse.templates import statements
 
 _RECORD = (
     "CREATE TABLE IF NOT EXISTS migrations (name VARCHAR(190) NOT NULL, applied_ms BIGINT NOT NULL, PRIMARY KEY (name))"
 )
+_FOR_EACH_KIND = "_kind.sql"
 
 
-def names() -> list[str]:
-    """The numbered files, in order."""
-    return sorted(entry.name for entry in files("sql").iterdir() if entry.name[:3].isdigit())
+class _Migration(NamedTuple):
+    file: str
+    kind: Kind | None
+    """None: it does not depend on a kind."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.file} {self.kind.name}" if self.kind else self.file
 
 
-def statements(name: str) -> list[str]:
-    """The statements of a file in ``sql/``, without comments."""
-    lines = files("sql").joinpath(name).read_text(encoding="utf-8").splitlines()
-    code = "\n".join(line.partition("--")[0].rstrip() for line in lines)
-    return [statement.strip() for statement in code.split(";") if statement.strip()]
+def _migrations(kinds: tuple[Kind, ...]) -> list[_Migration]:
+    """All, in order."""
+    names = sorted(entry.name for entry in files("sql").iterdir() if entry.name[:3].isdigit())
+    of_file = {name: kinds if name.endswith(_FOR_EACH_KIND) else (None,) for name in names}
+    return [_Migration(name, kind) for name in names for kind in of_file[name]]
 
 
 def applied(warehouse: Warehouse) -> list[str]:
-    """The files that this warehouse has recorded. Changes nothing."""
+    """The names of the migrations that this warehouse has recorded. Changes nothing."""
     with reading(warehouse) as connection:
         return _applied(connection)
 
 
 def pending(warehouse: Warehouse) -> list[str]:
-    """The files that `migrate` would apply. Changes nothing."""
-    done = applied(warehouse)
-    return [name for name in names() if name not in done]
+    """The names of those that `migrate` would apply. Changes nothing."""
+    return [migration.name for migration in _pending(warehouse)]
+
+
+def to_come(warehouse: Warehouse) -> list[str]:
+    """The statements that `migrate` would execute. Changes nothing."""
+    todo = _pending(warehouse)
+    with reading(warehouse) as connection:
+        found = [statement for migration in todo for statement in _statements(connection, migration)]
+    return [_RECORD, *found] if found else []
 
 
 def migrate(warehouse: Warehouse, now_ms: int) -> list[str]:
-    """Apply the pending files, each recorded with the time ``now_ms``, and return their names."""
-    todo = pending(warehouse)
-    for name in todo:
+    """Apply the pending migrations, each recorded with the time ``now_ms``, and return their names."""
+    todo = _pending(warehouse)
+    for migration in todo:
         with writing(warehouse, SUMMARY_SECONDS) as connection:
-            for statement in (_RECORD, *statements(name)):
-                options = dialect(connection).table_options if statement.startswith("CREATE TABLE") else ""
-                connection.execute(text(f"{statement} {options}"))
-            insert(connection, "migrations", ("name", "applied_ms"), [(name, now_ms)], unless_there=True)
-    return todo
+            for statement in (_RECORD, *_statements(connection, migration)):
+                connection.execute(text(statement))
+            insert(connection, "migrations", ("name", "applied_ms"), [(migration.name, now_ms)], unless_there=True)
+    return [migration.name for migration in todo]
 
 
 def require_schema(warehouse: Warehouse) -> None:
-    """Raise `UsageError` unless every file has been applied."""
+    """Raise `UsageError` unless all have been applied."""
     missing = pending(warehouse)
-    if missing == names():
+    if missing == [migration.name for migration in _migrations(warehouse.kinds)]:
         raise UsageError("the warehouse is empty: run `segmenter sink --once`, then `segmenter snapshot`.")
     if missing:
         raise UsageError(f"the warehouse lacks {', '.join(missing)}: run `segmenter migrate`.")
+
+
+def _pending(warehouse: Warehouse) -> list[_Migration]:
+    done = applied(warehouse)
+    return [migration for migration in _migrations(warehouse.kinds) if migration.name not in done]
+
+
+def _statements(connection: Connection, migration: _Migration) -> list[str]:
+    """What is left to do of a migration, as the schema is now."""
+    schema = inspect(connection)
+    tables = schema.get_table_names()
+    context: dict[str, Any] = {"raw_topics": sorted(name[4:] for name in tables if name.startswith("raw_"))}
+    if migration.kind:
+        there = schema.get_columns("snapshot_users") if "snapshot_users" in tables else []
+        context = {"kind": migration.kind, "columns": {column["name"] for column in there}}
+    options = dialect(connection).table_options
+    found = statements(migration.file, **context)
+    return [f"{each} {options}".strip() if each.startswith("CREATE TABLE") else each for each in found]
 
 
 def _applied(connection: Connection) -> list[str]:

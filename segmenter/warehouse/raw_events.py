@@ -10,35 +10,17 @@ from sqlalchemy import Connection, text
 
 from segmenter import crash_points
 from segmenter.errors import Fenced
-from segmenter.events import TOPICS, Rules, completed
+from segmenter.events import Rules, completed
+from segmenter.kinds import by_topic
+from segmenter.warehouse.columns import raw_columns
 from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, insert, reading, writing
 from segmenter.warehouse.gaps import Gap, record
-
-RAW_COLUMNS = (
-    "part",
-    "pos",
-    "topic_id",
-    "user_id",
-    "time_ms",
-    "record_ms",
-    "event_id",
-    "session_id",
-    "device",
-    "url",
-    "referrer",
-    "duration_ms",
-    "item_id",
-    "query",
-    "properties",
-)
-"""The columns of each raw table. Ids are bound as bytes."""
 
 Partition = tuple[str, int]
 """A topic, without prefix, and a partition of it."""
 
 RawRow = tuple[Any, ...]
-"""One raw event, in the order of `RAW_COLUMNS`."""
-
+"""One raw event, in the order of `raw_columns`."""
 
 _ONE_AT_A_TIME = ("sink", "whoever begins partitions locks this row")
 
@@ -98,7 +80,10 @@ def read_loaded(connection: Connection) -> dict[Partition, Loaded]:
 def raw_rows(warehouse: Warehouse) -> dict[str, int]:
     """How many raw events the warehouse holds, by topic."""
     with reading(warehouse, SUMMARY_SECONDS) as connection:
-        return {topic: connection.execute(text(f"SELECT COUNT(*) FROM raw_{topic}")).scalar_one() for topic in TOPICS}
+        return {
+            kind.topic: connection.execute(text(f"SELECT COUNT(*) FROM raw_{kind.topic}")).scalar_one()
+            for kind in warehouse.kinds
+        }
 
 
 def begin(warehouse: Warehouse, starts: Mapping[Partition, Loaded], now_ms: int) -> list[Gap]:
@@ -130,5 +115,5 @@ def load(warehouse: Warehouse, rows: Mapping[str, Sequence[RawRow]], moves: Mapp
                     "another sink has loaded it meanwhile. Read the offsets again."
                 )
         for topic, batch in rows.items():
-            insert(connection, f"raw_{topic}", RAW_COLUMNS, batch)
+            insert(connection, f"raw_{topic}", raw_columns(by_topic(warehouse.kinds)[topic]), batch)
         crash_points.reached("insert")

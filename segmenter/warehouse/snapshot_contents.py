@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import text
 
-from segmenter.events import TOPICS
+from segmenter.kinds import catalogue
 from segmenter.model.generation import Generation
-from segmenter.model.profiles import FIELDS, Profile
-from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, reading
+from segmenter.model.profiles import Profile, fields
+from segmenter.warehouse.columns import cut_columns, user_columns
+from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, listed, reading
 from segmenter.warehouse.raw_events import Partition
-from segmenter.warehouse.snapshots import CUTS, USER_COLUMNS, Cut
+from segmenter.warehouse.snapshots import Cut
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,11 +48,12 @@ def snapshot_counts(warehouse: Warehouse, snapshot_id: int) -> dict[int, str]:
 
 def furthest_cuts(warehouse: Warehouse, snapshot_id: int) -> dict[Partition, int]:
     """How far into each partition the events in the users' rows go at most."""
-    furthest = ", ".join(f"MAX({cut}) AS {cut}" for cut in CUTS)
+    topics = [kind.topic for kind in warehouse.kinds]
+    furthest = ", ".join(f"MAX({cut}) AS {cut}" for cut in cut_columns(warehouse.kinds))
     query = f"SELECT part, {furthest} FROM snapshot_users WHERE snapshot_id = :snapshot_id GROUP BY part"
     with reading(warehouse, SUMMARY_SECONDS) as connection:
         found = connection.execute(text(query), {"snapshot_id": snapshot_id})
-        return {(topic, part): cut for part, *cuts in found for topic, cut in zip(TOPICS, cuts, strict=True)}
+        return {(topic, part): cut for part, *cuts in found for topic, cut in zip(topics, cuts, strict=True)}
 
 
 def snapshot_generation(warehouse: Warehouse, snapshot_id: int) -> Generation | None:
@@ -72,8 +74,10 @@ def latest_generation(warehouse: Warehouse) -> Generation | None:
 
 def snapshot_users(warehouse: Warehouse, snapshot_id: int) -> Iterator[list[SnapshotUser]]:
     """Every user, in batches."""
+    names = fields(warehouse.kinds)
+    topics = [kind.topic for kind in warehouse.kinds]
     query = f"""
-        SELECT user_id, part, {", ".join((*FIELDS, *CUTS))} FROM snapshot_users
+        SELECT user_id, part, {listed((*names, *cut_columns(warehouse.kinds)))} FROM snapshot_users
         WHERE snapshot_id = :snapshot_id AND user_id > :after ORDER BY user_id LIMIT {USERS_AT_A_TIME}
     """
     after = b""
@@ -82,21 +86,23 @@ def snapshot_users(warehouse: Warehouse, snapshot_id: int) -> Iterator[list[Snap
             found = connection.execute(text(query), {"snapshot_id": snapshot_id, "after": after}).all()
         if not found:
             return
-        yield [_user(bytes(user), part, values) for user, part, *values in found]
+        yield [
+            SnapshotUser(
+                bytes(user), part, tuple(values[: len(names)]), dict(zip(topics, values[len(names) :], strict=True))
+            )
+            for user, part, *values in found
+        ]
         after = bytes(found[-1].user_id)
 
 
-def _user(user: bytes, part: int, values: list[int]) -> SnapshotUser:
-    cuts = dict(zip(TOPICS, values[len(FIELDS) :], strict=True))
-    return SnapshotUser(user, part, tuple(values[: len(FIELDS)]), cuts)
-
-
 def read_users(warehouse: Warehouse, snapshot_id: int) -> pd.DataFrame:
-    """The users of a snapshot, one row each, with the columns `USER_COLUMNS`; a mean that is missing is NaN."""
+    """The users of a snapshot, one row each, with the columns `user_columns`; a mean that is missing is NaN."""
     import pandas as pd  # here, since nothing else in the warehouse needs it
 
-    query = f"SELECT {', '.join(USER_COLUMNS)} FROM snapshot_users WHERE snapshot_id = :snapshot_id ORDER BY user_id"
+    columns = user_columns(warehouse.kinds)
+    query = f"SELECT {listed(columns)} FROM snapshot_users WHERE snapshot_id = :snapshot_id ORDER BY user_id"
     with reading(warehouse, SUMMARY_SECONDS) as connection:
         found = connection.execute(text(query), {"snapshot_id": snapshot_id}).all()
-    users = pd.DataFrame.from_records([tuple(row) for row in found], columns=list(USER_COLUMNS))
-    return users.astype({"mean_click_ms": "float64", "mean_view_ms": "float64"})
+    users = pd.DataFrame.from_records([tuple(row) for row in found], columns=list(columns))
+    means = [feature.name for feature in catalogue(warehouse.kinds) if feature.denominator]
+    return users.astype(dict.fromkeys(means, "float64"))

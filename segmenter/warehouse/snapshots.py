@@ -8,19 +8,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from segmenter.errors import NothingYet, UsageError
-from segmenter.events import TOPICS
-from segmenter.model.features import FEATURES
-from segmenter.model.profiles import FIELDS
+from segmenter.warehouse.columns import user_columns
 from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, insert, reading, writing
 from segmenter.warehouse.raw_events import Partition
 
-CUTS = tuple(f"cut_{topic}" for topic in TOPICS)
-VALUES = (*FIELDS, *(feature.name for feature in FEATURES))
-"""The numbers of a user: the profile's fields, then the features."""
-
-USER_COLUMNS = ("user_id", "part", *VALUES, "segment", "generation", *CUTS)
 UserRow = tuple[Any, ...]
-"""One user of a snapshot, in the order of `USER_COLUMNS`."""
+"""One user of a snapshot, in the order of `user_columns`."""
 
 
 _ONE_AT_A_TIME = ("snapshots", "whoever writes one locks this row")
@@ -70,9 +63,9 @@ def write_snapshot(
         )
         shards = [(number, part, counted) for part, counted in counts.items()]
         insert(connection, "snapshot_shards", ("snapshot_id", "part", "counts"), shards)
+        columns = ("snapshot_id", *user_columns(warehouse.kinds))
         for batch in users:
-            rows = [(number, *row) for row in batch]
-            insert(connection, "snapshot_users", ("snapshot_id", *USER_COLUMNS), rows)
+            insert(connection, "snapshot_users", columns, [(number, *row) for row in batch])
         if body is not None:
             insert(connection, "generations", ("snapshot_id", "generation", "body"), [(number, generation, body)])
         connection.execute(

@@ -19,8 +19,8 @@ import pandas as pd
 from producers.messages import Message
 from producers.synthetic.generator import START_MS, generate
 from producers.synthetic.invalid import invalid_records
-from segmenter.events import TOPICS
 from segmenter.events.dead_letters import KEPT_BYTES
+from tests.defaults import TOPICS
 
 REACH = 500
 REPEATED = 0.03

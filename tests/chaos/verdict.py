@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from segmenter import topics, warehouse
 from segmenter.model.generation import Generation
-from segmenter.model.profiles import FIELDS
 from segmenter.settings import Settings
 from segmenter.store.connection import Redis, connect
 from segmenter.store.models import publish
@@ -19,6 +18,7 @@ from tests.chaos.events import Expected
 from tests.chaos.faults import Struck
 from tests.chaos.processes import command, environment_of
 from tests.chaos.world import World
+from tests.defaults import FIELDS
 
 SHARE_IN_FLIGHT = 0.8
 COUNTS = tuple(FIELDS.index(name) for name in ("clicks", "searches", "views"))
@@ -97,7 +97,7 @@ def ending(world: World, expected: Expected, struck: list[Struck], points: set[s
     dead = sum(sum(count.dead_letters.values()) for count in counts)
     folded, duplicates = sum(count.folded for count in counts), sum(count.duplicates for count in counts)
     records = sum(topics.ends(settings, topics.event_topics(settings)).values())
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         raw = sum(warehouse.raw_rows(database).values())
     numbers = {
         "faults": len(struck),

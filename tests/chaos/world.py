@@ -72,7 +72,7 @@ class World:
 
     def in_flight_to_sink(self) -> int:
         """How many records have been sent that the warehouse does not hold."""
-        with warehouse.connect(self.settings.warehouse_url) as database:
+        with warehouse.connect(self.settings) as database:
             loaded = sum(at.next_pos for at in warehouse.loaded(database).values())
         return max(0, self.replay.sent - loaded)
 

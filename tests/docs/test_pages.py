@@ -19,13 +19,14 @@ from producers.publish import publish
 from producers.synthetic.generator import generate
 from segmenter import events, settings
 from segmenter.cli import build
-from segmenter.events import REASONS, TOPICS, Event, Rules
+from segmenter.events import REASONS, Event, Rules
 from segmenter.events.dead_letters import DeadLetter
 from segmenter.events.sharding import shard_of
 from segmenter.settings import FIELDS, PREFIX, REDIS_BIN, SECRETS, Settings
 from segmenter.store.connection import connect
 from segmenter.store.keys import Keys
 from segmenter.store.models import read_model
+from tests.defaults import TOPICS
 
 DOCS = Path(__file__).parents[2] / "docs"
 

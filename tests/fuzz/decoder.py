@@ -28,13 +28,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from consumers.sink import convert
-from segmenter.events import REASONS, TOPICS, Event, InvalidRecord, Rules, dead_letters, decode, encode
+from segmenter.events import REASONS, Event, InvalidRecord, Rules, dead_letters, decode, encode
 from segmenter.events.event import MAX_USER_BYTES
 from segmenter.events.rules import MAX_PROPERTIES_BYTES
 from segmenter.events.sharding import shard_of
 from segmenter.settings import Settings
 from segmenter.shards.batches import Batch, batches_of
 from segmenter.shards.duplicates import DuplicateWindow
+from tests.defaults import TOPICS
 
 RULES = Rules(partitions=4, duplicate_window=3, max_ahead_ms=1_000, max_event_bytes=10_000)
 ROOMY = msgspec.structs.replace(RULES, max_event_bytes=20_000)

@@ -19,8 +19,9 @@ from producers.recorded.mapping import Mapping
 from producers.recorded.mapping_file import load
 from producers.recorded.replay import ReplayOptions, messages
 from segmenter.errors import MappingError, UsageError
-from segmenter.events import TOPICS, Event, Rules, decode
+from segmenter.events import Event, Rules, decode
 from segmenter.events.sharding import shard_of
+from tests.defaults import TOPICS
 
 SEPARATOR = b"\n---\n"
 GZIPPED = b"\x1f\x8b"

@@ -27,7 +27,7 @@ def test_a_shard_with_a_hole_in_its_proof_is_left_as_it_is(settings: Settings) -
     ids = topics.topic_ids(settings)
     topic = f"{settings.topic_prefix}views"
     begin = topics.ends(settings, ids)[topic, 1] // 2
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         warehouse.migrate(database, START_MS)
         warehouse.begin(database, {("views", 1): warehouse.Loaded(ids[topic], begin)}, START_MS)
     sink.run(settings, once=True)
@@ -48,7 +48,7 @@ def test_a_repair_waits_for_the_sink_as_long_as_asked(
 
     def has_begun() -> bool:
         """Its snapshot is there, which it compares with what the sink has loaded."""
-        with warehouse.connect(settings.warehouse_url) as database:
+        with warehouse.connect(settings) as database:
             return not warehouse.pending(database) and warehouse.latest_snapshot(database) is not None
 
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as running:

@@ -189,7 +189,7 @@ def take_offsets_first(settings: Settings, more: Sequence[Message]) -> None:
     publish(settings, more)
     worker.run(settings, once=True, may_refit=False)
     snapshot.take(settings, START_MS)
-    with warehouse.connect(settings.warehouse_url) as database, writing(database) as connection:
+    with warehouse.connect(settings) as database, writing(database) as connection:
         for table, columns in (
             ("snapshot_cuts", "topic, part, topic_id, next_pos"),
             ("snapshot_shards", "part, counts"),

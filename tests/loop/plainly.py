@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from producers.messages import Message
 from segmenter.events.sharding import shard_of
-from segmenter.model.profiles import FIELDS
+from tests.defaults import FIELDS
 
 PREFIXES = {"clickstream": ("clicks", "click_ms"), "searches": ("searches", ""), "views": ("views", "view_ms")}
 

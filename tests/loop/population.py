@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from consumers.worker.owned_shard import OwnedShard, needs_sweep, sweep
-from segmenter.events import TOPICS, shard_of
+from segmenter.events import shard_of
 from segmenter.model.generation import digest
-from segmenter.model.profiles import FIELDS, Profile
+from segmenter.model.profiles import Profile
 from segmenter.shards.commits import restore_commit
 from segmenter.shards.duplicates import DuplicateWindow
 from segmenter.store.connection import Store
 from segmenter.store.models import read_model
 from segmenter.store.shards import acquire_shard, commit_shard, read_shards
+from tests.defaults import FIELDS, TOPICS
 
 EVENTS = [FIELDS.index(name) for name in ("clicks", "searches", "views")]
 

@@ -13,9 +13,9 @@ from consumers import worker
 from producers.messages import Message
 from producers.publish import publish
 from producers.synthetic.generator import generate
-from segmenter.model.profiles import FIELDS
 from segmenter.settings import Settings
 from tests.chaos.events import aggregates
+from tests.defaults import FIELDS
 from tests.loop.helpers import rows
 
 EVENTS, USERS = 6_000, 400

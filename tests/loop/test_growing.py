@@ -16,13 +16,13 @@ from consumers.trainer.refit import refit, step
 from consumers.trainer.trainer import PAUSE_SECONDS, Trainer
 from segmenter.events import Event
 from segmenter.model.generation import Generation
-from segmenter.model.profiles import FIELDS
 from segmenter.settings import Settings
 from segmenter.store.connection import Store, connect
 from segmenter.store.keys import Keys
 from segmenter.store.models import publish as publish_model
 from segmenter.store.models import read_model
 from segmenter.store.shards import read_shards
+from tests.defaults import FIELDS
 from tests.loop.helpers import START_MS, publish, rows
 from tests.loop.population import crowd, put, sweep_all
 

@@ -11,12 +11,13 @@ from sqlalchemy import text
 
 from consumers import sink, worker
 from segmenter import warehouse
-from segmenter.events import MAX_TIME_MS, TOPICS, Event, InvalidRecord, Rules, decode, encode, key_of
+from segmenter.events import MAX_TIME_MS, Event, InvalidRecord, Rules, decode, encode, key_of
 from segmenter.operations import snapshot
 from segmenter.operations.reconcile import reconcile
 from segmenter.settings import Settings
 from segmenter.warehouse.engine import reading
 from segmenter.warehouse.migrations import names, statements
+from tests.defaults import TOPICS
 from tests.loop.helpers import START_MS, publish_raw, rows
 
 GHOST = "\N{GHOST}"
@@ -116,7 +117,7 @@ def test_an_event_at_all_limits_at_once_is_kept_whole(settings: Settings) -> Non
     ids = {name: texts[name].encode() for name in ("user_id", "event_id", "session_id", "item_id")}
     expected = texts | ids | {"duration_ms": LONGEST_MS, "properties": properties(PROPERTIES_BYTES)}
     query = f"SELECT {', '.join(expected)} FROM raw_{{}} WHERE user_id = :user"
-    with warehouse.connect(settings.warehouse_url) as database, reading(database) as connection:
+    with warehouse.connect(settings) as database, reading(database) as connection:
         for topic in TOPICS:
             found = connection.execute(text(query.format(topic)), {"user": key}).one()
             assert tuple(found) == tuple(expected.values()), topic

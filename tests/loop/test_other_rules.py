@@ -69,7 +69,7 @@ def store(settings: Settings) -> Iterator[Store]:
 
 def stored_rules(store: Store) -> tuple[Rules, Rules]:
     """Those in Redis, and those in the warehouse."""
-    with warehouse.connect(store.settings.warehouse_url) as database, reading(database) as connection:
+    with warehouse.connect(store.settings) as database, reading(database) as connection:
         kept = connection.execute(text("SELECT value FROM meta WHERE name = 'rules'")).scalar_one()
     there = store.client.hget(Keys(store.settings.key_prefix).meta(), "rules")
     return tuple(msgspec.json.decode(each, type=Rules) for each in (there, kept))

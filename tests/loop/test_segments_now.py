@@ -9,9 +9,9 @@ import pytest
 from consumers import worker
 from producers.publish import publish
 from producers.synthetic.generator import generate
-from segmenter.model.profiles import FIELDS
 from segmenter.operations.segments import read_segments
 from segmenter.settings import Settings
+from tests.defaults import FIELDS
 from tests.loop.helpers import rows
 
 

@@ -186,7 +186,7 @@ def age_everything(settings: Settings) -> list[tuple[int | None, str, int]]:
                 told.append((shard, f"{name}_age_ms".removeprefix("_"), own))
             for _ in range(2 * shard):
                 heartbeat(client, settings, {shard: (state._replace(version=0), None)}, None)
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         warehouse.send_sink_heartbeat(database, warehouse.clock_ms(database), loaded=True)
         older = "beat_ms = beat_ms - 7000000, caught_up_ms = caught_up_ms - 8000000, loaded_ms = loaded_ms - 9000000"
         with writing(database) as connection:
@@ -230,7 +230,7 @@ def test_each_role_is_checked_by_its_own_part_alone(
     publish(settings, "views", EVENTS)
     of_worker = environment | {name: NOWHERE[name] for name in ("SEGMENTER_KAFKA", "SEGMENTER_WAREHOUSE_URL")}
     of_sink = environment | {name: NOWHERE[name] for name in ("SEGMENTER_KAFKA", "SEGMENTER_REDIS_URL")}
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         warehouse.migrate(database, 0)
     assert said(of_sink, "--check", "sink") == (
         1,
@@ -251,13 +251,13 @@ def test_each_role_is_checked_by_its_own_part_alone(
 
 def age_sink(settings: Settings, ms: int) -> None:
     """Make the last heartbeat of the sink so much older."""
-    with warehouse.connect(settings.warehouse_url) as database, writing(database) as connection:
+    with warehouse.connect(settings) as database, writing(database) as connection:
         connection.execute(sqlalchemy.text(f"UPDATE sink_heartbeat SET beat_ms = beat_ms - {ms}, loaded_ms = 0"))
 
 
 def test_a_sink_that_does_not_get_on_is_stuck(settings: Settings, environment: dict[str, str]) -> None:
     """It is alive, but for a minute it has neither loaded anything nor been at the end of the log."""
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         warehouse.migrate(database, 0)
         warehouse.send_sink_heartbeat(database, warehouse.clock_ms(database), loaded=True)
         assert said(environment, "--check", "sink") == (0, "")
@@ -284,7 +284,7 @@ def test_a_check_loads_the_client_of_one_part_alone(
     settings: Settings, environment: dict[str, str], role: str, loaded: list[str]
 ) -> None:
     """Each of the others costs a few tenths of a second of the processor, every few seconds, for ever."""
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         warehouse.migrate(database, 0)
     line = [sys.executable, "-c", LOADED, role]
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segmenter.model.folding import NO_DURATION, columns, fold, zero
-from segmenter.model.profiles import FIELDS, GROUP, KIND_FIELDS
 from tests.chaos.events import aggregates
+from tests.defaults import FIELDS, GROUP, KIND_FIELDS
 
 TOPICS = {"click": "clickstream", "search": "searches", "view": "views"}
 

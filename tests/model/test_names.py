@@ -21,13 +21,13 @@ from consumers.trainer.refit import PROVISIONAL_MARGIN, REFIT_MARGIN, STEP_MARGI
 from segmenter.model.census import Census, tally
 from segmenter.model.generation import UNASSIGNED, Generation
 from segmenter.model.kmeans import assign, judge
-from segmenter.model.profiles import FIELDS
 from segmenter.model.segments import refitted, successor
 from segmenter.model.vectors import fixed, vectors
 from segmenter.settings import Settings
 from segmenter.shards.commits import sweep_commit
 from segmenter.shards.row import Row
 from segmenter.shards.state import Counts, ShardState
+from tests.defaults import FIELDS
 
 Values = NDArray[np.float64]
 

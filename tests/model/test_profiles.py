@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segmenter.model.profiles import FIELDS, LARGEST, decode, encode
+from segmenter.model.profiles import LARGEST, decode, encode
+from tests.defaults import FIELDS
 
 profile = st.tuples(*[st.integers(-LARGEST, LARGEST)] * len(FIELDS))
 

@@ -18,8 +18,9 @@ from segmenter.model.census import tally
 from segmenter.model.generation import UNASSIGNED, Generation, Lineage, Segment
 from segmenter.model.kmeans import judge, step
 from segmenter.model.ranks import engagement, ranked
-from segmenter.model.segments import NAMES, initial, match, refitted, successor, unfit
+from segmenter.model.segments import initial, match, refitted, successor, unfit
 from segmenter.model.vectors import fixed
+from tests.defaults import NAMES
 
 AB = ("a", "b")
 SCALE = (2.0, 2.0)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segmenter.model.features import FEATURES, features
+from segmenter.model.features import features
 from segmenter.model.vectors import MISSING, SCALE_BITS, decode, encode, fixed, vectors
+from tests.defaults import FEATURES
 
 FIELDS = ("clicks", "clicks_timed", "click_ms", "searches", "views", "views_timed", "view_ms")
 counts = st.one_of(st.integers(0, 2), st.integers(0, 2**40))

@@ -117,7 +117,7 @@ def test_each_shard_is_judged_by_its_own_times(settings: Settings, monkeypatch: 
 
 def test_a_sink_is_judged_by_its_own_times(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     set_clock_ahead(monkeypatch)
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         warehouse.migrate(database, 0)
         for beat, at_end, moved in product([NOW, MINUTES], [NEVER, NOW, MINUTES], [NEVER, NOW, MINUTES]):
             warehouse.send_sink_heartbeat(database, warehouse.clock_ms(database), loaded=True)
@@ -136,7 +136,7 @@ def test_a_part_that_is_away_hides_no_problem_of_another(settings: Settings) -> 
 
     Without topics Kafka counts as away.
     """
-    with closing(connect(settings)) as client, warehouse.connect(settings.warehouse_url) as database:
+    with closing(connect(settings)) as client, warehouse.connect(settings) as database:
         claim(client, settings, Rules.of(settings))
         warehouse.migrate(database, 0)
     with pytest.raises(Unreachable) as told:

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segmenter.errors import Corrupt
-from segmenter.events import TOPICS
 from segmenter.model.census import Tally
 from segmenter.operations.status import Away, Live, Loaded, Log, Sink, status_of
 from segmenter.settings import Settings
 from segmenter.shards.state import UNKNOWN_SHARD, Counts
 from segmenter.store.shards import StoredShard
+from tests.defaults import TOPICS
 
 NOW_MS = 1_700_000_000_000
 SETTINGS = Settings(

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from producers.messages import Refused
 from producers.recorded.conversion import Recorded, to_events, with_derived_durations
 from producers.recorded.mapping import Duration, Kind, Mapping, Time
-from segmenter.events import TOPICS, Event
+from segmenter.events import Event
+from tests.defaults import TOPICS
 
 Cells = dict[str, str]
 

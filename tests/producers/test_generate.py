@@ -18,8 +18,9 @@ from sklearn.metrics import adjusted_rand_score
 from producers.messages import Message
 from producers.synthetic.generator import START_MS, generate
 from producers.synthetic.personas import personas
-from segmenter.events import REASONS, TOPICS, Event, InvalidRecord, Rules, decode
+from segmenter.events import REASONS, Event, InvalidRecord, Rules, decode
 from segmenter.events.sharding import shard_of
+from tests.defaults import TOPICS
 
 EVENTS, USERS, SEED = 30_000, 1_000, 7
 RULES = Rules(partitions=4)

@@ -13,11 +13,11 @@ from producers.messages import Message, Refused, RefusedRows
 from producers.publish import Published, publish
 from producers.synthetic.generator import generate
 from segmenter.errors import PartitionsDiffer, Unreachable
-from segmenter.events import TOPICS
 from segmenter.events.sharding import shard_of
 from segmenter.settings import Settings
 from segmenter.topics import drop_producer, ensure_topics, open_producer, produce_all
 from segmenter.topics.client import client_options
+from tests.defaults import TOPICS
 from tests.producers.way_of_brokers import LossyWay
 
 OnTheLog = Callable[[], list[tuple[str, int, bytes | None, bytes | None]]]

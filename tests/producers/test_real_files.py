@@ -13,7 +13,8 @@ import pytest
 from producers.messages import Message, Refused
 from producers.recorded import replay
 from producers.recorded.replay import ReplayOptions
-from segmenter.events import TOPICS, Event, Rules
+from segmenter.events import Event, Rules
+from tests.defaults import TOPICS
 from tests.producers.recorded_files import file, sizes
 
 MAPPINGS = Path(__file__).parents[2] / "examples" / "mappings"

@@ -90,7 +90,7 @@ def test_an_emptied_redis_whose_log_has_expired(
 
     with pytest.raises(UsageError, match="there is nothing to take a snapshot of"):
         snapshot.take(settings, START_MS + 2)
-    with warehouse.connect(settings.warehouse_url) as database, writing(database) as connection:
+    with warehouse.connect(settings) as database, writing(database) as connection:
         connection.execute(text("UPDATE snapshot_cuts SET topic_id = NULL, next_pos = 0 WHERE snapshot_id = 2"))
     with pytest.raises(LogTruncated, match=r"offset 0 of topic .* Restore another snapshot by --snapshot"):
         restore.prepare(settings)

@@ -61,7 +61,7 @@ def test_while_shards_change_hands_none_is_taken(settings: Settings) -> None:
     worker.run(settings, once=True)
     with changing_owners(settings), pytest.raises(Fenced, match="when workers are steady"):
         snapshot.take(settings, START_MS)
-    with warehouse.connect(settings.warehouse_url) as database, pytest.raises(UsageError, match="no snapshot yet"):
+    with warehouse.connect(settings) as database, pytest.raises(UsageError, match="no snapshot yet"):
         warehouse.find_snapshot(database)
     assert snapshot.take(settings, START_MS).snapshot_id == 1
 
@@ -93,7 +93,7 @@ def test_a_copy_of_a_shard_that_has_lost_writes_is_thrown_away_and_made_again(
     monkeypatch.setattr(snapshot, "scan_rows", scan_as_it_goes_back)
     taken = snapshot.take(settings, START_MS)
     assert (copies, taken.snapshot_id, taken.users) == (2, 1, len({message.key for message in BEFORE[:200]}))
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         cuts = warehouse.snapshot_cuts(database, taken.snapshot_id)
     assert {(topic, part): cut.next_pos for (topic, part), cut in cuts.items()} == {
         (topic, part): offset for part, state in held.items() for topic, offset in (state.offsets or {}).items()

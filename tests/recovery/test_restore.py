@@ -114,7 +114,7 @@ def assert_exact(settings: Settings, published: Sequence[Message]) -> None:
 
 def change(settings: Settings, statement: str) -> None:
     """Spoil the warehouse."""
-    with warehouse.connect(settings.warehouse_url) as database, writing(database) as connection:
+    with warehouse.connect(settings) as database, writing(database) as connection:
         assert connection.execute(text(statement)).rowcount > 0
 
 
@@ -250,7 +250,7 @@ def test_a_snapshot_that_is_removed_meanwhile_leaves_no_half_of_it(
 
     def too_late(*arguments: Any) -> Any:
         snapshot_contents = warehouse.snapshot_contents.snapshot_users(*arguments)
-        with warehouse.connect(settings.warehouse_url) as database:
+        with warehouse.connect(settings) as database:
             warehouse.remove_snapshots(database, 1)
         return snapshot_contents
 

@@ -21,7 +21,6 @@ from producers.publish import publish
 from producers.synthetic.generator import generate
 from segmenter import topics, warehouse
 from segmenter.errors import LogTruncated, TopicRecreated, UsageError
-from segmenter.model.profiles import FIELDS
 from segmenter.operations import snapshot
 from segmenter.operations.reconcile import reconcile
 from segmenter.operations.restore_from_raw import prepare_from_raw, restore_from_raw
@@ -32,6 +31,7 @@ from segmenter.store.shards import read_shards
 from segmenter.topics.client import client_options
 from segmenter.warehouse.engine import writing
 from tests.chaos.events import aggregates
+from tests.defaults import FIELDS
 from tests.loop.helpers import START_MS, age_heartbeats, counts, differences, profiles, remove_keys, rows
 from tests.loop.plainly import counts_of
 
@@ -133,7 +133,7 @@ def test_what_the_warehouse_lacks_is_named(settings: Settings, environment: dict
     publish(settings, FIRST)
     ids = topics.topic_ids(settings)
     begin = topics.ends(settings, ids)[f"{settings.topic_prefix}views", 1] // 2
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         warehouse.migrate(database, START_MS)
         where = ("views", 1)
         start = warehouse.Loaded(ids[f"{settings.topic_prefix}views"], begin)
@@ -168,7 +168,7 @@ def test_one_that_was_killed_is_noticed_and_done_again(settings: Settings, envir
 
 
 def change(settings: Settings, statement: str) -> None:
-    with warehouse.connect(settings.warehouse_url) as database, writing(database) as connection:
+    with warehouse.connect(settings) as database, writing(database) as connection:
         assert connection.execute(text(statement)).rowcount > 0
 
 
@@ -177,7 +177,7 @@ def test_what_cannot_be_restored_is_named_and_nothing_written(
 ) -> None:
     """A worker lives, Redis holds users, the warehouse none, the log is another, begins too late or ends too early."""
     publish(settings, FIRST)
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         warehouse.migrate(database, START_MS)
     with pytest.raises(UsageError, match="no raw events: run `segmenter worker --from-log-start` instead"):
         prepare_from_raw(settings)

@@ -22,7 +22,7 @@ COMMAND = [sys.executable, "-m", "segmenter", "snapshot", "--every", "1", "--kee
 
 def taken(settings: Settings) -> list[int]:
     """The numbers of the snapshots in the warehouse, from the earliest to the latest."""
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         latest = None if warehouse.pending(database) else warehouse.latest_snapshot(database)
         if latest is None:
             return []

@@ -26,7 +26,7 @@ def test_a_sink_passes_over_the_gap_that_it_finds_as_it_begins_and_over_no_other
         log_begins(topic, 0, begin)
 
     def gaps() -> list[tuple[int, int]]:
-        with warehouse.connect(settings.warehouse_url) as database:
+        with warehouse.connect(settings) as database:
             return [(gap.first_pos, gap.end_pos) for gap in warehouse.recorded_gaps(database)]
 
     loads: list[int] = []

@@ -81,7 +81,7 @@ def test_each_row_holds_what_its_own_cut_says_however_many_are_written(settings:
     worker.run(settings, once=True)
     snapshot.take(settings, START_MS)
     cuts = {user: 1 + number % 20 for number, user in enumerate(sorted(profiles(settings)))}
-    with warehouse.connect(settings.warehouse_url) as database, writing(database) as connection:
+    with warehouse.connect(settings) as database, writing(database) as connection:
         own = text("UPDATE snapshot_users SET cut_clickstream = :cut WHERE user_id = :user")
         connection.execute(own, [{"user": user, "cut": cut} for user, cut in cuts.items()])
     remove_keys(settings)

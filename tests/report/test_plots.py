@@ -18,11 +18,11 @@ from matplotlib.figure import Figure
 from segmenter import warehouse
 from segmenter.model.features import features
 from segmenter.model.generation import Generation, Segment
-from segmenter.model.profiles import FIELDS
 from segmenter.report import charts
 from segmenter.report.charts import Portrait
 from segmenter.warehouse import Snapshot, Warehouse
 from segmenter.warehouse.snapshot_contents import read_users
+from tests.defaults import FIELDS
 
 NAMES = {"low": "Low", "middle": "Middle", "high": "High"}
 NOON_MS = 1_700_000_000_000

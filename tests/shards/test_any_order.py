@@ -10,13 +10,14 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segmenter.events import TOPICS, Event, Rules, encode
+from segmenter.events import Event, Rules, encode
 from segmenter.shards.batches import batches_of
 from segmenter.shards.commits import batch_commit
 from segmenter.shards.duplicates import DuplicateWindow
 from segmenter.shards.row import Row
 from segmenter.shards.state import Counts, ShardState
 from tests.chaos.events import aggregates
+from tests.defaults import TOPICS
 
 RULES = Rules(partitions=1)
 KEY = bytes(16)

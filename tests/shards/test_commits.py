@@ -9,13 +9,14 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segmenter.events import TOPICS, InvalidRecord
+from segmenter.events import InvalidRecord
 from segmenter.model.census import Census, Tally
 from segmenter.model.generation import Generation, Segment
 from segmenter.shards.batches import Applied, Batch
 from segmenter.shards.commits import batch_commit, repair_commit, restore_commit, sweep_commit
 from segmenter.shards.row import Row
 from segmenter.shards.state import UNKNOWN_SHARD, Change, Commit, Counts, ShardState
+from tests.defaults import TOPICS
 from tests.shards.test_any_order import FakeRecord, coordinate
 
 USERS = (b"u1", b"u2", b"u3", b"u4")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segmenter.events import TOPICS
-from segmenter.model.profiles import FIELDS as PROFILE
 from segmenter.shards.row import FIELDS, LARGEST_COORDINATE, Row, decode, decode_basis, encode
+from tests.defaults import FIELDS as PROFILE
+from tests.defaults import TOPICS
 
 offsets = st.dictionaries(st.sampled_from(sorted(TOPICS)), st.integers(0, 2**50), max_size=3)
 rows = st.builds(

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from segmenter.events import TOPICS
 from segmenter.model.generation import UNASSIGNED, Generation, Segment
-from segmenter.model.profiles import FIELDS
 from segmenter.shards.batches import Applied, Batch
+from tests.defaults import FIELDS, TOPICS
 
 Offsets = dict[str, int]
 

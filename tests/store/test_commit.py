@@ -11,7 +11,6 @@ from redis import Redis
 from consumers.worker.acquire import ShardLog, acquire
 from segmenter import crash_points
 from segmenter.errors import Corrupt, LogTruncated, SegmenterError, TopicRecreated
-from segmenter.events import TOPICS
 from segmenter.model import census
 from segmenter.model.generation import Generation, Segment, digest
 from segmenter.settings import Settings
@@ -24,6 +23,7 @@ from segmenter.store.models import publish
 from segmenter.store.recount import recount
 from segmenter.store.rows import read_rows, scan_rows
 from segmenter.store.shards import acquire_shard, commit_shard, heartbeat, members, new_token, read_shards
+from tests.defaults import TOPICS
 from tests.loop.helpers import users_of
 
 KEY = bytes(16)

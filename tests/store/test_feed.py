@@ -11,7 +11,6 @@ import pytest
 
 from consumers.worker.acquire import ShardLog, acquire
 from consumers.worker.owned_shard import OwnedShard, fold, sweep, write
-from segmenter.events import TOPICS
 from segmenter.model.generation import Generation
 from segmenter.settings import Settings
 from segmenter.shards.commits import repair_commit
@@ -20,6 +19,7 @@ from segmenter.store.keys import Keys
 from segmenter.store.models import publish
 from segmenter.store.rows import read_rows
 from segmenter.store.shards import new_token
+from tests.defaults import TOPICS
 from tests.loop.helpers import rows
 from tests.store.ledger import Log, Logged, generation_of, next_batch
 

@@ -24,7 +24,6 @@ from hypothesis.stateful import (
 from consumers.worker.acquire import ShardLog, acquire
 from consumers.worker.owned_shard import OwnedShard, Superseded, fold, needs_sweep, sweep
 from segmenter.errors import Corrupt, Fenced, OwnershipLost, RolledBack
-from segmenter.events import TOPICS
 from segmenter.model.census import Tally
 from segmenter.model.generation import Generation, digest
 from segmenter.settings import Settings
@@ -36,6 +35,7 @@ from segmenter.store.keys import Keys
 from segmenter.store.models import publish, read_model
 from segmenter.store.rows import read_rows, scan_rows
 from segmenter.store.shards import commit_shard, heartbeat, new_token, read_shards
+from tests.defaults import TOPICS
 from tests.store.ledger import Ledger, Log, Logged, generation_of, next_batch, profile_of, segment_of
 
 USERS = [b"u1", b"u2", b"{u}", b"a:b", b"nul\0"]

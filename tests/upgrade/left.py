@@ -61,7 +61,7 @@ def put_back(left: Left, settings: Settings) -> None:
     with closing(connect(settings)) as client:
         for line in _lines(left.folder / "redis.jsonl"):
             _put_key(client, settings.key_prefix, **json.loads(_replaced(line, ids)))
-    with warehouse.connect(settings.warehouse_url) as database, writing(database) as connection:
+    with warehouse.connect(settings) as database, writing(database) as connection:
         plainly = connection.execution_options(no_parameters=True)  # a % is a %
         for name in (f"{database.dialect.name}.sql", "rows.sql"):
             script = _replaced((left.folder / name).read_text("utf-8"), ids)

@@ -90,7 +90,7 @@ def live(houses: list[Settings]) -> list[Message]:
     publish(settings, second)
     worker.run(settings, once=True)
     for each in houses:
-        with warehouse.connect(each.warehouse_url) as database:
+        with warehouse.connect(each) as database:
             warehouse.migrate(database, START_MS)  # at the same time in both
         sink.run(each, once=True)
         snapshot.take(each, START_MS)

@@ -95,7 +95,7 @@ def test_a_model_that_does_not_fit_its_digest_ends_the_worker(settings: Settings
         worker.run(settings, once=True)
     for number in range(settings.partitions):
         store.client.hset(Keys(settings.key_prefix).shard(number), "beat_ms", 0)  # it ended long ago
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         warehouse.migrate(database, 0)
     restore.write(settings, restore.prepare(settings, replace=True))
     worker.run(settings, once=True)

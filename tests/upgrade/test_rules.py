@@ -47,7 +47,7 @@ def place(request: pytest.FixtureRequest, settings: Settings, store: Store) -> P
             lambda changed: worker.run(changed, once=True, may_refit=False),
             lambda changed: require_rules(store.client, changed, Rules.of(changed)),
         )
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         warehouse.migrate(database, 0)  # who only reads would ask for that first
     return Place(
         lambda: rules_in_warehouse(settings),
@@ -59,7 +59,7 @@ def place(request: pytest.FixtureRequest, settings: Settings, store: Store) -> P
 
 def rules_in_warehouse(settings: Settings, put: Stored | None = None) -> Stored:
     """The stored rules, after they have been replaced if others are given."""
-    with warehouse.connect(settings.warehouse_url) as database, writing(database) as connection:
+    with warehouse.connect(settings) as database, writing(database) as connection:
         if put is not None:
             replace = text("UPDATE meta SET value = :rules WHERE name = 'rules'")
             connection.execute(replace, {"rules": json.dumps(put)})

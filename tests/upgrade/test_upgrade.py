@@ -108,7 +108,7 @@ def test_dead_letters_are_read_on(left: Left, settings: Settings) -> None:
 
 def test_the_sink_goes_on(left: Left, settings: Settings) -> None:
     """The tables are brought up to this version, and each event is loaded once; then stream and batch are equal."""
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         before = warehouse.raw_rows(database)
         warehouse.migrate(database, START_MS)
         assert warehouse.pending(database) == [] and warehouse.applied(database) == migrations.names()
@@ -127,7 +127,7 @@ def test_a_sink_that_began_late_may_lack_what_the_stream_has(left: Left, setting
     """It recorded no gap; a repair would take the right numbers for wrong ones."""
     sink.run(settings, once=True)
     worker.run(settings, once=True)
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         first = began_late(database, 20)
         assert warehouse.recorded_gaps(database) == [("views", 0, 0, first, 0)]
     (only,) = reconcile_and_repair(settings, 0)
@@ -151,7 +151,7 @@ def test_a_commit_that_was_left_half_way_is_recounted(left: Left, settings: Sett
 
 def test_a_sink_whose_log_still_begins_at_0_has_not_begun_late(left: Left, settings: Settings) -> None:
     """The first records were invalid."""
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         began_late(database, 1)
         assert len(warehouse.recorded_gaps(database)) == 1
         sink.run(settings, once=True)
@@ -160,7 +160,7 @@ def test_a_sink_whose_log_still_begins_at_0_has_not_begun_late(left: Left, setti
 
 def test_an_old_snapshot_is_compared_and_restored(left: Left, settings: Settings, store: Store) -> None:
     """A worker then reads on from it to where it would have been without."""
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         warehouse.migrate(database, START_MS)
     taken, found = reconcile(settings, 1)
     assert found.equal and found.compared == taken.users > 0

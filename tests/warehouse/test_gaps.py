@@ -12,7 +12,7 @@ from sqlalchemy import text
 from consumers.sink import raw_row
 from segmenter import warehouse
 from segmenter.errors import Fenced
-from segmenter.events import TOPICS, Event
+from segmenter.events import Event
 from segmenter.events.sharding import shard_of
 from segmenter.operations.comparison import Reconciliation
 from segmenter.operations.reconcile import reconcile
@@ -21,6 +21,7 @@ from segmenter.shards.state import Counts
 from segmenter.warehouse import Cut, Gap, Loaded, Move, Partition, Warehouse
 from segmenter.warehouse.engine import writing
 from segmenter.warehouse.gaps import record
+from tests.defaults import TOPICS
 from tests.warehouse.world import (
     PARTITIONS,
     WINDOW,

@@ -14,10 +14,11 @@ from sqlalchemy import inspect, text
 
 from segmenter import warehouse
 from segmenter.errors import UsageError
-from segmenter.events import TOPICS, Event
-from segmenter.warehouse import RAW_COLUMNS, USER_COLUMNS, Warehouse
+from segmenter.events import Event
+from segmenter.warehouse import Warehouse
 from segmenter.warehouse.engine import dialect, writing
 from segmenter.warehouse.migrations import names, statements
+from tests.defaults import RAW_COLUMNS, TOPICS, USER_COLUMNS
 
 
 def test_asking_changes_nothing(empty: Warehouse) -> None:

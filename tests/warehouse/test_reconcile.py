@@ -10,13 +10,14 @@ from sqlalchemy import text
 
 from segmenter import warehouse
 from segmenter.errors import RulesDiffer, SegmenterError, TopicRecreated, UsageError, WarehouseBehind
-from segmenter.events import TOPICS, Event, Rules
+from segmenter.events import Event, Rules
 from segmenter.events.sharding import shard_of
 from segmenter.operations.comparison import Reconciliation
 from segmenter.operations.reconcile import reconcile
 from segmenter.settings import Settings
 from segmenter.warehouse import Cut, UserRow, Warehouse
 from segmenter.warehouse.engine import writing
+from tests.defaults import TOPICS
 from tests.warehouse.world import (
     PARTITIONS,
     WINDOW,

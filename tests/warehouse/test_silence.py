@@ -98,7 +98,7 @@ def test_a_sink_whose_database_falls_silent(
 
 
 def loaded(settings: Settings) -> int:
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         return sum(at.next_pos for at in warehouse.loaded(database).values())
 
 

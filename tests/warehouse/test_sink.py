@@ -14,9 +14,10 @@ from sqlalchemy import text
 from consumers import sink
 from segmenter import topics, warehouse
 from segmenter.errors import LogTruncated, RulesDiffer, TopicRecreated
-from segmenter.events import TOPICS, Event, encode, key_of
+from segmenter.events import Event, encode, key_of
 from segmenter.settings import Settings
 from segmenter.warehouse.engine import reading, writing
+from tests.defaults import TOPICS
 
 BROKEN = [b"[]", b"not JSON", b'{"user_id":7,"time_ms":1}', b""]
 
@@ -36,7 +37,7 @@ def publish(settings: Settings, events: int = 60) -> None:
 def held(settings: Settings) -> dict[str, int]:
     """How many rows each raw table holds, and that no two are of one event."""
     counts = {}
-    with warehouse.connect(settings.warehouse_url) as database, reading(database) as connection:
+    with warehouse.connect(settings) as database, reading(database) as connection:
         for topic in TOPICS:
             query = f"SELECT COUNT(*), COUNT(DISTINCT event_id) FROM raw_{topic}"
             rows, events = connection.execute(text(query)).one()
@@ -46,7 +47,7 @@ def held(settings: Settings) -> dict[str, int]:
 
 
 def change(settings: Settings, statement: str) -> None:
-    with warehouse.connect(settings.warehouse_url) as database, writing(database) as connection:
+    with warehouse.connect(settings) as database, writing(database) as connection:
         connection.execute(text(statement))
 
 
@@ -55,7 +56,7 @@ def test_it_loads_events_counts_refusals_and_passes_over_them(settings: Settings
     result = sink.run(settings, once=True)
     assert result.loaded == held(settings) == dict.fromkeys(TOPICS, 60)
     assert result.invalid == {"malformed": 9, "invalid": 3}
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         moved = {at: position.next_pos for at, position in warehouse.loaded(database).items()}
     ends = topics.ends(settings, topics.event_topics(settings))
     assert moved == {(topic.removeprefix(settings.topic_prefix), part): end for (topic, part), end in ends.items()}
@@ -76,7 +77,7 @@ def test_each_field_of_an_event_is_in_the_column_of_its_name(settings: Settings)
     read = topics.read_to(settings, topics.beginnings(settings, topic_ids), topics.ends(settings, topic_ids))
     (*records,) = (record for batch in read for record in batch if record.value)
     wanted = {name: value.encode() for name, value in ids.items()} | texts | {"time_ms": 1, "duration_ms": 2}
-    with warehouse.connect(settings.warehouse_url) as database, reading(database) as connection:
+    with warehouse.connect(settings) as database, reading(database) as connection:
         for topic in TOPICS:
             found = connection.execute(text(f"SELECT * FROM raw_{topic}")).mappings().one()
             (record,) = (each for each in records if each.topic == settings.topic_prefix + topic)

@@ -69,7 +69,7 @@ def test_an_answer_that_is_slow_makes_the_sink_no_fresher(
     monkeypatch.setattr(CaughtUp, "moments_ms", slowly)
     monkeypatch.setattr(sink, "HEARTBEAT_SECONDS", 0.0)
     monkeypatch.setattr(sink, "MAX_RECORDS", 25)
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         sink.run(settings, once=False, stopping=lambda: bool(answers))
         assert answers == [False]
         assert warehouse.read_sink_heartbeat(database)[1:] == (None, None)

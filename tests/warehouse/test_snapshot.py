@@ -8,7 +8,8 @@ from segmenter.operations.snapshot import shard_cuts, user_row
 from segmenter.settings import Settings
 from segmenter.shards.row import Row
 from segmenter.shards.state import Counts, ShardState
-from segmenter.warehouse import USER_COLUMNS, Cut
+from segmenter.warehouse import Cut
+from tests.defaults import USER_COLUMNS
 
 SETTINGS = Settings(partitions=2)
 

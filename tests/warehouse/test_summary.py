@@ -7,9 +7,10 @@ import random
 import pytest
 
 from segmenter import warehouse
-from segmenter.events import TOPICS, Event
+from segmenter.events import Event
 from segmenter.events.sharding import shard_of
 from segmenter.warehouse import Warehouse
+from tests.defaults import TOPICS
 from tests.warehouse.world import (
     PARTITIONS,
     WINDOW,

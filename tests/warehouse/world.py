@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from consumers.sink import raw_row
 from segmenter import warehouse
-from segmenter.events import TOPICS, Event
+from segmenter.events import Event
 from segmenter.events.sharding import shard_of
-from segmenter.model.profiles import FIELDS
 from segmenter.warehouse import Cut, Loaded, Move, Partition, Snapshot, UserRow, Warehouse
+from tests.defaults import FIELDS, TOPICS
 
 PARTITIONS = 3
 WINDOW = 8

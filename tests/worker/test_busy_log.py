@@ -82,7 +82,7 @@ def test_a_sink_that_keeps_up_is_fresh_however_busy_the_log_is(
     small: Settings, log: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sink, "HEARTBEAT_SECONDS", 0.0)
-    with warehouse.connect(small.warehouse_url) as database:
+    with warehouse.connect(small) as database:
         warehouse.migrate(database, 0)
         found = (warehouse.read_sink_heartbeat(database).age_ms for _ in itertools.count())
         sink.run(small, once=False, stopping=enough(lambda: next(found) is not None, log))

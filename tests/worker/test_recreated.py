@@ -47,7 +47,7 @@ def read_by_worker(settings: Settings) -> int:
 
 
 def read_by_sink(settings: Settings) -> int:
-    with warehouse.connect(settings.warehouse_url) as database:
+    with warehouse.connect(settings) as database:
         return 0 if warehouse.pending(database) else sum(warehouse.raw_rows(database).values())
 
 

@@ -12,12 +12,13 @@ from kafka.admin import KafkaAdminClient
 from consumers import sink, worker
 from segmenter import topics
 from segmenter.client import SegmentClient
-from segmenter.events import TOPICS, Event, encode, key_of
+from segmenter.events import Event, encode, key_of
 from segmenter.operations.status import read_status
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.shards import read_shards
 from segmenter.topics.client import client_options
+from tests.defaults import TOPICS
 from tests.loop.helpers import START_MS, folded, publish, working
 
 Until = Callable[[Callable[[], object]], None]

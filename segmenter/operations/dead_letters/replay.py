@@ -18,6 +18,7 @@ from producers.publish import publish
 from segmenter.errors import UsageError
 from segmenter.events import InvalidRecord, Rules, decode, key_of
 from segmenter.events.sharding import shard_of
+from segmenter.kinds import Kind
 from segmenter.operations.dead_letters import lines
 from segmenter.operations.progress import Progress, silent
 from segmenter.settings import Settings
@@ -65,12 +66,13 @@ def read_corrected(file: Path, settings: Settings, now_ms: int) -> tuple[dict[by
     corrected: dict[bytes, Message] = {}
     still_invalid: list[StillInvalid] = []
     numbers: dict[bytes, int] = {}
-    for number, line in _lines(file, settings):
+    known = event_topics(settings)
+    for number, line in _lines(file, known):
         position = lines.key_of(line)
         if position in numbers:
             raise _no_line(file, number, f"it has the same position as line {numbers[position]}; one line is allowed")
         numbers[position] = number
-        verdict = judge(line, settings.topic_prefix, Rules.of(settings), now_ms)
+        verdict = judge(line, known[line.topic], Rules.of(settings), now_ms)
         if isinstance(verdict, InvalidRecord):
             still_invalid.append(StillInvalid(number, position.decode(), *verdict))
         else:
@@ -78,21 +80,21 @@ def read_corrected(file: Path, settings: Settings, now_ms: int) -> tuple[dict[by
     return corrected, still_invalid
 
 
-def judge(line: lines.Line, topic_prefix: str, rules: Rules, now_ms: int) -> Message | InvalidRecord:
-    """The message of a line whose value is an event, as `segmenter.events.decode` says; else why it is invalid.
+def judge(line: lines.Line, kind: Kind, rules: Rules, now_ms: int) -> Message | InvalidRecord:
+    """The message of a line whose value is an event of this kind; else why it is invalid.
 
-    >>> line = lines.Line("views", 0, 7, "invalid", "", 0, value=msgspec.Raw(b'{"user_id":"u42","time_ms":1}'))
-    >>> judge(line, "", Rules(partitions=4), 0)
-    Message(topic='views', key=b'u42', value=b'{"user_id":"u42","time_ms":1}', headers=(('dead-letter', b'views:0:7'),))
+    >>> line = lines.Line("carts", 0, 7, "invalid", "", 0, value=msgspec.Raw(b'{"user_id":"u42","time_ms":1}'))
+    >>> judge(line, Kind("add_to_cart", "carts", "carts"), Rules(partitions=4), 0)
+    Message(topic='carts', key=b'u42', value=b'{"user_id":"u42","time_ms":1}', headers=(('dead-letter', b'carts:0:7'),))
     """
     if line.cut:
         return InvalidRecord("cut", "only the beginning of the value is here: put in the whole value and remove cut")
     value = lines.value_of(line)
     key = _key(value)
-    verdict = decode(value, key, shard_of(key, rules.partitions), now_ms, rules)
+    verdict = decode(value, key, kind, shard_of(key, rules.partitions), now_ms, rules)
     if isinstance(verdict, InvalidRecord):
         return verdict
-    return Message(line.topic.removeprefix(topic_prefix), key, value, ((HEADER, lines.key_of(line)),))
+    return Message(kind.topic, key, value, ((HEADER, lines.key_of(line)),))
 
 
 def published_before(
@@ -107,9 +109,8 @@ def published_before(
     return found & corrected.keys()
 
 
-def _lines(file: Path, settings: Settings) -> Iterator[tuple[int, lines.Line]]:
+def _lines(file: Path, known: Iterable[str]) -> Iterator[tuple[int, lines.Line]]:
     """Each line by its number; blank ones are skipped."""
-    known = event_topics(settings)
     try:
         with file.open("rb") as opened:
             for number, text in enumerate(opened, 1):

@@ -7,11 +7,6 @@ from typing import NamedTuple
 
 from segmenter.events import shown, text_of
 from segmenter.model.census import Census, Tally
-from segmenter.model.features import FEATURES
-
-NOBODY = Tally(0, *((0,) * len(FEATURES) for _ in range(3)))
-NUMBERS = ("users", *(f"{sum_} {feature.name}" for sum_ in ("present", "sum", "squares") for feature in FEATURES))
-"""The numbers of a tally, in their order."""
 
 
 class Difference(NamedTuple):
@@ -35,11 +30,13 @@ class Difference(NamedTuple):
         return f"{place} is {_said(self.stored)}, should be {_said(self.expected)}"
 
 
-def census_differences(shard: int, stored: Census, expected: Census) -> list[Difference]:
-    """Each number of a census that is not the sum over the rows."""
+def census_differences(shard: int, stored: Census, expected: Census, features: tuple[str, ...]) -> list[Difference]:
+    """Each number of a census that is not the sum over the rows; ``features`` are their names."""
+    names = ("users", *[f"{sum_} {feature}" for sum_ in ("present", "sum", "squares") for feature in features])
+    nobody = Tally(0, *((0,) * len(features) for _ in range(3)))
     found = []
     for slug in sorted(stored.keys() | expected.keys()):
-        pairs = zip(NUMBERS, _numbers(stored.get(slug, NOBODY)), _numbers(expected.get(slug, NOBODY)), strict=True)
+        pairs = zip(names, _numbers(stored.get(slug, nobody)), _numbers(expected.get(slug, nobody)), strict=True)
         found += [
             Difference(shard, "census", slug, name, left, expected)
             for name, left, expected in pairs

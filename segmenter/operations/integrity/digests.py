@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from segmenter.model import census, profiles, vectors
+from segmenter.model.generation import space_of
 from segmenter.settings import Settings
 from segmenter.store.connection import Redis
 from segmenter.store.meta import open_store
+from segmenter.store.models import read_model
 from segmenter.store.rows import scan_rows
 from segmenter.store.shards import audiences, members, read_shards
-
-_AGGREGATES = 1 + len(profiles.FIELDS)
 
 
 class Digests(NamedTuple):
@@ -51,9 +51,9 @@ def digests(
     """
     lines = sorted(_line(user, row) for user, row in rows)
     aggregates, whole = hashlib.sha256(), hashlib.sha256()
-    for line in lines:
-        aggregates.update(b" ".join(line.split(b" ", _AGGREGATES)[:_AGGREGATES]) + b"\n")
-        whole.update(line + b"\n")
+    for profile, rest in lines:
+        aggregates.update(f"{profile}\n".encode())
+        whole.update(f"{profile} {rest}\n".encode())
     counted = hashlib.sha256(census.encode(census.merged(censuses)))
     listed = hashlib.sha256()
     for user, slug in sorted(members):
@@ -61,15 +61,14 @@ def digests(
     return Digests(len(lines), *(each.hexdigest() for each in (aggregates, whole, counted, listed)))
 
 
-def _line(user: bytes, row: Judged) -> bytes:
-    """One user's line.
+def _line(user: bytes, row: Judged) -> tuple[str, str]:
+    """One user's line, up to the profile and from the segment on.
 
     >>> _line(b"u1", Judged((1, 1, 250, 0, 0, 0, 0, 10, 20), "low", 3, (5, 0, 7, -1)))
-    b'7531 1 1 250 0 0 0 0 10 20 low 3 5,0,7,'
+    ('7531 1 1 250 0 0 0 0 10 20', 'low 3 5,0,7,')
     """
-    return " ".join(
-        map(str, (user.hex(), *row.profile, row.segment, row.generation, vectors.encode(row.vector)))
-    ).encode()
+    rest = (row.segment, str(row.generation), vectors.encode(row.vector))
+    return " ".join([user.hex(), *map(str, row.profile)]), " ".join(rest)
 
 
 def digest_store(settings: Settings) -> Digests:
@@ -84,7 +83,8 @@ def _digest(client: Redis, settings: Settings) -> Digests:
         for batch in scan_rows(client, settings)
         for row in batch
     )
-    censuses = [state.census for state in read_shards(client, settings).values()]
+    space = space_of(read_model(client, settings))
+    censuses = [state.counted_in(space).census for state in read_shards(client, settings).values()]
     return digests(rows, censuses, _members(client, settings))
 
 

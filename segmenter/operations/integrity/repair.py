@@ -169,7 +169,7 @@ def _commits(
     if not shard.owned:
         shard.state = shard.state._replace(feed=max(shard.state.feed, last_change(*store, shard.number)))
     for first in range(0, max(1, len(changes)), size):
-        after = after._replace(census=found.check.census)
+        after = after._replace(census=found.check.census, space=found.state.space)
         if first + size >= len(changes):
             after = after.recounted()
         yield Commit([], changes[first : first + size], after)
@@ -179,7 +179,9 @@ def _commits(
     for first in range(0, len(users), size):
         some = {user: correct[user] for user in users[first : first + size]}
         kept = {user: basis for user, basis in some.items() if basis is not None}
-        commit = repair_commit(kept, [user for user in some if user not in kept], rows, after, generation)
+        commit = repair_commit(
+            kept, [user for user in some if user not in kept], rows, after, store.settings.kinds, generation
+        )
         after = commit.after
         yield commit
     if shard.state.parked:

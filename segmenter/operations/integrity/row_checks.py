@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from segmenter.events import text_of
+from segmenter.kinds import Kind
 from segmenter.model import folding, kmeans, vectors
 from segmenter.model.census import Census, moved
+from segmenter.model.features import named
 from segmenter.model.generation import UNASSIGNED, Generation
-from segmenter.model.profiles import FIELDS
+from segmenter.model.profiles import fields
 from segmenter.operations.integrity.differences import Difference
+from segmenter.shards.commits import counted
 from segmenter.shards.row import Basis, Row
 from segmenter.shards.state import ShardState
 from segmenter.store.rows import StoredRow
-
-EVENTS = tuple(FIELDS.index(name) for name in ("clicks", "searches", "views"))
-"""The indices of the numbers of events in a profile."""
 
 Generations = Mapping[int, Generation]
 """The stored generations, by number."""
@@ -46,39 +46,53 @@ def add(
     shard: int,
     found: Mapping[bytes, StoredRow],
     state: ShardState,
+    kinds: tuple[Kind, ...],
     generations: Generations,
     current: int,
 ) -> None:
     """Check some more rows of a shard. ``current`` is the number of the current generation, 0 before the first."""
+    rows = []
     for user, (row, basis) in found.items():
-        if row is None:
-            check.wrong[user], check.wrong_rows[user] = basis, None
-            check.differences.append(Difference(shard, "row", text_of(user), "", "incomplete", None))
-    rows = [row for row, _ in found.values() if row is not None]
+        if row is not None and row.fits(state.space):
+            rows.append(row)
+            continue
+        check.wrong[user], check.wrong_rows[user] = basis, None
+        check.differences.append(Difference(shard, "row", text_of(user), "", "incomplete", None))
     if not rows:
         return
-    stored = np.array([row.vector for row in rows], dtype=np.int64)
     profiles = np.array([row.profile for row in rows], dtype=np.int64)
-    check.census = moved(check.census, stored[:0], [], stored, [row.segment for row in rows])
+    check.census = moved(check.census, counted([], state.space), [], counted(rows, state.space), _slugs(rows))
     check.segments |= {row.user: row.segment for row in rows}
-    check.events += int(profiles[:, EVENTS].sum())
+    events = [fields(kinds).index(kind.plural) for kind in kinds]
+    check.events += int(profiles[:, events].sum())
     offsets = state.offsets or {}
     check.ahead |= any(last >= offsets.get(topic, 0) for row in rows for topic, last in row.offsets.items())
-    correct = vectors.vectors(folding.columns(profiles))
-    slugs = _judged(rows, correct, generations)
-    for row, vector, slug in zip(rows, map(tuple, correct.tolist()), slugs, strict=True):
-        differing = _differing(row, vector, slug, state.generation, current)
+    expected = _vectors(profiles, state.space.features, kinds)
+    judged = _judged(rows, profiles, kinds, generations)
+    for row, vector, slug in zip(rows, map(tuple, expected.tolist()), judged, strict=True):
+        differing = _differing(row, vector if row.is_in(state.space) else row.vector, slug, state.generation, current)
         if differing:
             check.wrong[row.user], check.wrong_rows[row.user] = Basis(row.profile, row.offsets), row
             check.differences += [Difference(shard, "row", text_of(row.user), *each) for each in differing]
 
 
-def _judged(rows: Sequence[Row], correct: np.ndarray, generations: Generations) -> list[str]:
-    """The slug that the row's generation gives to the correct vector; the row's own if that generation is gone."""
-    slugs = [row.segment for row in rows]
+def _slugs(rows: Sequence[Row]) -> list[str]:
+    return [row.segment for row in rows]
+
+
+def _vectors(profiles: np.ndarray, features: Sequence[str], kinds: tuple[Kind, ...]) -> np.ndarray:
+    return vectors.vectors(folding.columns(profiles, fields(kinds)), named(features, kinds))
+
+
+def _judged(rows: Sequence[Row], profiles: np.ndarray, kinds: tuple[Kind, ...], generations: Generations) -> list[str]:
+    """The slug that the row's generation gives to the profile; the row's own if that generation is gone."""
+    slugs = _slugs(rows)
     for number in {row.generation for row in rows} & {0, *generations}:
         at = [index for index, row in enumerate(rows) if row.generation == number]
-        judged = kmeans.judge(correct[at], generations[number]) if number else [UNASSIGNED] * len(at)
+        judged = [UNASSIGNED] * len(at)
+        if number:
+            by = generations[number]
+            judged = kmeans.judge(_vectors(profiles[at], by.features, kinds), by)
         for index, slug in zip(at, judged, strict=True):
             slugs[index] = slug
     return slugs

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from segmenter.errors import Fenced
 from segmenter.events.sharding import shard_of
+from segmenter.model.generation import Generation, space_of
 from segmenter.operations.integrity.differences import Difference, audience_differences, census_differences
 from segmenter.operations.integrity.row_checks import RowCheck, add
 from segmenter.operations.owners import paused, with_living_owner
@@ -98,7 +99,7 @@ def examine(store: Store, numbers: Collection[int]) -> dict[int, Findings]:
     current = model.number if model else 0
     known = read_stored_shards(client, settings)
     stored = {number: known.get(number, StoredShard(UNKNOWN_SHARD, None, {})) for number in numbers}
-    states = {number: shard.state for number, shard in stored.items()}
+    states = {number: _in_some_space(shard, model) for number, shard in stored.items()}
     check = {number: RowCheck() for number in numbers}
     for users in scan_users(client, settings):
         own: dict[int, list[bytes]] = {}
@@ -107,14 +108,14 @@ def examine(store: Store, numbers: Collection[int]) -> dict[int, Findings]:
         found = read_stored_rows(client, settings, [user for number in own.keys() & states for user in own[number]])
         for number in own.keys() & states:
             rows = {user: found.get(user, StoredRow(None, None)) for user in own[number]}
-            add(check[number], number, rows, states[number], generations, current)
+            add(check[number], number, rows, states[number], settings.kinds, generations, current)
     slugs = audiences(client, settings, states)
     wrong_types = mistyped(client, settings, slugs)
     keys = Keys(settings.key_prefix)
     return {
         number: _compare(
             number,
-            stored[number],
+            stored[number]._replace(state=states[number]),
             wrong_types[number],
             check[number],
             {
@@ -125,6 +126,11 @@ def examine(store: Store, numbers: Collection[int]) -> dict[int, Findings]:
         )
         for number in states
     }
+
+
+def _in_some_space(shard: StoredShard, model: Generation | None) -> ShardState:
+    """The state of a shard; if it cannot be read what its census is made of, that of the model serves as well."""
+    return shard.state._replace(space=space_of(model)) if "space" in shard.unreadable else shard.state
 
 
 def _compare(
@@ -141,7 +147,7 @@ def _compare(
         differences.append(Difference(number, "shard", "", "parked", state.parked, ""))
     if state.dirty:
         differences.append(Difference(number, "shard", "", "dirty", "true", "false"))
-    differences += census_differences(number, state.census, check.census)
+    differences += census_differences(number, state.census, check.census, state.space.features)
     differences += audience_differences(number, stored, check.segments)
     differences += check.differences
     if check.events != state.counts.folded and not check.ahead:
