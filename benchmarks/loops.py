@@ -20,13 +20,13 @@ from consumers import worker
 from consumers.worker.loop import POLL_RECORDS, WorkerResult
 from segmenter.events import Event, Rules, decode
 from segmenter.model.features import features
+from segmenter.model.profiles import fields
 from segmenter.settings import Settings
 from segmenter.topics import Position, Record, event_topics
 from segmenter.topics.reader import open_consumer
-from tests.defaults import GROUP
 
-COUNTED = {"click": "clicks", "search": "searches", "view": "views"}
-TIMED = {"click": ("clicks_timed", "click_ms"), "view": ("views_timed", "view_ms")}
+MEASURED = {"duration": "duration_ms", "amount": "amount"}
+"""The field of an event that is measured."""
 
 
 class Log(NamedTuple):
@@ -46,10 +46,11 @@ class Worked(NamedTuple):
 
 def bare(log: Log) -> float:
     """Poll and decode every event, no more."""
-    rules = Rules.of(log.settings)
+    rules, kinds = Rules.of(log.settings), event_topics(log.settings)
 
     def each(record: Record) -> None:
-        event = decode(record.value, record.key, record.partition, record.timestamp, rules)
+        kind = kinds[record.topic]
+        event = decode(record.value, record.key, kind, record.partition, record.timestamp, rules)
         assert isinstance(event, Event), event
 
     return _rate(log, log.events, each)
@@ -62,6 +63,7 @@ def naive(log: Log, events: int) -> float:
     transaction); learn and predict the features by river's K-Means; write the segment.
     """
     prefix, kinds = fresh_name(), event_topics(log.settings)
+    names, judging = fields(log.settings.kinds)[:-2], log.settings.judging
     model = cluster.KMeans(n_clusters=3, seed=1)
     client = redis.Redis.from_url(log.settings.redis_url)
 
@@ -69,15 +71,16 @@ def naive(log: Log, events: int) -> float:
         event = json.loads(record.value or b"null")
         kind, key = kinds[record.topic], f"{prefix}:{event['user_id']}"
         pipeline = client.pipeline()
-        pipeline.hincrby(key, COUNTED[kind], 1)
-        if kind in TIMED and "duration_ms" in event:
-            times, total = TIMED[kind]
+        count, *measured = kind.fields
+        pipeline.hincrby(key, count, 1)
+        if measured and MEASURED[kind.measure] in event:
+            times, total = measured
             pipeline.hincrby(key, times, 1)
-            pipeline.hincrby(key, total, event["duration_ms"])
+            pipeline.hincrby(key, total, event[MEASURED[kind.measure]])
         pipeline.hgetall(key)
         found = pipeline.execute()[-1]
-        profile = {name: int(found.get(name.encode(), 0)) for name in GROUP}
-        point = {name: value or 0 for name, value in features(profile).items()}
+        profile = {name: int(found.get(name.encode(), 0)) for name in names}
+        point = {name: value or 0 for name, value in features(profile, judging).items()}
         model.learn_one(point)  # type: ignore[no-untyped-call]
         client.hset(key, "segment", model.predict_one(point))  # type: ignore[no-untyped-call]
 

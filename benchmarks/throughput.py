@@ -70,7 +70,7 @@ def throughput(
     common.expect_many_objects()
     with _parts() as settings:
         with common.progress("publishing", events) as advance:
-            publish(settings, generate(events, users, seed=1), advance)
+            publish(settings, generate(events, users, seed=1, kinds=settings.kinds), advance)
         log = Log(settings, beginnings(settings, event_topics(settings)), events)
         measured = []
         with common.progress("rounds", rounds + 1) as advance:

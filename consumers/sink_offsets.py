@@ -68,6 +68,8 @@ def _stored(database: Warehouse, settings: Settings, ids: Mapping[str, str]) -> 
     offsets = {}
     for (plain, part), (topic_id, offset) in warehouse.loaded(database).items():
         topic = settings.topic_prefix + plain
+        if topic not in ids:
+            continue  # of a kind that other sinks know already
         if topic_id != ids[topic]:
             raise TopicRecreated(topic, topic_id, ids[topic])
         offsets[topic, part] = offset

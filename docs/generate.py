@@ -13,6 +13,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli.page,
     "events.md": events.page,
     "event.schema.json": events.schema,
+    "priced-event.schema.json": lambda: events.schema(events.PricedEvent),
     "redis.md": redis.page,
     "settings.md": settings.page,
 }

@@ -18,7 +18,7 @@ from segmenter.model.profiles import decoder, fields
 from segmenter.settings import load
 from segmenter.store.connection import answers_of, connect
 from segmenter.store.keys import Keys
-from segmenter.store.meta import check, stored_rules
+from segmenter.store.meta import check, decode_rules, encoded_rules
 from segmenter.store.models import decode_names
 
 FIELDS = ("segment", "generation", "profile", "offsets")
@@ -62,7 +62,9 @@ class SegmentClient:
         self._settings = embedded.resolve(load(redis_url=redis_url, **settings), "redis_url")
         self._redis = connect(self._settings)
         self._keys = Keys(self._settings.key_prefix)
-        self._known: Rules | None = None
+        self._encoded_rules: bytes | None = None
+        self._rules = Rules.of(self._settings)
+        """Those of the store or, before it has any, of the settings."""
 
     def lookup(self, user: str) -> Answer:
         """What is known of one user; an unknown user is not an error."""
@@ -71,24 +73,29 @@ class SegmentClient:
     def lookup_many(self, users: Iterable[str]) -> list[Answer]:
         """What is known of each user, in the same order, in one round trip."""
         asked = [(user, user.encode(errors="surrogatepass")) for user in users]  # text that is not an id is unknown
-        rules = self._rules()
-        shards = {key: shard_of(key, rules.partitions) for _, key in asked}
+        if self._encoded_rules is None:
+            check(self._redis, self._settings)
+            self._learn(encoded_rules(self._redis, self._settings))
+        shards = {key: shard_of(key, self._rules.partitions) for _, key in asked}
         wanted = sorted(set(shards.values()))
-        # Shards before rows, the clock last: a row is at least as fresh as its age says.
+        # Shards before rows, the clock last: a row is at least as fresh as its age says. Rows before rules: these have
+        # all kinds that a row has.
         pipeline = self._redis.pipeline(transaction=False)
         for shard in wanted:
             pipeline.hmget(self._keys.shard(shard), "beat_ms", "caught_up_ms")
         for _, key in asked:
             pipeline.hmget(self._keys.user(key), FIELDS)
+        pipeline.hget(self._keys.meta(), "rules")
         pipeline.hget(self._keys.model(), "names")
         pipeline.time()
-        *found, stored_names, (seconds, microseconds) = answers_of(self._redis, pipeline)
+        *found, rules, stored_names, (seconds, microseconds) = answers_of(self._redis, pipeline)
+        self._learn(rules)
         now_ms = seconds * 1000 + microseconds // 1000
         names = decode_names(stored_names)
         fresh = {shard: self._freshness(beats, now_ms) for shard, beats in zip(wanted, found, strict=False)}
         rows = found[len(wanted) :]
         return [
-            _answer(user, row, rules.kinds, names, *fresh[shards[key]])
+            _answer(user, row, self._rules.kinds, names, *fresh[shards[key]])
             for (user, key), row in zip(asked, rows, strict=True)
         ]
 
@@ -102,12 +109,10 @@ class SegmentClient:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _rules(self) -> Rules:
-        """The rules of the store, read once; before it has any, those of the settings."""
-        if self._known is None:
-            check(self._redis, self._settings)
-            self._known = stored_rules(self._redis, self._settings)
-        return self._known or Rules.of(self._settings)
+    def _learn(self, encoded: bytes | Corrupt | None) -> None:
+        """Follow the rules of the store: kinds may be added."""
+        if isinstance(encoded, bytes) and encoded != self._encoded_rules:
+            self._rules, self._encoded_rules = decode_rules(self._settings, encoded), encoded
 
     def _freshness(self, beats: list[bytes | None] | Corrupt, now_ms: int) -> tuple[int | None, bool]:
         try:

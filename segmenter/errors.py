@@ -113,12 +113,22 @@ class Forbidden(UsageError):
 
 
 class RulesDiffer(UsageError):
-    """The rules for events that are stored with the data differ from ours; None stands for a rule that is not there."""
+    """The rules for events that are stored with the data differ from ours."""
 
     def __init__(self, where: str, stored: Mapping[str, object], ours: Mapping[str, object]) -> None:
         names = sorted(name for name in stored.keys() | ours.keys() if stored.get(name) != ours.get(name))
-        differing = ", ".join(f"{name} is {stored.get(name)} there and {ours.get(name)} here" for name in names)
-        super().__init__(f"the rules in {where} differ: {differing}. Use the same settings, or start with empty parts.")
+        there, here = [[str(rules.get(name, "missing")) for name in names] for rules in (stored, ours)]
+        differing = "; ".join(
+            f"{name} is {one} there and {other} here" for name, one, other in zip(names, there, here, strict=True)
+        )
+        kinds = (
+            " Kinds may be added, not taken away or changed (docs/kinds.md)."
+            if any(name.startswith("the kind") for name in names)
+            else ""
+        )
+        super().__init__(
+            f"the rules in {where} differ: {differing}. Use the same settings, or start with empty parts.{kinds}"
+        )
 
 
 class NewerVersion(UsageError):

@@ -18,9 +18,10 @@ from segmenter.model import folding
 from segmenter.model.census import merged
 from segmenter.model.features import named
 from segmenter.model.generation import PROVISIONAL_USERS, Generation, space_of
+from segmenter.model.kmeans import judge
 from segmenter.model.profiles import fields
 from segmenter.model.ranks import renamed
-from segmenter.model.segments import refitted, successor, unfit
+from segmenter.model.segments import judging_by, refitted, successor, unfit
 from segmenter.model.vectors import vectors
 from segmenter.settings import Settings
 from segmenter.shards.state import ShardState
@@ -102,8 +103,11 @@ def refit_now(settings: Settings, now_ms: int) -> tuple[bool, int]:
     return adopted, current.number if current else 0
 
 
-def refit(store: Store, now_ms: int) -> bool:
-    """Fit afresh, and publish if that is better by a margin than what is current. False if nothing was published."""
+def refit(store: Store, now_ms: int, wanted: tuple[str, ...] = ()) -> bool:
+    """Fit afresh, and publish if that is better by a margin than what is current. False if nothing was published.
+
+    If these ``wanted`` are other features than those of the current model, it is published in any case.
+    """
     before = read_model(store.client, store.settings)
     shards = read_shards(store.client, store.settings)
     number = before.number if before else 0
@@ -111,20 +115,29 @@ def refit(store: Store, now_ms: int) -> bool:
     if not len(profiles):
         return False
     names = store.settings.segments
-    features = before.features if before else tuple([feature.name for feature in store.settings.judging])
+    features = wanted or (before.features if before else features_of(store.settings))
+    points = _vectors(store.settings, profiles, features)
+    if before and features != before.features:
+        slugs = judge(_vectors(store.settings, profiles, before.features), before)
+        users = population_of(shards)
+        return _publish(store, judging_by(features, points, slugs, before, names, number, now_ms, users), before)
     census = merged(state.counted_in(space_of(before)).census for state in shards.values())
     margin = PROVISIONAL_MARGIN if before and before.provisional else REFIT_MARGIN
-    points = _vectors(store.settings, profiles, features)
     following = refitted(points, census, before, names, number, now_ms, margin, features)
     return following is not None and _publish(store, following, before)
 
 
-def refit_process(settings: Settings) -> None:
+def features_of(settings: Settings) -> tuple[str, ...]:
+    """The names of the features by which users are to be judged."""
+    return tuple([feature.name for feature in settings.judging])
+
+
+def refit_process(settings: Settings, wanted: tuple[str, ...]) -> None:
     """`refit`, as the target of a child process. Its exit code is not 0 if the refit failed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which ends this process
     logs.setup(settings.log_level)
     try:
-        refit(Store(connect(settings), settings), time.time_ns() // 1_000_000)
+        refit(Store(connect(settings), settings), time.time_ns() // 1_000_000, wanted)
     except SegmenterError as error:
         log.warning("a refit failed", reason=str(error))
         raise SystemExit(error.exit_code) from None

@@ -11,13 +11,14 @@ from multiprocessing.context import SpawnProcess
 import numpy as np
 import structlog
 
-from consumers.trainer.refit import population_of, refit, refit_is_due, refit_process, step
+from consumers.trainer.refit import features_of, population_of, refit, refit_is_due, refit_process, step
 from segmenter.errors import Corrupt
 from segmenter.model.drift import Drift
 from segmenter.model.generation import Generation, digest
 from segmenter.model.kmeans import inertia
 from segmenter.shards.row import Row
 from segmenter.shards.state import ShardState
+from segmenter.store.agreement import want_features
 from segmenter.store.connection import Store
 from segmenter.store.models import read_model
 from segmenter.store.shards import read_shards
@@ -33,6 +34,7 @@ class Trainer:
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
+        self._wanted = features_of(store.settings)
         self._clock = clock
         self._child: SpawnProcess | None = None
         self._fitting = 0
@@ -78,8 +80,9 @@ class Trainer:
             return
         if self._clock() >= self._not_before and self._refit_is_due(shards):
             self._fitting = population_of(shards)
+            wanted = self._wanted if self._features_differ() else ()
             self._child = multiprocessing.get_context("spawn").Process(
-                target=refit_process, args=(self._store.settings,), daemon=True
+                target=refit_process, args=(self._store.settings, wanted), daemon=True
             )
             self._child.start()
         elif self.generation:
@@ -99,14 +102,23 @@ class Trainer:
         if self._drifted:
             self._drift, self._drifted, self._no_drift_before = Drift(), False, after_pause
 
+    def _features_differ(self) -> bool:
+        """Whether users are to be judged by other features now, as all workers agree."""
+        differ = self.generation is not None and self.generation.features != self._wanted
+        return differ and want_features(self._store.client, self._wanted, self._store.settings)
+
     def _refit_is_due(self, shards: Mapping[int, ShardState]) -> bool:
         drifted = self._drifted and self._clock() >= self._no_drift_before
-        return drifted or refit_is_due(self._store.settings, shards, self.generation, self._tried)
+        return (
+            drifted
+            or self._features_differ()
+            or refit_is_due(self._store.settings, shards, self.generation, self._tried)
+        )
 
     def refit_now(self) -> None:
         """Refit in this process, instead of a refit that is going on."""
         self.stop()
-        refit(self._store, now_ms())
+        refit(self._store, now_ms(), self._wanted if self._features_differ() else ())
 
     def step_now(self) -> bool:
         """Take a step if it is worth it; returns whether one was published."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from consumers.worker.loop import WorkerResult, run
+from consumers.worker.loop import WorkerResult
+from consumers.worker.run import run
 
 __all__ = ["WorkerResult", "run"]

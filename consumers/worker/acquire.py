@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import msgspec
 import structlog
 
 from consumers.worker.owned_shard import OwnedShard, write
 from segmenter import crash_points
 from segmenter.errors import LogTruncated, TopicRecreated
-from segmenter.model.generation import Generation
+from segmenter.model.generation import Generation, space_of
 from segmenter.shards.duplicates import DuplicateWindow
 from segmenter.shards.state import Commit, Counts, ShardState
 from segmenter.store.connection import Store
@@ -19,6 +20,14 @@ from segmenter.store.shards import acquire_shard
 from segmenter.topics import RESTORE
 
 log = structlog.get_logger()
+
+
+class Owner(NamedTuple):
+    """A new owner: the token by which it is known, and the number of the group that assigned the shard to it."""
+
+    token: str
+    group_number: str | None = None
+    """None: it does not matter."""
 
 
 class ShardLog(NamedTuple):
@@ -32,13 +41,13 @@ class ShardLog(NamedTuple):
 def acquire(
     store: Store,
     number: int,
-    token: str,
+    owner: Owner,
     shard_log: ShardLog,
     generation: Generation | None,
     key: bytes,
     seen: DuplicateWindow | None = None,
 ) -> OwnedShard:
-    """Become the owner of a shard, as ``token``.
+    """Become the owner of a shard.
 
     One that Redis does not know begins at offset 0; a dirty one is recounted.
 
@@ -46,9 +55,10 @@ def acquire(
     Else a new duplicate window begins, with ``key`` as its random key.
 
     Raises `Corrupt`; `TopicRecreated` when the stored offsets belong to other topics; and `LogTruncated` when the log
-    no longer holds the next events of the shard, unless they are to be left out.
+    no longer holds the next events of the shard, unless they are to be left out. Raises `OwnershipLost` when the
+    workers have moved to another group.
     """
-    state = acquire_shard(store.client, store.settings, number, token)._replace(parked="")
+    state = acquire_shard(*store, number, owner.token, owner.group_number)._replace(parked="")
     crash_points.reached("acquire")
     for topic, stored in state.topic_ids.items():
         if shard_log.topic_ids.get(topic) != stored:
@@ -61,8 +71,10 @@ def acquire(
         _recount(store, shard, generation)
     if state.offsets != offsets:
         after = shard.state._replace(offsets=offsets, topic_ids=dict(shard_log.topic_ids))
-        if state.offsets is None:
-            after = after._replace(counts=Counts(begins={topic: offset for topic, offset in offsets.items() if offset}))
+        known = state.offsets or {}
+        begins = {topic: offset for topic, offset in offsets.items() if offset and topic not in known}
+        counts = Counts() if state.offsets is None else state.counts
+        after = after._replace(counts=msgspec.structs.replace(counts, begins=counts.begins | begins))
         write(store, shard, Commit([], [], after), generation)
     return shard
 
@@ -70,7 +82,7 @@ def acquire(
 def _first_offsets(store: Store, number: int, state: ShardState, shard_log: ShardLog) -> dict[str, int]:
     """The next offsets to apply: those stored, 0 for a shard that Redis does not know, or later ``from_log_start``."""
     beginnings = shard_log.beginnings
-    stored = state.offsets or dict.fromkeys(beginnings, 0)
+    stored = dict.fromkeys(beginnings, 0) | (state.offsets or {})
     for topic, begin in beginnings.items():
         if stored[topic] >= begin:
             continue
@@ -86,10 +98,11 @@ def _first_offsets(store: Store, number: int, state: ShardState, shard_log: Shar
 
 def _recount(store: Store, shard: OwnedShard, generation: Generation | None) -> None:
     log.warning("a commit was left half-way: recounting the shard from its rows", shard=shard.number)
-    counted, changes = recount(*store, shard.number, shard.state.space)
+    space = space_of(generation)  # rows may be in it already, and the state not yet
+    counted, changes = recount(*store, shard.number, space)
     size = store.settings.commit_rows
     for first in range(0, max(1, len(changes)), size):
-        after = shard.state._replace(census=counted)
+        after = shard.state._replace(census=counted, space=space)
         if first + size >= len(changes):
             after = after.recounted()
         write(store, shard, Commit([], changes[first : first + size], after), generation)

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from segmenter.errors import OwnershipLost
+from segmenter.events import Rules
+from segmenter.settings import Settings
 from segmenter.store.connection import Store
-from segmenter.store.meta import group_in_use, next_group
+from segmenter.store.meta import claim, group_in_use, next_group
 from segmenter.topics import ShardConsumer, TopicGuard
+
+
+class KindsAdded(Exception):
+    """Kinds of events have been added to those in force: begin anew with them."""
 
 
 class Groups:
@@ -14,15 +20,30 @@ class Groups:
     The embedded broker (Tansu 0.6) waits for ever for a member that left at the wrong moment.
     """
 
-    def __init__(self, store: Store, guard: TopicGuard) -> None:
+    def __init__(self, store: Store, guard: TopicGuard, wanted: Settings) -> None:
         self._store = store
+        self._wanted = wanted
         self._guard = guard
         self._stuck_in = ""
         """The group that was left during an endless rebalance, until a group assigns shards again."""
 
     def join(self) -> ShardConsumer:
-        """A new member of the group in use."""
-        return ShardConsumer(self._store.settings, group_in_use(*self._store))
+        """A new member of the group in use. Raises `KindsAdded`.
+
+        The rules are read after the group: members of one group read the same topics.
+        """
+        group = group_in_use(*self._store)
+        self.check_kinds()
+        return ShardConsumer(self._store.settings, group)
+
+    def check_kinds(self) -> None:
+        """Raise `KindsAdded` if more kinds are in force than the store was opened with, and what `claim` does."""
+        if claim(self._store.client, self._wanted, Rules.of(self._wanted)).kinds != self._store.settings.kinds:
+            raise KindsAdded
+
+    def number_of(self, consumer: ShardConsumer) -> str:
+        """The number of a member's group; empty for the first."""
+        return consumer.group.removeprefix(f"{self._store.settings.group}.").partition(".")[2]
 
     def check(self, consumer: ShardConsumer) -> None:
         """Raise `OwnershipLost` when the workers have moved to another group."""

@@ -8,17 +8,21 @@ from consumers.worker.membership import Membership
 from consumers.worker.owned_shard import advance_offsets
 from segmenter.errors import Corrupt, OwnershipLost, RolledBack, Unreachable
 from segmenter.model.generation import Generation
+from segmenter.settings import Settings
 from segmenter.store.connection import Store, clock_ms
 from segmenter.store.shards import heartbeat
 
 log = structlog.get_logger()
 
 
-def send_heartbeats(store: Store, membership: Membership, generation: Generation | None, need_end: bool) -> None:
+def send_heartbeats(
+    store: Store, membership: Membership, wanted: Settings, generation: Generation | None, need_end: bool
+) -> None:
     """Confirm that each owned shard is as it was left, and up to when it holds all that the log held.
 
-    All that was polled must have been committed. A shard that is corrupt is parked. Raises `OwnershipLost`,
-    `RolledBack` and `Superseded`; and `Unreachable`, if ``need_end`` and Kafka does not return the log's end.
+    ``wanted`` is what this worker is set up for. All that was polled must have been committed. A shard that is corrupt
+    is parked. Raises `OwnershipLost`, `RolledBack` and `Superseded`; and `Unreachable`, if ``need_end`` and Kafka does
+    not return the log's end.
     """
     for number, positions in membership.positions().items():
         if membership.shards[number].paused_until is None:
@@ -27,7 +31,7 @@ def send_heartbeats(store: Store, membership: Membership, generation: Generation
     asked_ms = clock_ms(store.client)  # before: both Kafka and Redis may take seconds to answer
     caught_up_ms = _caught_up_ms(membership, asked_ms, need_end)
     seen = {number: (shard.state, (caught_up_ms or {}).get(number)) for number, shard in membership.shards.items()}
-    for number, outcome in heartbeat(*store, seen, None if caught_up_ms is None else asked_ms).items():
+    for number, outcome in heartbeat(*store, seen, None if caught_up_ms is None else asked_ms, wanted).items():
         if isinstance(outcome, Corrupt):
             membership.park(number, membership.shards[number].state.token, outcome)
         elif outcome != "ok":

@@ -28,6 +28,7 @@ from typing import NamedTuple
 
 from consumers.trainer.trainer import Trainer
 from consumers.worker.commands import execute_commands
+from consumers.worker.groups import KindsAdded
 from consumers.worker.heartbeat import send_heartbeats
 from consumers.worker.membership import Membership
 from consumers.worker.owned_shard import OwnedShard, Superseded, fold, needs_sweep, sweep
@@ -37,6 +38,7 @@ from segmenter.events import Rules
 from segmenter.settings import Settings
 from segmenter.shards.batches import Batch, batches_of
 from segmenter.shards.row import Row
+from segmenter.store.agreement import add_kinds
 from segmenter.store.connection import Store, connect
 from segmenter.store.meta import claim
 from segmenter.store.models import REPLACE
@@ -45,19 +47,14 @@ from segmenter.topics import (
     Record,
     TopicGuard,
     drop_producer,
-    ends,
     ensure_topics,
-    event_topics,
     open_producer,
 )
 from segmenter.topics.dead_letters import ACKNOWLEDGE_SECONDS, publish_dead_letters
 
 POLL_RECORDS, HEARTBEAT_SECONDS = 20_000, 1.0
-GIVE_UP_AFTER = 8
-"""How often in a row shards may fail before a run that is to end (``once``) gives up."""
-
-MOST_STEPS = 100
-"""The most steps that a run with ``once`` takes; few are needed."""
+GIVE_UP_AFTER, MOST_STEPS = 8, 100
+"""How often in a row shards may fail, and how many steps are taken, before a run that is to end (``once``) ends."""
 
 
 class WorkerResult(NamedTuple):
@@ -75,13 +72,14 @@ class Worker:
     def __init__(
         self, settings: Settings, may_refit: bool, from_log_start: bool, on_progress: Callable[[int], None]
     ) -> None:
-        self._settings = settings
-        self._store = Store(connect(settings), settings)
-        claim(self._store.client, settings, Rules.of(settings))
+        client = connect(settings)
+        claim(client, settings, Rules.of(settings))
         ensure_topics(settings)
-        self._guard = TopicGuard(settings)
-        self._producer = open_producer(settings, ACKNOWLEDGE_SECONDS)
-        self._membership = Membership(self._store, self._guard, from_log_start)
+        self._wanted, self.settings = settings, add_kinds(client, settings)
+        self._store = Store(client, self.settings)
+        self._guard = TopicGuard(self.settings)
+        self._producer = open_producer(self.settings, ACKNOWLEDGE_SECONDS)
+        self._membership = Membership(self._store, self._guard, settings, from_log_start)
         self._trainer = Trainer(self._store)
         self._may_refit = may_refit
         self._on_progress = on_progress
@@ -92,19 +90,26 @@ class Worker:
         self._records = self._rows = self._invalid = 0
 
     def run(self, goal: Mapping[Position, int] | None, stopping: Callable[[], bool]) -> WorkerResult:
-        """Work until ``stopping`` says so or, given a goal, until all owned shards are read up to it and settled."""
+        """Work until ``stopping`` says so or, given a goal, until all owned shards are read up to it and settled.
+
+        Raises `KindsAdded`.
+        """
         self._gives_up = goal is not None
         self._stopping = stopping
         try:
             while not stopping() and not self._turn(goal):
                 pass
-            return WorkerResult(self._records, self._rows, self._invalid, self._ended - self._began)
+            return self.result()
         finally:
             self._trainer.stop()
             self._membership.leave()
             self._guard.close()
             self._store.client.close()
             drop_producer(self._producer)
+
+    def result(self) -> WorkerResult:
+        """The counts so far."""
+        return WorkerResult(self._records, self._rows, self._invalid, self._ended - self._began)
 
     def _turn(self, goal: Mapping[Position, int] | None) -> bool:
         """Do everything once; returns whether the goal is reached. After a failure, shards must be acquired again."""
@@ -153,14 +158,14 @@ class Worker:
         """Steps 2 to 5 for the records of one poll."""
         began = time.monotonic()
         crash_points.reached("poll")
-        prefix, rules = self._settings.topic_prefix, Rules.of(self._settings)
-        batches = batches_of(records, shard.offsets, prefix, shard.seen, rules, self._settings.commit_rows)
+        prefix, rules = self.settings.topic_prefix, Rules.of(self.settings)
+        batches = batches_of(records, shard.offsets, prefix, shard.seen, rules, self.settings.commit_rows)
         for batch in takewhile(lambda _: not self._stopping(), batches):
             crash_points.reached("decode")
             if not self._records:
                 self._began = began
             if batch.invalid:
-                publish_dead_letters(self._producer, self._settings, batch.invalid)
+                publish_dead_letters(self._producer, self.settings, batch.invalid)
                 crash_points.reached("dead_letters")
             rows = self._fold(shard, batch)
             if self._trains():
@@ -204,7 +209,7 @@ class Worker:
         self._membership.check_group()
         self._membership.unpark()
         if self._membership.shards:
-            send_heartbeats(self._store, self._membership, self._trainer.generation, need_end=self._gives_up)
+            self._send_heartbeats()
             self._membership.commit_lag_offsets()
             crash_points.reached("lag_offsets")
             execute_commands(self._store, self._membership, self._trainer.generation)
@@ -213,20 +218,27 @@ class Worker:
         else:
             self._trainer.rest()
 
+    def _send_heartbeats(self) -> None:
+        send_heartbeats(self._store, self._membership, self._wanted, self._trainer.generation, self._gives_up)
+        wanted = self._wanted
+        if wanted.kinds != self.settings.kinds != add_kinds(self._store.client, wanted).kinds:
+            raise KindsAdded
+
     def _trains(self) -> bool:
         return self._may_refit and 0 in self._membership.shards
 
     def _settle(self) -> None:
         """End with all users of the owned shards judged by one generation, after all steps that are worth it."""
-        alone = len(self._membership.shards) == self._settings.partitions
+        alone = len(self._membership.shards) == self.settings.partitions
         if self._may_refit and alone:
+            self._send_heartbeats()
             self._trainer.refit_now()
         for _ in range(MOST_STEPS):
             self._follow_model()
             self._sweep_all()
             if not (self._may_refit and alone and self._trainer.step_now()):
                 break
-        send_heartbeats(self._store, self._membership, self._trainer.generation, need_end=self._gives_up)
+        self._send_heartbeats()
 
     def _sweep_all(self) -> None:
         for shard in self._shards():
@@ -236,22 +248,3 @@ class Worker:
                         self._sweep(shard)
                     except Superseded:
                         self._catch_up_with_model()
-
-
-def run(
-    settings: Settings,
-    once: bool,
-    may_refit: bool = True,
-    on_progress: Callable[[int], None] = lambda records: None,
-    stopping: Callable[[], bool] = lambda: False,
-    from_log_start: bool = False,
-) -> WorkerResult:
-    """Run a worker until ``stopping``; with ``once``, until its shards, if any, are read to the log's end, and settled.
-
-    ``may_refit`` runs the trainer. ``on_progress`` is called with the number of records of each commit. Raises
-    `LogTruncated` for a shard that Redis does not know and whose log has lost its beginning, unless ``from_log_start``;
-    and, with ``once``, `Corrupt` in the end if a shard was parked.
-    """
-    worker = Worker(settings, may_refit, from_log_start, on_progress)
-    goal = ends(settings, event_topics(settings)) if once else None
-    return worker.run(goal, stopping)

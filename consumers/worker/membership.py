@@ -10,17 +10,16 @@ from contextlib import contextmanager
 import structlog
 
 from consumers.backoff import backoff_seconds
-from consumers.worker.acquire import ShardLog, acquire
+from consumers.worker.acquire import Owner, ShardLog, acquire
 from consumers.worker.groups import Groups
 from consumers.worker.owned_shard import OwnedShard
 from consumers.worker.parking import Parked, park, still_parked
 from consumers.worker.topic_check import TopicCheck
 from segmenter.errors import Corrupt, SegmenterError
-from segmenter.events import Rules
 from segmenter.model.generation import Generation
+from segmenter.settings import Settings
 from segmenter.shards.duplicates import DuplicateWindow
 from segmenter.store.connection import Store
-from segmenter.store.meta import claim
 from segmenter.store.shards import new_token
 from segmenter.topics import Position, Record, ShardConsumer, TopicGuard, check_ends, ends, event_topics
 
@@ -30,9 +29,9 @@ log = structlog.get_logger()
 class Membership:
     """An assigned shard is acquired, and its records are polled, or it waits to be acquired (again)."""
 
-    def __init__(self, store: Store, guard: TopicGuard, from_log_start: bool = False) -> None:
+    def __init__(self, store: Store, guard: TopicGuard, wanted: Settings, from_log_start: bool = False) -> None:
         self._store = store
-        self._groups = Groups(store, guard)
+        self._groups = Groups(store, guard, wanted)
         self._topics = TopicCheck(guard)
         self._from_log_start = from_log_start
         self._key = secrets.token_bytes(16)
@@ -48,7 +47,7 @@ class Membership:
         """How often in a row shards had to be released before they could work."""
 
     def follow(self) -> None:
-        """Join the group if need be, and drop the shards that it assigned to other members; those that stay go on."""
+        """Join the group, or raise `KindsAdded`, and drop the shards that it assigned to others; the rest goes on."""
         if self._consumer is None:
             if self.backing_off():
                 return
@@ -80,7 +79,7 @@ class Membership:
         if not waiting:
             return
         settings = self._store.settings
-        claim(self._store.client, settings, Rules.of(settings))
+        self._groups.check_kinds()
         if not self._topics.learn():
             self._remembered.clear()
         acquired = [shard for number in waiting if (shard := self._acquire(self._consumer, number, generation))]
@@ -97,11 +96,11 @@ class Membership:
     def _acquire(self, consumer: ShardConsumer, number: int, generation: Generation | None) -> OwnedShard | None:
         """Acquire a shard; None if it had to be parked."""
         shard_log = ShardLog(self._topics.ids, consumer.beginnings(number), self._from_log_start)
-        token, seen = new_token(), self._remembered.get(number)
+        seen, owner = self._remembered.get(number), Owner(new_token(), self._groups.number_of(consumer))
         try:
-            return acquire(self._store, number, token, shard_log, generation, self._key, seen)
+            return acquire(self._store, number, owner, shard_log, generation, self._key, seen)
         except Corrupt as reason:
-            self.park(number, token, reason)
+            self.park(number, owner.token, reason)
             return None
 
     def _start(self, consumer: ShardConsumer, shard: OwnedShard) -> None:

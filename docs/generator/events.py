@@ -1,4 +1,4 @@
-"""docs/events.md and docs/event.schema.json: the one struct, the topics, the verdicts and the dead letters."""
+"""docs/events.md and the JSON Schemas: the structs of events, the kinds, the verdicts and the dead letters."""
 
 from __future__ import annotations
 
@@ -10,29 +10,31 @@ from msgspec import Meta
 
 from generator.source import GENERATED, code, meanings, summary, table
 from segmenter import events
-from segmenter.events import DEAD_LETTERS, REASONS, TOPICS, Event, InvalidRecord, dead_letters
+from segmenter.events import DEAD_LETTERS, REASONS, Event, InvalidRecord, PricedEvent, dead_letters
 from segmenter.events.event import MAX_USER_BYTES
 from segmenter.events.rules import MAX_PROPERTIES_BYTES
+from segmenter.kinds import BUILT_IN, DEFAULT, Kind
 from segmenter.operations.dead_letters.lines import Line
 from segmenter.operations.dead_letters.replay import HEADER
 
 EXAMPLE = Event("u42", 1_767_603_600_000, event_id="e-1", device="mobile", duration_ms=41_500, item_id="article-7")
+PRICED = PricedEvent("u42", 1_767_603_600_000, event_id="order-1017", amount=4_990)
 INVALID = dead_letters.describe(
-    "views", 2, 1_017, 1_767_603_600_000, b"u42", b"[]", InvalidRecord("malformed", "a list")
+    DEFAULT[-1].topic, 2, 1_017, 1_767_603_600_000, b"u42", b"[]", InvalidRecord("malformed", "a list")
 )
 
 
-def schema() -> str:
-    """The JSON Schema of an event."""
-    hints = get_type_hints(Event, include_extras=True)
+def schema(event: type[Event] = Event) -> str:
+    """The JSON Schema of an event of this type."""
+    hints = get_type_hints(event, include_extras=True)
     # The struct keeps `properties` as raw bytes, empty when absent: no schema can show that.
     hints["properties"] = Annotated[
         dict[str, Any] | None, Meta(description=hints["properties"].__metadata__[0].description)
     ]
-    required = [field.name for field in msgspec.structs.fields(Event) if field.required]
+    required = [field.name for field in msgspec.structs.fields(event) if field.required]
     alike = [(name, hint) if name in required else (name, hint, None) for name, hint in hints.items()]
     found = msgspec.json.schema(msgspec.defstruct("Event", alike))["$defs"]["Event"]
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "description": summary(Event)}
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "description": summary(event)}
     return json.dumps(head | found, indent=2) + "\n"
 
 
@@ -40,31 +42,39 @@ def page() -> str:
     """Fields, topics, verdicts, dead letters."""
     found = json.loads(schema())
     fields = [_row(name, field, name in found["required"]) for name, field in found["properties"].items()]
+    priced = json.loads(schema(PricedEvent))["properties"]
+    amounts = [_row(name, field, False) for name, field in priced.items() if name not in found["properties"]]
     letters = meanings(dead_letters.DeadLetter, LETTER)
     return f"""{GENERATED}
 # Events
 
-An event is one click, search or view of one user at one time, published as JSON (UTF-8). The record's key is the bytes
-of `user_id`, its partition the one that Kafka's default partitioner (murmur2) gives to that key. Absent fields are left
-out or null; unknown fields are ignored. As JSON Schema: [event.schema.json](event.schema.json).
+An event is one act of one user at one time, published as JSON (UTF-8) to the topic of its kind. The record's key is the
+bytes of `user_id`, its partition the one that Kafka's default partitioner (murmur2) gives to that key. Absent fields are
+left out or null; unknown fields are ignored. As JSON Schema: [event.schema.json](event.schema.json) and, for kinds that
+measure an amount, [priced-event.schema.json](priced-event.schema.json).
 
 ```json
 {events.encode(EXAMPLE).decode()}
+{events.encode(PRICED).decode()}
 ```
 
 ## Fields
 
 {table(("field", "type", "bounds", "meaning"), fields)}
+Where the kind measures an amount, there are two more. In other events they are ignored.
+
+{table(("field", "type", "bounds", "meaning"), amounts)}
 A `user_id` has at most {MAX_USER_BYTES} bytes in UTF-8, and is kept and compared byte for byte: `Bob`, `bob` and
 `"bob "` are three users, `007` and `7` are two. `properties` has at most {MAX_PROPERTIES_BYTES:,} bytes as it is
 written. A whole record has at most {events.Rules(1).max_event_bytes:,} bytes.
 
-## Topics
+## Kinds
 
-The kind of an event is that of its topic. `SEGMENTER_TOPIC_PREFIX` comes before each name; all have the same number of
-partitions.
+The kind of an event is that of its topic. `SEGMENTER_TOPIC_PREFIX` comes before each topic; all have the same number of
+partitions. `SEGMENTER_KINDS` picks the kinds that are on, by default {", ".join(code(kind.name) for kind in DEFAULT)};
+[kinds.md](kinds.md) says how to add your own.
 
-{table(("topic", "kind"), [(code(topic), kind) for topic, kind in TOPICS.items()])}
+{table(("kind", "topic", "measures", "aggregates", "features"), map(_kind, BUILT_IN.values()))}
 ## What counts
 
 A duplicate does not count: an event whose user had the same `event_id` at most `duplicate_window` offsets before, in
@@ -113,6 +123,12 @@ LETTER = {
     "timestamp_ms": "The record's timestamp, in milliseconds since 1970-01-01 UTC.",
 }
 """The fields of a dead letter that need no explanation in the code."""
+
+
+def _kind(kind: Kind) -> tuple[str, ...]:
+    measures = {"none": "nothing", "duration": "a duration", "amount": "an amount"}[kind.measure]
+    features = [code(feature.name) for feature in kind.features]
+    return code(kind.name), code(kind.topic), measures, " ".join(map(code, kind.fields)), " ".join(features)
 
 
 def _row(name: str, field: dict[str, Any], required: bool) -> tuple[str, ...]:

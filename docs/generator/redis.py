@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from generator.source import GENERATED, code, meanings, one_line, summary, table
-from segmenter.model.features import FEATURES, Feature
+from segmenter.kinds import BUILT_IN, DEFAULT, DEFAULT_FEATURES, Feature, catalogue
+from segmenter.model.features import named
 from segmenter.model.generation import Generation
-from segmenter.model.profiles import FIELDS as PROFILE
+from segmenter.model.profiles import fields
 from segmenter.model.vectors import vectors
 from segmenter.operations.owners import PAUSE_SECONDS
 from segmenter.shards import row
@@ -20,19 +21,18 @@ from segmenter.store.keys import Keys
 from segmenter.store.shards import FEED_LENGTH
 
 ARGUMENTS = {"user": b"u42", "shard": 3, "segment": "highly_engaged", "command": "7c0e"}
+PROFILE = fields(DEFAULT)
 AGGREGATES = (11, 9, 28_170, 5, 0, 0, 0, 1_767_603_600_000, 1_767_690_000_000)
-VECTOR = vectors({name: np.array([value]) for name, value in zip(PROFILE, AGGREGATES, strict=True)})[0].tolist()
-OFFSETS = {"clickstream": 8_412, "searches": 977}
+COLUMNS = {name: np.array([value]) for name, value in zip(PROFILE, AGGREGATES, strict=True)}
+VECTOR = vectors(COLUMNS, named(DEFAULT_FEATURES, DEFAULT))[0].tolist()
+OFFSETS = {kind.topic: offset for kind, offset in zip(DEFAULT, (8_412, 977), strict=False)}
 EXAMPLE = Row(b"u42", "highly_engaged", 3, AGGREGATES, OFFSETS, tuple(VECTOR))
 
-PROFILES = {
-    "clicks": "clicks that count",
-    "clicks_timed": "of those, the ones with a duration",
-    "click_ms": "the sum of their durations, in milliseconds",
-    "searches": "searches that count",
-    "views": "views that count",
-    "views_timed": "of those, the ones with a duration",
-    "view_ms": "the sum of their durations, in milliseconds",
+MEASURES = {
+    "duration": ("a duration", "the sum of their durations, in milliseconds"),
+    "amount": ("an amount", "the sum of their amounts, in minor units"),
+}
+TIMES = {
     "first_ms": "the time of the earliest event, in milliseconds since 1970-01-01 UTC",
     "last_ms": "the time of the latest event, likewise",
 }
@@ -44,7 +44,8 @@ SHARD = {
     "the first offset that is counted, by topic, where it is not 0.",
 }
 MODEL = {
-    "cause": "bootstrap (the first), step (an exact Lloyd step), refit (afresh) or rename (a name set by hand).",
+    "cause": "bootstrap (the first), step (an exact Lloyd step), refit (afresh), rename (a name set by hand) or features "
+    "(users are judged by other features).",
     "features": "The names of the features, in the order of a vector.",
     "centres": "One point per segment, in a vector's units.",
     "scale": "The number that each feature is divided by before distances are computed.",
@@ -86,11 +87,15 @@ $ redis-cli HGET {user} segment
 
 ### The profile
 
-{table(("name", "meaning"), [(code(name), PROFILES[name]) for name in PROFILE])}
-From these come the features, and from the features the vector: `round(log1p(feature) * 2^20)` of each, in this order,
-between commas; nothing in the place of a missing one.
+{table(("name", "meaning"), [(code(name), meaning) for name, meaning in _profile().items()])}
+Only the fields of kinds that are on are there; what was written before a kind was added reads as zero. From these come
+the features:
 
-{table(("feature", "is", "unit"), map(_feature, FEATURES))}
+{table(("feature", "is", "unit"), map(_feature, catalogue(tuple(BUILT_IN.values()))))}
+`SEGMENTER_FEATURES` picks those that judge, and they make up the vector: `round(log1p(feature) * 2^20)` of each, in the
+order of the generation's `features`, between commas; nothing in the place of a missing one. An amount below 0 keeps its
+sign. Before the first generation the vector is `-`.
+
 ## A shard: `{keys()["shard"]}`
 
 {_fields(ShardState, SHARD)}
@@ -140,8 +145,20 @@ def _key(name: str) -> tuple[str, ...]:
 
 def _row() -> list[tuple[str, ...]]:
     meaning = meanings(Row, ROW | {"user": ""})
-    values = [value.decode() if isinstance(value, bytes) else value for value in row.encode(EXAMPLE)]
+    values = [value.decode() if isinstance(value, bytes) else value for value in row.encode(EXAMPLE, PROFILE)]
     return [(code(name), code(value), meaning[name]) for name, value in zip(row.FIELDS, values, strict=True)]
+
+
+def _profile() -> dict[str, str]:
+    """The meaning of each field of a profile with all built-in kinds."""
+    found: dict[str, str] = {}
+    for kind in BUILT_IN.values():
+        meaning = [f"{kind.plural.replace('_', ' ')} that count"]
+        if kind.measure in MEASURES:
+            measure, sum_ = MEASURES[kind.measure]
+            meaning += [f"of those, the ones with {measure}", sum_]
+        found |= dict(zip(kind.fields, meaning, strict=True))
+    return found | TIMES
 
 
 def _feature(feature: Feature) -> tuple[str, ...]:

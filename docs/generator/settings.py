@@ -69,5 +69,5 @@ def _row(name: str) -> tuple[str, ...]:
 
 def _shown(default: object) -> str:
     if isinstance(default, tuple):
-        return code(",".join(default))
+        return code(",".join([getattr(each, "name", each) for each in default])) if default else "empty"
     return code(default) if isinstance(default, int | Path) or default else "empty"

@@ -112,6 +112,11 @@ class Mapping(msgspec.Struct, frozen=True):
     duration: Duration = Duration()
     amount: Amount = Amount()
 
+    def kinds(self) -> list[str]:
+        """The names of the kinds that rows may become."""
+        default = [] if self.kind.default is None else [self.kind.default]
+        return list(dict.fromkeys([*default, *self.kind.values.values()]))
+
     def uses(self) -> Iterator[tuple[str, str]]:
         """Each (key of the mapping, column of the file) that it names."""
         yield from ((f"columns.{field}", column) for field, column in self.columns.items())

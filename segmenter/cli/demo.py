@@ -53,11 +53,37 @@ def demo(
     from segmenter.operations.demo import run_on_private_parts
 
     source, total = _source(input, mapping, events, users)
+    kinds = _kinds(mapping)
+    off = _of_those_off(kinds)
+    if not any(kinds.values()):
+        raise UsageError(f"no kind of the mapping is on. {off}")
+    if not json:
+        common.console.print(f"kinds that are on: {', '.join(name for name, on in kinds.items() if on)}. {off}")
     logs.setup("warning")
     common.expect_many_objects()
     found, answers = run_on_private_parts(source, total, out, common.progress)
-    common.emit(msgspec.to_builtins(found), json, lambda report: _show(report, answers))
+    report = msgspec.to_builtins(found) | {"kinds": kinds}
+    common.emit(report, json, lambda report: _show(report, answers))
     return 0 if found.equal else 1
+
+
+def _kinds(mapping: Path | None) -> dict[str, bool]:
+    """Whether each kind is on: of those that the mapping names, or of all that are."""
+    from producers.recorded.mapping_file import load as load_mapping
+    from segmenter.settings import load
+
+    on = [kind.name for kind in load().kinds]
+    named = on if mapping is None else load_mapping(mapping, load().kinds).kinds()
+    return {name: name in on for name in named}
+
+
+def _of_those_off(kinds: dict[str, bool]) -> str:
+    """A sentence about the kinds that are off, and how to turn them on; empty if there are none."""
+    from segmenter.settings import load
+
+    off = [name for name, on in kinds.items() if not on]
+    every = ",".join([*[kind.name for kind in load().kinds], *off])
+    return f"Kinds that are off: {', '.join(off)}; SEGMENTER_KINDS={every} turns them on." if off else ""
 
 
 def _source(

@@ -8,8 +8,8 @@ from typing import Any
 from segmenter.cli import common
 
 
-def migrate(*, pending: bool = False, json: common.Json = False) -> None:
-    """Create the warehouse's tables, or bring them up to this version; doing it again changes nothing.
+def migrate(*, pending: bool = False, show: bool = False, json: common.Json = False) -> None:
+    """Create the warehouse's tables, or bring them up to this version and these kinds; again, it changes nothing.
 
     Sink and snapshot do so themselves: use this verb where they run as a database user who may not change tables.
 
@@ -17,13 +17,23 @@ def migrate(*, pending: bool = False, json: common.Json = False) -> None:
     ----------
     pending
         Only say what would be applied; change nothing.
+    show
+        Only print the SQL that would be executed; change nothing.
     """
     from segmenter import warehouse
 
     with warehouse.connect(common.settings("warehouse_url")) as database:
+        if show:
+            common.emit({"statements": warehouse.to_come(database)}, json, _show_statements)
+            return
         done = [] if pending else warehouse.migrate(database, time.time_ns() // 1_000_000)
         report = {"done": done, "applied": warehouse.applied(database), "pending": warehouse.pending(database)}
     common.emit(report, json, _show)
+
+
+def _show_statements(report: dict[str, Any]) -> None:
+    for statement in report["statements"]:
+        common.console.print(f"{statement};\n", markup=False, highlight=False, soft_wrap=True)
 
 
 def _show(report: dict[str, Any]) -> None:

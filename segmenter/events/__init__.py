@@ -13,7 +13,7 @@ from segmenter.events.event import (
     measure_of,
     type_of,
 )
-from segmenter.events.rules import REASONS, InvalidRecord, Record, Rules, completed, decode
+from segmenter.events.rules import REASONS, InvalidRecord, Record, Rules, agreeing, decode
 from segmenter.events.sharding import shard_of
 from segmenter.events.user_ids import key_of, shown, text_of
 
@@ -28,7 +28,7 @@ __all__ = [
     "PricedEvent",
     "Record",
     "Rules",
-    "completed",
+    "agreeing",
     "decode",
     "encode",
     "key_of",

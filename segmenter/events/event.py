@@ -74,7 +74,10 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PricedEvent(Event, frozen=True, omit_defaults=True):
-    """An event of a kind that measures an amount. In events of other kinds, these two fields are ignored."""
+    """One act of one user at one time, of a kind that measures an amount.
+
+    In events of other kinds, the fields ``amount`` and ``currency`` are ignored.
+    """
 
     amount: Amount | None = None
     currency: Currency | None = None

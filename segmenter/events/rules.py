@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
@@ -84,34 +84,40 @@ REASONS = {
 """Every reason of an `InvalidRecord`, and what it means."""
 
 
-def completed(where: str, stored: Mapping[str, object], ours: Rules) -> dict[str, object]:
+def agreeing(where: str, stored: Mapping[str, object], ours: Rules) -> Rules:
     """The rules that are stored ``where``; rules that the version that stored them did not know have their defaults.
 
-    Raises `RulesDiffer` unless these are ``ours``, and `NewerVersion`.
+    Raises `RulesDiffer` unless ``ours`` are the same, but for kinds that they add; and `NewerVersion`.
     """
-    fields = {field.name: field.default for field in msgspec.structs.fields(Rules) if not field.required}
-    complete = _plain(fields) | dict(stored)
-    own = _plain(ours)
-    if unknown := sorted(complete.keys() - own.keys()):
+    if unknown := sorted(stored.keys() - set(Rules.__struct_fields__)):
         raise NewerVersion(where, unknown)
-    if complete != own:
-        raise RulesDiffer(where, _each(complete), _each(own))
-    return complete
+    own = _each(ours)
+    if any(field.required and field.name not in stored for field in msgspec.structs.fields(Rules)):
+        raise RulesDiffer(where, own | {"partitions": stored.get("partitions", "missing")}, own)
+    try:
+        theirs = msgspec.convert(stored, type=Rules)
+    except msgspec.ValidationError as error:
+        raise NewerVersion(where, [str(error)]) from error
+    known = {kind.name for kind in theirs.kinds}
+    without_added = msgspec.structs.replace(
+        ours,
+        kinds=tuple([kind for kind in ours.kinds if kind.name in known]),
+        currency=ours.currency if theirs.currency and ours.currency else theirs.currency,
+    )
+    if theirs != without_added:
+        raise RulesDiffer(where, _each(theirs), _each(without_added))
+    return theirs
 
 
-def _plain(rules: object) -> dict[str, object]:
-    """Rules as they are when they have been stored."""
-    return msgspec.json.decode(msgspec.json.encode(rules), type=dict[str, object])
+def _each(rules: Rules) -> dict[str, object]:
+    """Rules by name, with one entry for each kind, so that a difference can be told."""
+    kinds = {
+        f"the kind {kind.name}": f"plural {kind.plural}, topic {kind.topic}, measure {kind.measure}"
+        for kind in rules.kinds
+    }
+    return {name: value for name, value in msgspec.structs.asdict(rules).items() if name != "kinds"} | kinds
 
 
-def _each(rules: Mapping[str, object]) -> dict[str, object]:
-    """Rules with one entry for each kind, so that a difference can be named."""
-    kinds = cast("list[dict[str, str]]", rules["kinds"])
-    told = {f"the kind {kind['name']}": ", ".join([f"{what} {kind[what]}" for what in _TOLD]) for kind in kinds}
-    return {name: value for name, value in rules.items() if name != "kinds"} | told
-
-
-_TOLD = ("plural", "topic", "measure")
 _decoder, _priced_decoder = msgspec.json.Decoder(Event), msgspec.json.Decoder(PricedEvent)
 
 

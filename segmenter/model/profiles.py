@@ -11,6 +11,7 @@ from functools import cache
 from typing import Annotated
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from segmenter.kinds import Kind
 
@@ -56,12 +57,24 @@ def decoder(kinds: tuple[Kind, ...]) -> Callable[[bytes], Profile]:
     (3, 0, 0, 0, 10, 20)
     """
     sums = {kind.fields[-1] for kind in kinds if kind.measure == "amount"}
-    of_kinds = [(name, _Sum if name in sums else _Bounded, 0) for name in fields(kinds)[:-2]]
+    names = fields(kinds)[:-2]
+    of_kinds = [(name, (_Sum if name in sums else _Bounded) | UnsetType, UNSET) for name in names]
     shape = msgspec.defstruct("Stored", [*[(name, _Bounded) for name in TIMES], *of_kinds], forbid_unknown_fields=True)
     parse = msgspec.json.Decoder(shape).decode
 
     def decode(stored: bytes) -> Profile:
         first_ms, last_ms, *numbers = msgspec.structs.astuple(parse(stored))
+        if UNSET in numbers:
+            numbers = _with_zeros(dict(zip(names, numbers, strict=True)), kinds)
         return (*numbers, first_ms, last_ms)
 
     return decode
+
+
+def _with_zeros(found: dict[str, int | UnsetType], kinds: tuple[Kind, ...]) -> list[int]:
+    """The numbers, zero for kinds of which there is none. Raises ValueError if there are some of a kind only."""
+    for kind in kinds:
+        missing = [field for field in kind.fields if found[field] is UNSET]
+        if missing and len(missing) < len(kind.fields):
+            raise ValueError(f"the profile has no {missing[0]!r}")
+    return [number if isinstance(number, int) else 0 for number in found.values()]

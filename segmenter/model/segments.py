@@ -145,12 +145,13 @@ def refitted(
     - if it brings the number of segments nearer to that of the names;
     - if it saves the share ``margin`` of the inertia about the present centres, by the scale and fill of the census.
 
-    Before the first generation, the census counts users only: scale and fill are those of the sample.
+    While the census counts users only, as before the first generation, scale and fill are those of the sample.
     """
     if not len(sample):
         return None
     users = sum([part.users for part in census.values()])
-    _, fill, scale = population(census) if generation else _population_of(sample)
+    has_values = any(any(part.present) for part in census.values())
+    _, fill, scale = population(census) if has_values else _population_of(sample)
     crowds, found = fit_crowds(sample, len(names), seed, _starts(len(sample)), scale, fill)
     gain = 0.0
     if generation:

@@ -94,7 +94,7 @@ def _corrections(
     if not wrong and not result.counts:
         return {}, {}
     shard_cuts = {
-        number: {kind.topic: sides.cuts[kind.topic, number] for kind in settings.kinds}
+        number: {topic: cut for (topic, part), cut in sides.cuts.items() if part == number}
         for number in range(settings.partitions)
     }
     cuts = {user: shard_cuts[shard_of(user, settings.partitions)] for user in wrong}

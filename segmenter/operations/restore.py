@@ -25,6 +25,7 @@ from segmenter.operations.progress import Progress, silent
 from segmenter.settings import Settings
 from segmenter.shards.commits import restore_commit
 from segmenter.shards.state import Commit, Counts, ShardState
+from segmenter.store.agreement import add_kinds
 from segmenter.store.connection import Store, clock_ms, connect
 from segmenter.store.meta import begin_restore, claim_rules, end_restore, holds_users, is_half_restored
 from segmenter.store.models import publish
@@ -103,6 +104,8 @@ def write(settings: Settings, plan: Plan, on_progress: Callable[[int], None] = l
 def _write_all(store: Store, plan: Plan, on_progress: Callable[[int], None]) -> None:
     settings = store.settings
     begin_restore(store.client, settings, plan.snapshot.snapshot_id if plan.snapshot else 0)
+    if add_kinds(store.client, settings).kinds != settings.kinds:
+        raise _disturbed("a shard")
     if plan.generation is not None and not publish(store.client, settings, plan.generation, None):
         raise _disturbed("the model")
     states = {number: acquire_shard(store.client, settings, number) for number in range(settings.partitions)}
@@ -114,7 +117,7 @@ def _write_all(store: Store, plan: Plan, on_progress: Callable[[int], None]) -> 
     if written != plan.users:
         raise UsageError("the snapshot was removed from the warehouse meanwhile: run this again, for the latest.")
     for number, kept in plan.states.items():
-        after = kept._replace(census=states[number].census)
+        after = kept._replace(census=states[number].census, space=states[number].space)
         _write(store, number, states, Commit([], [], after), plan.generation)
     end_restore(store.client, settings)
 
@@ -165,7 +168,7 @@ def state_at(number: int, cuts: Mapping[Partition, Cut], counts: Counts, generat
         token="",
         version=0,
         begun=0,
-        offsets={topic: cut.next_pos for topic, cut in own.items()},
+        offsets={topic: cut.next_pos for topic, cut in own.items() if cut.topic_id},
         topic_ids={topic: cut.topic_id for topic, cut in own.items() if cut.topic_id},
         census={},
         counts=counts,

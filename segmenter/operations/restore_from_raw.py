@@ -76,18 +76,14 @@ def _known_dead_letters(database: Warehouse, cuts: Mapping[Partition, Cut]) -> d
     return {
         number: msgspec.json.decode(each, type=Counts).dead_letters
         for number, each in counts.items()
-        if all(
-            kept[kind.topic, number].next_pos <= cuts[kind.topic, number].next_pos
-            for kind in database.kinds
-            if (kind.topic, number) in kept
-        )
+        if all(cut.next_pos <= cuts[at].next_pos for at, cut in kept.items() if at[1] == number)
     }
 
 
 def _users(settings: Settings, loaded: AllLoaded) -> Iterator[list[SnapshotUser]]:
     """Every user, in batches."""
     offsets = {
-        number: {kind.topic: loaded.offsets[kind.topic, number].next_pos for kind in settings.kinds}
+        number: {topic: at.next_pos for (topic, part), at in loaded.offsets.items() if part == number}
         for number in range(settings.partitions)
     }
 

@@ -29,7 +29,7 @@ from segmenter.settings import Settings
 from segmenter.shards.row import Row
 from segmenter.shards.state import ShardState
 from segmenter.store.connection import Redis, connect
-from segmenter.store.meta import check, require_rules, require_whole
+from segmenter.store.meta import check, in_force, require_rules, require_whole
 from segmenter.store.models import read_model
 from segmenter.store.rows import scan_rows
 from segmenter.store.shards import read_shards
@@ -57,12 +57,12 @@ def take(settings: Settings, now_ms: int) -> Snapshot:
     """
     with closing(connect(settings)) as client, warehouse.connect(settings) as database:
         check(client, settings)
-        require_rules(client, settings, Rules.of(settings))
+        own = in_force(settings, require_rules(client, settings, Rules.of(settings)))
         warehouse.migrate(database, now_ms)
         warehouse.claim_rules(database, Rules.of(settings))
         for _ in range(TRIES):
             with suppress(Fenced):
-                return _copy(client, settings, database, now_ms)
+                return _copy(client, own, database._replace(kinds=own.kinds), now_ms)
     raise Fenced("shards lost writes or changed owners during each snapshot: try again when workers are steady")
 
 

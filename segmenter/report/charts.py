@@ -14,7 +14,10 @@ import numpy as np
 
 from segmenter import warehouse
 from segmenter.errors import UsageError
+from segmenter.kinds import Feature, catalogue
+from segmenter.model.features import is_count, named
 from segmenter.model.generation import Generation, name_of
+from segmenter.report.axes import axes_of, limits, plain_ticks, scale_of, squeeze, stretch
 from segmenter.settings import Settings
 from segmenter.warehouse import Snapshot
 from segmenter.warehouse.snapshot_contents import read_users
@@ -22,7 +25,6 @@ from segmenter.warehouse.snapshot_contents import read_users
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
@@ -39,7 +41,11 @@ class Portrait(NamedTuple):
     names: dict[str, str]
     """The name of each segment by its slug, least engaged first."""
     users: pd.DataFrame
-    """One row per user: ``segment`` (slug), ``total_clicks``, ``mean_view_ms`` (NaN: no view was timed)."""
+    """One row per user: ``segment`` (slug), and each of the features (NaN: missing)."""
+    judging: tuple[Feature, ...]
+    """The features that users are judged by."""
+    others: tuple[Feature, ...]
+    currency: str
 
 
 def read(settings: Settings) -> Portrait:
@@ -54,7 +60,10 @@ def read(settings: Settings) -> Portrait:
                 "`segmenter snapshot`."
             )
         generation = warehouse.snapshot_generation(database, snapshot.snapshot_id)
-    return Portrait(snapshot, names_in_order(generation, users["segment"].unique().tolist()), users)
+    names = names_in_order(generation, users["segment"].unique().tolist())
+    judging = named(generation.features, settings.kinds) if generation else settings.judging
+    others = tuple([feature for feature in catalogue(settings.kinds) if feature not in judging])
+    return Portrait(snapshot, names, users, judging, others, settings.currency)
 
 
 def names_in_order(generation: Generation | None, present: Sequence[str]) -> dict[str, str]:
@@ -76,53 +85,55 @@ def draw(portrait: Portrait, folder: Path) -> list[Path]:
     return [folder / f"{name}.png" for name in figures]
 
 
-def clicks_and_time(portrait: Portrait) -> Figure:
-    """Total clicks against mean time on articles, one mark per user, coloured by segment; both axes are in log1p.
+def two_features(portrait: Portrait) -> Figure:
+    """A count against a mean or a sum, one mark per user, coloured by segment; both axes are in log1p.
 
-    Marks are spread by up to a third of a click, so that equal users are seen. Users without a timed view are where the
-    model puts them, at the mean of the others, taken in log1p: hollow, and spread about that line.
+    Marks are spread by up to a third of an event, so that equal users are seen. Users for whom the mean is missing are
+    where the model puts them, at the mean of the others, taken in log1p: hollow, and spread about that line.
     """
-    figure, axes = _figure(portrait, "clicks and time on articles", max(6.2, 1.2 + 0.5 * len(portrait.names)))
+    across, up = axes_of(portrait.judging, portrait.others)
+    wide, high = scale_of(across, portrait.currency), scale_of(up or across, portrait.currency)
+    subject = " and ".join([scale.label.partition(",")[0] for scale in ([wide, high] if up else [wide])])
+    figure, axes = _figure(portrait, subject, max(6.2, 1.2 + 0.5 * len(portrait.names)))
     users = portrait.users.sample(frac=1, random_state=0)  # shuffled, so that no segment lies on top of the others
-    clicks = users["total_clicks"].to_numpy(dtype=np.float64)
-    seconds = users["mean_view_ms"].to_numpy(dtype=np.float64) / 1_000
+    x = users[across.name].to_numpy(dtype=np.float64) / wide.divisor
+    y = users[up.name].to_numpy(dtype=np.float64) / high.divisor if up else np.full(len(x), np.nan)
     colours = _colours(portrait)
     shades = np.array([colours[slug] for slug in users["segment"]]).reshape(-1, 4)
-    timed = ~np.isnan(seconds)
-    most, longest = float(clicks.max(initial=1)), float(seconds[timed].max(initial=1))
-    axes.set(xlim=(-0.4, np.expm1(1.04 * np.log1p(most))), ylim=(-0.2, np.expm1(1.04 * np.log1p(longest))))
-    axes.set_xscale("function", functions=(np.log1p, np.expm1))
-    axes.set_yscale("function", functions=(np.log1p, np.expm1))
-    _plain_ticks(axes.xaxis, most)
-    _plain_ticks(axes.yaxis, longest)
-    axes.set_xlabel("total clicks (marks are spread by up to a third of a click)", color=INK)
-    axes.set_ylabel("mean time on articles, in seconds", color=INK)
+    known = ~np.isnan(y)
+    axes.set(xlim=limits(x, 0.4), ylim=limits(y[known], 0.2))
+    axes.set_xscale("function", functions=(squeeze, stretch))
+    axes.set_yscale("function", functions=(squeeze, stretch))
+    plain_ticks(axes.xaxis, x)
+    plain_ticks(axes.yaxis, y[known])
+    spread = _spread(len(x), GOLDEN) / 3 if is_count(across.name) else np.zeros(len(x))
+    axes.set_xlabel(wide.label + (" (marks are spread by up to a third)" if spread.any() else ""), color=INK)
+    axes.set_ylabel(high.label, color=INK)
 
     for slug, size in reversed(_sizes(portrait).items()):
         axes.scatter([], [], s=40, color=[colours[slug]], label=f"{portrait.names[slug]}\n{_people(size)}")
-    marks = clicks + _spread(len(clicks), GOLDEN) / 3
-    size = min(11.0, 800 / max(1, len(clicks)) ** 0.5)
-    axes.scatter(marks[timed], seconds[timed], s=size, c=shades[timed], alpha=0.55, linewidths=0)
-    if not timed.all():
-        _untimed(axes, marks[~timed], shades[~timed], 0.7 * size, seconds[timed])
+    size = min(11.0, 800 / max(1, len(x)) ** 0.5)
+    axes.scatter((x + spread)[known], y[known], s=size, c=shades[known], alpha=0.55, linewidths=0)
+    if not known.all():
+        _missing(axes, (x + spread)[~known], shades[~known], 0.7 * size, y[known] * high.divisor, high.divisor)
     figure.legend(loc="outside right upper", frameon=False, labelspacing=1.1, handletextpad=0.4, labelcolor=INK)
     return figure
 
 
-def _untimed(axes: Axes, marks: Numbers, shades: Numbers, size: float, seconds: Numbers) -> None:
-    """The users without a timed view, about the mean of the others' ``seconds``; anywhere if there are no others."""
-    low, high = np.log1p(axes.get_ylim())
-    label = f"no timed view\n{_people(len(marks))}"
-    if len(seconds):
-        mean = float(np.expm1(np.log1p(1_000 * seconds).mean()) / 1_000)
-        middle, reach = np.log1p(mean), 0.035 * (high - low)
+def _missing(axes: Axes, marks: Numbers, shades: Numbers, size: float, others: Numbers, divisor: float) -> None:
+    """The users without a value, about the mean of the ``others``; anywhere if there are none."""
+    low, high = squeeze(np.array(axes.get_ylim()))
+    label = f"no value\n{_people(len(marks))}"
+    if len(others):
+        mean = float(stretch(squeeze(others).mean()) / divisor)
+        middle, reach = squeeze(np.array(mean)), 0.035 * (high - low)
         axes.axhline(mean, color=GREY, linewidth=0.7, zorder=0.9)
-        label += f", set about\nthe mean: {mean:,.1f} s (in log1p)"
+        label += f", set about\nthe mean: {mean:,.1f} (in log1p)"
     else:
         middle, reach = (low + high) / 2, 0.46 * (high - low)
         axes.set_yticks([])
-        axes.set_ylabel("nobody has a timed view: the height means nothing", color=INK)
-    heights = np.expm1(middle + reach * _spread(len(marks), SILVER))
+        axes.set_ylabel("nobody has a value: the height means nothing", color=INK)
+    heights = stretch(middle + reach * _spread(len(marks), SILVER))
     axes.scatter(
         marks, heights, s=size, marker="D", facecolors="none", edgecolors=list(shades), linewidths=0.5, alpha=0.7
     )
@@ -144,7 +155,7 @@ def segment_sizes(portrait: Portrait) -> Figure:
     return figure
 
 
-PLOTS = {"clicks-and-time": clicks_and_time, "segment-sizes": segment_sizes}
+PLOTS = {"two-features": two_features, "segment-sizes": segment_sizes}
 """Every plot, by the name of its file."""
 
 
@@ -170,13 +181,6 @@ def _figure(portrait: Portrait, subject: str, height: float) -> tuple[Figure, Ax
     axes.grid(color=FAINT, linewidth=0.7)
     axes.set_axisbelow(True)
     return figure, axes
-
-
-def _plain_ticks(axis: Axis, largest: float) -> None:
-    """Label 0, 1 and what follows in steps that leave room for the numbers."""
-    steps = (1, 2, 5) if largest < 1_000 else (1, 3) if largest < 100_000 else (1,)
-    ticks = [0, *[tick for power in range(19) for step in steps if (tick := step * 10**power) <= largest]]
-    axis.set_ticks(ticks, labels=[f"{tick:,}" for tick in ticks])
 
 
 def _spread(count: int, ratio: float) -> Numbers:

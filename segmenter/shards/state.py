@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
-from segmenter.kinds import DEFAULT_FEATURES
+from segmenter.kinds import DEFAULT_FEATURES, Kind
 from segmenter.model import census as censuses
 from segmenter.model.generation import NO_SPACE, Space
 from segmenter.shards.row import Row
@@ -33,6 +33,16 @@ class Counts(msgspec.Struct, frozen=True):
         reasons = sorted(self.dead_letters.keys() | dead_letters.keys())
         summed = {reason: self.dead_letters.get(reason, 0) + dead_letters.get(reason, 0) for reason in reasons}
         return Counts(self.folded + folded, self.duplicates + duplicates, summed, self.begins)
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What the owner of a shard is set up for: what it knows, and may not use yet."""
+
+    token: str
+    """Of the owner who said so."""
+    kinds: tuple[Kind, ...]
+    features: tuple[str, ...]
+    """Those by which it wants users to be judged."""
 
 
 class ShardState(NamedTuple):
@@ -68,6 +78,8 @@ class ShardState(NamedTuple):
     """Why the shard is parked until somebody repairs it; empty if it is not."""
     space: Space = NO_SPACE
     """What the vectors in the census are made of."""
+    known: Known | None = None
+    """What the owner, or one before, has said that it knows."""
 
     @property
     def dirty(self) -> bool:
@@ -177,6 +189,14 @@ def _census(stored: bytes) -> censuses.Census:
     return census
 
 
+def _known(stored: bytes) -> Known | None:
+    """Only advice: what cannot be read, as that of a newer version, counts as nothing."""
+    try:
+        return msgspec.json.decode(stored, type=Known)
+    except ValueError:
+        return None
+
+
 _DECODE: dict[str, Callable[[bytes], Any]] = {
     **dict.fromkeys(ShardState._fields, _number),
     "token": bytes.decode,
@@ -185,6 +205,7 @@ _DECODE: dict[str, Callable[[bytes], Any]] = {
     "census": _census,
     "counts": lambda stored: msgspec.json.decode(stored, type=Counts),
     "parked": bytes.decode,
+    "known": _known,
     "space": lambda stored: msgspec.json.decode(stored, type=Space),
 }
 """How each field of `ShardState` is decoded; ValueError if it cannot be."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,8 @@ import msgspec
 import redis
 
 from segmenter.errors import Corrupt, NothingYet, SegmenterError, UsageError
-from segmenter.events import Rules, completed
+from segmenter.events import Rules, agreeing
+from segmenter.kinds import catalogue
 from segmenter.settings import Settings
 from segmenter.settings.urls import masked
 from segmenter.store.connection import Store, connect, reaching
@@ -43,29 +45,38 @@ def check(client: redis.Redis, settings: Settings) -> None:
 def open_store(settings: Settings, writing: bool = False) -> Iterator[Store]:
     """The store of ``settings``, after checking that it may be read, or written; closed at the end.
 
-    Raises what `check`, `require_whole` and `require_rules` do, or `claim` if ``writing``.
+    Its settings have the kinds that are in force. Raises what `check`, `require_whole` and `require_rules` do, or
+    `claim` if ``writing``.
     """
     client = connect(settings)
     try:
         if writing:
-            claim(client, settings, Rules.of(settings))
+            rules = claim(client, settings, Rules.of(settings))
         else:
             check(client, settings)
-            require_rules(client, settings, Rules.of(settings))
+            rules = require_rules(client, settings, Rules.of(settings))
             require_whole(client, settings)
-        yield Store(client, settings)
+        yield Store(client, in_force(settings, rules))
     finally:
         client.close()
 
 
-def claim(client: redis.Redis, settings: Settings, rules: Rules) -> None:
-    """Make sure that a worker may write to the store: see `claim_rules` and `require_whole`."""
-    claim_rules(client, settings, rules)
+def in_force(settings: Settings, rules: Rules) -> Settings:
+    """The settings with the kinds of the store's rules: one that was added since waits until all workers know it."""
+    given = {feature.name for feature in catalogue(rules.kinds)}
+    wanted = tuple([name for name in settings.features if name in given])
+    return dataclasses.replace(settings, kinds=rules.kinds, features=wanted)
+
+
+def claim(client: redis.Redis, settings: Settings, rules: Rules) -> Rules:
+    """Make sure that a worker may write to the store, and return its rules: see `claim_rules` and `require_whole`."""
+    stored = claim_rules(client, settings, rules)
     require_whole(client, settings)
+    return stored
 
 
-def claim_rules(client: redis.Redis, settings: Settings, rules: Rules) -> None:
-    """Make sure that the store never evicts and has the same layout and rules.
+def claim_rules(client: redis.Redis, settings: Settings, rules: Rules) -> Rules:
+    """Make sure that the store never evicts and has the same layout and rules, but for kinds that these add.
 
     An empty store gets them, and a store of an earlier version the rules that it lacks.
     """
@@ -80,36 +91,55 @@ def claim_rules(client: redis.Redis, settings: Settings, rules: Rules) -> None:
         meta = Keys(settings.key_prefix).meta()
         client.hsetnx(meta, "layout", LAYOUT)
         client.hsetnx(meta, "rules", msgspec.json.encode(rules))
-    if not require_rules(client, settings, rules):
-        with reaching(client):
-            client.hset(meta, "rules", msgspec.json.encode(rules))
+    before = encoded_rules(client, settings)
+    stored = require_rules(client, settings, rules)
+    if before is not None and msgspec.json.decode(before) != msgspec.json.decode(msgspec.json.encode(stored)):
+        replace_rules(client, settings, before, stored, regroup=False)
+    return stored
 
 
-def require_rules(client: redis.Redis, settings: Settings, rules: Rules) -> bool:
-    """Raise `RulesDiffer` if the store has other rules; it may have none yet. Returns whether it has them all."""
-    stored = _stored_rules(client, settings)
-    return bool(stored) and completed(f"Redis under {settings.key_prefix!r}", stored, rules) == stored
+def require_rules(client: redis.Redis, settings: Settings, rules: Rules) -> Rules:
+    """The rules of the store; these if it has none yet. Raises `RulesDiffer` if it has others, or kinds they lack."""
+    encoded = encoded_rules(client, settings)
+    return agreeing(_where(settings), _fields(settings, encoded), rules) if encoded else rules
 
 
-def stored_rules(client: redis.Redis, settings: Settings) -> Rules | None:
-    """The rules of the store; None if it has none yet. Raises `Corrupt`."""
-    stored = _stored_rules(client, settings)
-    return msgspec.convert(stored, type=Rules) if stored else None
+def replace_rules(client: redis.Redis, settings: Settings, before: bytes, rules: Rules, regroup: bool) -> bool:
+    """Store rules if these, encoded, still are the ones ``before``; with ``regroup`` workers move to another group.
+
+    Returns whether they are stored now.
+    """
+    keys = [Keys(settings.key_prefix).meta()]
+    with reaching(client):
+        return bool(script(client, "rules")(keys=keys, args=[before, msgspec.json.encode(rules), int(regroup)]))
 
 
 def stored_partitions(client: redis.Redis, settings: Settings) -> int | None:
     """The number of shards, as the store's rules say; None if it has none yet. Raises `Corrupt`."""
-    rules = stored_rules(client, settings)
-    return rules.partitions if rules else None
+    encoded = encoded_rules(client, settings)
+    return decode_rules(settings, encoded).partitions if encoded else None
 
 
-def _stored_rules(client: redis.Redis, settings: Settings) -> dict[str, object]:
+def encoded_rules(client: redis.Redis, settings: Settings) -> bytes | None:
+    """The rules as they are stored; None if there are none yet."""
     with reaching(client):
-        found = cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), "rules"))
+        return cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), "rules"))
+
+
+def decode_rules(settings: Settings, encoded: bytes) -> Rules:
+    """The rules of `encoded_rules`; those that the version that stored them did not know have their defaults."""
+    return msgspec.convert(_fields(settings, encoded), type=Rules)
+
+
+def _fields(settings: Settings, encoded: bytes) -> dict[str, object]:
     try:
-        return msgspec.json.decode(found, type=dict[str, object]) if found else {}
+        return msgspec.json.decode(encoded, type=dict[str, object])
     except msgspec.DecodeError as error:
-        raise Corrupt(f"the rules in Redis under {settings.key_prefix!r} cannot be read ({error})") from error
+        raise Corrupt(f"the rules in {_where(settings)} cannot be read ({error})") from error
+
+
+def _where(settings: Settings) -> str:
+    return f"Redis under {settings.key_prefix!r}"
 
 
 def require_whole(client: redis.Redis, settings: Settings) -> None:

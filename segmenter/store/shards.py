@@ -6,13 +6,23 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, cast
 
+import msgspec
 import redis
 
-from segmenter.errors import Corrupt
+from segmenter.errors import Corrupt, OwnershipLost
 from segmenter.model.profiles import fields as fields_of_profile
 from segmenter.settings import Settings
 from segmenter.shards import row as row_fields
-from segmenter.shards.state import UNKNOWN_SHARD, Change, Commit, ShardState, decode_state, encode_offsets, encode_state
+from segmenter.shards.state import (
+    UNKNOWN_SHARD,
+    Change,
+    Commit,
+    Known,
+    ShardState,
+    decode_state,
+    encode_offsets,
+    encode_state,
+)
 from segmenter.store.connection import answers_of, reaching
 from segmenter.store.keys import Keys
 from segmenter.store.scripts import script
@@ -52,11 +62,19 @@ def new_token() -> str:
     return secrets.token_hex(8)
 
 
-def acquire_shard(client: redis.Redis, settings: Settings, shard: int, token: str | None = None) -> ShardState:
-    """Become the owner of a shard, as ``token``: the owner before can no longer write. Raises `Corrupt`."""
-    key = Keys(settings.key_prefix).shard(shard)
+def acquire_shard(
+    client: redis.Redis, settings: Settings, shard: int, token: str | None = None, group_number: str | None = None
+) -> ShardState:
+    """Become the owner of a shard, as ``token``: the owner before can no longer write.
+
+    Raises `Corrupt`; and `OwnershipLost` if the workers no longer are in the group of this number, unless it is None.
+    """
+    keys = Keys(settings.key_prefix)
+    arguments = [token or new_token(), "any" if group_number is None else group_number]
     with reaching(client):
-        flat = cast("list[bytes]", script(client, "acquire")(keys=[key], args=[token or new_token()]))
+        flat = cast("list[bytes]", script(client, "acquire")(keys=[keys.shard(shard), keys.meta()], args=arguments))
+    if not flat:
+        raise OwnershipLost("the workers have moved to another group")
     return _sound(_stored(shard, dict(zip(flat[::2], flat[1::2], strict=True))))
 
 
@@ -154,9 +172,13 @@ def commit_shard(
 
 
 def heartbeat(
-    client: redis.Redis, settings: Settings, shards: Mapping[int, tuple[ShardState, int | None]], asked_ms: int | None
+    client: redis.Redis,
+    settings: Settings,
+    shards: Mapping[int, tuple[ShardState, int | None]],
+    asked_ms: int | None,
+    wanted: Settings | None = None,
 ) -> dict[int, Outcome | Corrupt]:
-    """Send the owner's heartbeat of each shard, with the state last seen.
+    """Send the owner's heartbeat of each shard, with the state last seen, and what the owner is set up for: ``wanted``.
 
     With it goes the latest moment of which the shard holds all that its log did then, None if there is no news of that.
     ``asked_ms`` is when Kafka was asked where the log ends, None if it did not answer. Both are by Redis' clock.
@@ -166,13 +188,20 @@ def heartbeat(
     asked = "" if asked_ms is None else asked_ms
     for shard, (state, caught_up_ms) in shards.items():
         caught_up = "" if caught_up_ms is None else caught_up_ms
-        arguments: list[Argument] = [state.token, state.version, asked, caught_up, state.begun]
+        known = encode_known(state.token, wanted) if wanted else ""
+        arguments: list[Argument] = [state.token, state.version, asked, caught_up, state.begun, known]
         script(client, "heartbeat")(keys=[keys.shard(shard)], args=arguments, client=pipeline)
     answers = answers_of(client, pipeline)
     return {
         shard: answer if isinstance(answer, Corrupt) else answer.decode()
         for shard, answer in zip(shards, answers, strict=True)
     }
+
+
+def encode_known(token: str, wanted: Settings) -> bytes:
+    """What an owner with these settings knows, as its shards say it."""
+    features = tuple([feature.name for feature in wanted.judging])
+    return msgspec.json.encode(Known(token, wanted.kinds, features))
 
 
 def members(client: redis.Redis, settings: Settings, shard: int, segment: str) -> list[bytes]:

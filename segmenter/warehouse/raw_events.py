@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from segmenter import crash_points
 from segmenter.errors import Fenced
-from segmenter.events import Rules, completed
+from segmenter.events import Rules, agreeing
 from segmenter.kinds import by_topic
 from segmenter.warehouse.columns import raw_columns
 from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, insert, reading, writing
@@ -40,24 +40,25 @@ class Move(NamedTuple):
 
 
 def claim_rules(warehouse: Warehouse, rules: Rules) -> None:
-    """Make sure that the warehouse has these rules. An empty one gets them, an older one the rules that it lacks.
+    """Make sure that the warehouse has these rules. It gets those that it lacks, and kinds that are new to it.
 
     Raises `RulesDiffer` with each rule that is not the same.
     """
-    if require_rules(warehouse, rules):
-        return
     body = msgspec.json.encode(rules).decode()
+    with reading(warehouse) as connection:
+        if _stored_rules(connection) == msgspec.json.decode(body):
+            return
     with writing(warehouse) as connection:
         insert(connection, "meta", ("name", "value"), [("rules", body)], unless_there=True)
-        completed("the warehouse", _stored_rules(connection), rules)
+        agreeing("the warehouse", _stored_rules(connection), rules)
         connection.execute(text("UPDATE meta SET value = :body WHERE name = 'rules'"), {"body": body})
 
 
-def require_rules(warehouse: Warehouse, rules: Rules) -> bool:
-    """Raise `RulesDiffer` if the warehouse has other rules; it may have none yet. Tells whether it has them all."""
+def require_rules(warehouse: Warehouse, rules: Rules) -> None:
+    """Raise `RulesDiffer` if the warehouse has other rules, or kinds that these lack; it may have none yet."""
     with reading(warehouse) as connection:
-        stored = _stored_rules(connection)
-    return bool(stored) and completed("the warehouse", stored, rules) == stored
+        if stored := _stored_rules(connection):
+            agreeing("the warehouse", stored, rules)
 
 
 def _stored_rules(connection: Connection) -> dict[str, object]:

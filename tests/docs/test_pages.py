@@ -19,16 +19,19 @@ from producers.publish import publish
 from producers.synthetic.generator import generate
 from segmenter import events, settings
 from segmenter.cli import build
-from segmenter.events import REASONS, Event, Rules
+from segmenter.events import REASONS, Event, PricedEvent, Rules
 from segmenter.events.dead_letters import DeadLetter
 from segmenter.events.sharding import shard_of
+from segmenter.kinds import BUILT_IN, Kind
 from segmenter.settings import FIELDS, PREFIX, REDIS_BIN, SECRETS, Settings
 from segmenter.store.connection import connect
 from segmenter.store.keys import Keys
 from segmenter.store.models import read_model
-from tests.defaults import TOPICS
+from tests.defaults import CLICK, VIEW
 
 DOCS = Path(__file__).parents[2] / "docs"
+PURCHASE = BUILT_IN["purchase"]
+CURRENCY = "EUR"
 
 
 def check(docs: Path) -> subprocess.CompletedProcess[str]:
@@ -89,30 +92,39 @@ def test_the_example_of_the_settings_file_is_one(tmp_path: Path) -> None:
     assert list(sources.values()).count("segmenter.toml") == len(toml.splitlines())
 
 
-def test_every_field_topic_and_reason_of_an_event_is_there() -> None:
-    assert rows(section("events.md", "## Fields")) == list(Event.__struct_fields__)
-    assert rows(section("events.md", "## Topics")) == list(TOPICS)
+def test_every_field_kind_topic_and_reason_of_an_event_is_there() -> None:
+    assert rows(section("events.md", "## Fields")) == list(PricedEvent.__struct_fields__)
+    kinds = re.findall(r"^\| `(\w+)` \| `(\w+)` \|", section("events.md", "## Kinds"), re.MULTILINE)
+    assert kinds == [(name, kind.topic) for name, kind in BUILT_IN.items()]
     assert rows(section("events.md", "## What counts")) == list(REASONS)
     assert rows(section("events.md", "## Dead letters")) == list(DeadLetter.__struct_fields__)
 
 
-def test_the_examples_are_an_event_and_a_dead_letter() -> None:
-    event, letter = re.findall(r"```json\n(.*?)\n```", (DOCS / "events.md").read_text("utf-8"))
-    key, rules = json.loads(event)["user_id"].encode(), Rules(partitions=4)
-    assert isinstance(events.decode(event.encode(), key, shard_of(key, 4), 2_000_000_000_000, rules), Event)
+def test_the_examples_are_events_and_a_dead_letter() -> None:
+    examples, letter = re.findall(r"```json\n(.*?)\n```", (DOCS / "events.md").read_text("utf-8"), re.DOTALL)
+    rules = Rules(partitions=4, currency=CURRENCY)
+    for event, kind in zip(examples.splitlines(), (VIEW, PURCHASE), strict=True):
+        key = json.loads(event)["user_id"].encode()
+        verdict = events.decode(event.encode(), key, kind, shard_of(key, 4), 2_000_000_000_000, rules)
+        assert isinstance(verdict, Event) and events.measure_of(verdict, kind)
     assert msgspec.json.decode(letter, type=DeadLetter).reason in REASONS
 
 
-def test_the_schema_and_the_struct_say_the_same() -> None:
-    schema = json.loads((DOCS / "event.schema.json").read_text("utf-8"))
+@pytest.mark.parametrize(
+    ("file", "struct", "kind"),
+    [("event.schema.json", Event, CLICK), ("priced-event.schema.json", PricedEvent, PURCHASE)],
+)
+def test_the_schema_and_the_struct_say_the_same(file: str, struct: type[Event], kind: Kind) -> None:
+    schema = json.loads((DOCS / file).read_text("utf-8"))
     assert schema["required"] == ["user_id", "time_ms"]
-    for name in Event.__struct_fields__:
+    assert list(schema["properties"]) == list(struct.__struct_fields__)
+    for name in struct.__struct_fields__:
         for value, bound in _at_the_bounds(schema["properties"][name]):
             event = {"user_id": "u42", "time_ms": 1} | {name: value}
             key = str(event["user_id"]).encode()
-            rules = Rules(partitions=1, max_ahead_ms=10**18)
-            verdict = events.decode(json.dumps(event).encode(), key, 0, 0, rules)
-            assert isinstance(verdict, Event) == (bound == "within"), (name, verdict)
+            rules = Rules(partitions=1, max_ahead_ms=10**18, currency=CURRENCY)
+            verdict = events.decode(json.dumps(event).encode(), key, kind, 0, 0, rules)
+            assert isinstance(verdict, struct) == (bound == "within"), (name, verdict)
 
 
 def _at_the_bounds(field: dict[str, Any]) -> list[tuple[object, str]]:
@@ -124,6 +136,8 @@ def _at_the_bounds(field: dict[str, Any]) -> list[tuple[object, str]]:
         return [*null, (low, "within"), (high, "within"), (low - 1, "beyond"), (high + 1, "beyond"), ("1", "beyond")]
     if kind["type"] == "object":
         return [*null, ({"a": [1]}, "within"), ("x", "beyond")]
+    if "maxLength" not in kind:
+        return [*null, (CURRENCY, "within"), (7, "beyond")]
     low, high = kind.get("minLength", 0), kind["maxLength"]
     short: list[tuple[object, str]] = [("", "beyond" if low else "within")]
     return [*null, *short, ("x" * high, "within"), ("x" * (high + 1), "beyond"), (7, "beyond")]

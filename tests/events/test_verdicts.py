@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from kafka.partitioner import murmur2
 
 from segmenter.events import REASONS, Event, InvalidRecord, Rules, decode
+from segmenter.kinds import BUILT_IN, Kind
+from tests.defaults import VIEW
 
-RULES = Rules(partitions=3, max_ahead_ms=1_000, max_event_bytes=9_000)
+PURCHASE = BUILT_IN["purchase"]
+RULES = Rules(partitions=3, max_ahead_ms=1_000, max_event_bytes=9_000, kinds=(VIEW, PURCHASE), currency="EUR")
 HOME = 1
 """The partition of u1 among three."""
 LAST_MS = 253_402_300_799_999
@@ -27,7 +30,14 @@ TEXTS = {  # the fewest and the most characters
     "item_id": (0, 128),
     "query": (0, 8_192),
 }
-NUMBERS = {"time_ms": LAST_MS, "duration_ms": 86_400_000}
+NUMBERS = {  # the least and the most
+    "time_ms": (0, LAST_MS),
+    "duration_ms": (0, 86_400_000),
+    "amount": (-(10**12), 10**12),
+}
+OF_AMOUNTS = {"amount", "currency"}
+"""The fields of kinds that measure an amount; in others, they may hold anything."""
+
 REQUIRED = {"user_id", "time_ms"}
 OTHERS: list[Any] = [True, False, 1.5, 5.0, -1, [], ["u1"], {}, {"a": 1}]
 
@@ -40,11 +50,14 @@ def texts(least: int, most: int) -> st.SearchStrategy[Any]:
     return st.builds(lambda character, length: character * length, st.sampled_from('x0 "ü€🦉'), lengths)
 
 
-def numbers(most: int) -> st.SearchStrategy[int]:
-    return st.sampled_from([-1, 0, 1, 999, 1_000, 1_001, 86_400_000, most - 1, most, most + 1, 2**63, 2**64, 10**30])
+def numbers(least: int, most: int) -> st.SearchStrategy[int]:
+    about = [number + by for number in (least, most) for by in (-1, 0, 1)]
+    return st.sampled_from([-1, 0, 1, 999, 1_000, 1_001, 86_400_000, *about, 2**63, 2**64, 10**30])
 
 
-VALUES = {name: texts(*bounds) for name, bounds in TEXTS.items()} | {name: numbers(m) for name, m in NUMBERS.items()}
+VALUES = {name: texts(*bounds) for name, bounds in TEXTS.items()}
+VALUES |= {name: numbers(*bounds) for name, bounds in NUMBERS.items()}
+VALUES["currency"] = st.sampled_from(["EUR", "EUR", "USD", "eur", "", "ü🦉"])
 PROPERTIES = st.one_of(
     st.dictionaries(st.sampled_from("abc"), st.sampled_from([1, "x", None, [[]]]), max_size=3),
     st.sampled_from([4_086, 4_087, 4_088, 4_089, 4_090]).map(lambda length: {"a": "x" * length}),
@@ -64,7 +77,7 @@ def field_values(draw: st.DrawFn) -> Fields:
     return dict(draw(st.permutations(list(fields.items()))))
 
 
-def expected(value: bytes, key: bytes | None, partition: int, timestamp: int) -> str:
+def expected(value: bytes, key: bytes | None, partition: int, timestamp: int, kind: Kind = VIEW) -> str:
     """The reason, or ``event``."""
     if len(value) > 9_000:
         return "too_large"
@@ -74,7 +87,8 @@ def expected(value: bytes, key: bytes | None, partition: int, timestamp: int) ->
         return "malformed"
     if not isinstance(fields, dict):
         return "malformed"
-    if not all(is_right(name, fields.get(name)) for name in (*TEXTS, *NUMBERS)):
+    ignored = set() if kind == PURCHASE else OF_AMOUNTS
+    if not all(is_right(name, fields.get(name)) for name in VALUES.keys() - ignored):
         return "invalid"
     if len(fields["user_id"].encode()) > 512:
         return "invalid"
@@ -91,24 +105,27 @@ def expected(value: bytes, key: bytes | None, partition: int, timestamp: int) ->
 def is_right(name: str, value: Any) -> bool:
     if value is None:
         return name not in REQUIRED
+    if name == "currency":
+        return bool(value == "EUR")
     if name in TEXTS:
         least, most = TEXTS[name]
         return isinstance(value, str) and least <= len(value) <= most
-    return type(value) is int and 0 <= value <= NUMBERS[name]
+    least, most = NUMBERS[name]
+    return type(value) is int and least <= value <= most
 
 
 def compact(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def verdict(value: bytes | None, key: bytes | None, partition: int, timestamp: int) -> str:
-    found = decode(value, key, partition, timestamp, RULES)
+def verdict(value: bytes | None, key: bytes | None, partition: int, timestamp: int, kind: Kind = VIEW) -> str:
+    found = decode(value, key, kind, partition, timestamp, RULES)
     return found.reason if isinstance(found, InvalidRecord) else "event"
 
 
 @settings(max_examples=200)
-@given(field_values(), st.data())
-def test_a_second_decoder_gives_the_same_verdict(fields: Fields, data: st.DataObject) -> None:
+@given(field_values(), st.sampled_from([VIEW, PURCHASE]), st.data())
+def test_a_second_decoder_gives_the_same_verdict(fields: Fields, kind: Kind, data: st.DataObject) -> None:
     """And reads the same fields, whatever their order and how the characters are written."""
     user = fields.get("user_id")
     key = user.encode() if isinstance(user, str) else b"u1"
@@ -118,12 +135,15 @@ def test_a_second_decoder_gives_the_same_verdict(fields: Fields, data: st.DataOb
     timestamp = data.draw(st.sampled_from([0, 1, 10**12, LAST_MS]))
     value = compact(fields)
 
-    assert verdict(value, key, partition, timestamp) == expected(value, key, partition, timestamp)
+    assert verdict(value, key, partition, timestamp, kind) == expected(value, key, partition, timestamp, kind)
 
-    found = decode(value, key, partition, timestamp, RULES)
+    found = decode(value, key, kind, partition, timestamp, RULES)
     if isinstance(found, Event):
         read = msgspec.structs.asdict(found)
-        assert {name: read[name] for name in VALUES} == {name: fields.get(name) for name in VALUES}
+        assert read.keys() == VALUES.keys() - (set() if kind == PURCHASE else OF_AMOUNTS) | {"properties"}
+        assert {name: read[name] for name in read if name in VALUES} == {
+            name: fields.get(name) for name in read if name in VALUES
+        }
         assert json.loads(bytes(found.properties) or b"null") == fields.get("properties")
 
 
@@ -156,8 +176,8 @@ def test_the_size_of_a_record_is_bounded_by_the_rules() -> None:
     """To the byte, spaces included, whatever is in it."""
     found = [verdict(EVENT.ljust(size), b"u1", HOME, 0) for size in (8_999, 9_000, 9_001)]
     assert found == ["event", "event", "too_large"]
-    assert decode(EVENT, b"u1", 0, 0, Rules(partitions=1)) == Event("u1", 5)
-    whole = [decode(EVENT.ljust(size), b"u1", 0, 0, Rules(partitions=1)) for size in (262_144, 262_145)]
+    assert decode(EVENT, b"u1", VIEW, 0, 0, Rules(partitions=1)) == Event("u1", 5)
+    whole = [decode(EVENT.ljust(size), b"u1", VIEW, 0, 0, Rules(partitions=1)) for size in (262_144, 262_145)]
     assert [isinstance(each, Event) for each in whole] == [True, False]
 
 
@@ -203,7 +223,7 @@ def test_spaces_before_an_event_change_nothing() -> None:
     ]
 
 
-DETAILS = [
+DETAILS: list[tuple[bytes | Fields | None, dict[str, Any], str]] = [
     (None, {}, "the value is null"),
     (b"x" * 9_001, {}, "9001 bytes, at most 9000 are allowed"),
     (b"[" * 65, {}, "nested more than 64 deep"),
@@ -214,6 +234,10 @@ DETAILS = [
     ({"duration_ms": "5"}, {}, "Expected `int | null`, got `str` - at `$.duration_ms`"),
     ({"properties": []}, {}, "Expected `object | null` - at `$.properties`"),
     ({"properties": {"a": "x" * 5_000}}, {}, "properties have 5008 bytes, at most 4096 are allowed"),
+    ({"amount": 10**12 + 1}, {"kind": PURCHASE}, "`int` <= 1000000000000 - at `$.amount`"),
+    ({"amount": -(10**12) - 1}, {"kind": PURCHASE}, "`int` >= -1000000000000 - at `$.amount`"),
+    ({"currency": "USD"}, {"kind": PURCHASE}, "the currency is b'USD', the only one is 'EUR'"),
+    ({"currency": "x" * 81}, {"kind": PURCHASE}, f"the currency is b'{'x' * 80}...', the only one is 'EUR'"),
     ({}, {"key": b"u2"}, "the key is b'u2', the user b'u1'"),
     ({}, {"key": None}, "the key is None, the user b'u1'"),
     ({}, {"key": b"k" * 80}, f"the key is b'{'k' * 80}', the user b'u1'"),
@@ -229,7 +253,8 @@ def test_the_detail_says_what_was_found_and_what_is_allowed(
 ) -> None:
     if isinstance(value, dict):
         value = compact({"user_id": "u1", "time_ms": 5} | value)
-    found = decode(value, **{"key": b"u1", "partition": 1, "timestamp_ms": 0, "rules": RULES} | record)
+    usual: dict[str, Any] = {"key": b"u1", "kind": VIEW, "partition": 1, "timestamp_ms": 0, "rules": RULES}
+    found = decode(value, **usual | record)
     assert isinstance(found, InvalidRecord) and found.reason in REASONS
     assert found.detail.endswith(says)
 
@@ -237,7 +262,8 @@ def test_the_detail_says_what_was_found_and_what_is_allowed(
 def test_a_user_id_may_have_512_bytes() -> None:
     """More than its 128 characters of four bytes cannot be: the bound holds where the one of characters does."""
     user = "🦉" * 128
-    assert decode(compact({"user_id": user, "time_ms": 0}), user.encode(), 0, 0, Rules(partitions=1)) == Event(user, 0)
+    value, rules = compact({"user_id": user, "time_ms": 0}), Rules(partitions=1)
+    assert decode(value, user.encode(), VIEW, 0, 0, rules) == Event(user, 0)
 
 
 def test_text_that_no_utf_8_can_hold_is_malformed() -> None:

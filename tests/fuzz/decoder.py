@@ -28,25 +28,28 @@ from typing import Any, NamedTuple
 import msgspec
 
 from consumers.sink import convert
-from segmenter.events import REASONS, Event, InvalidRecord, Rules, dead_letters, decode, encode
+from segmenter.events import REASONS, Event, InvalidRecord, PricedEvent, Rules, dead_letters, decode, encode
 from segmenter.events.event import MAX_USER_BYTES
 from segmenter.events.rules import MAX_PROPERTIES_BYTES
 from segmenter.events.sharding import shard_of
+from segmenter.kinds import BUILT_IN, by_topic
 from segmenter.settings import Settings
 from segmenter.shards.batches import Batch, batches_of
 from segmenter.shards.duplicates import DuplicateWindow
-from tests.defaults import TOPICS
+from tests.defaults import RAW_COLUMNS
 
-RULES = Rules(partitions=4, duplicate_window=3, max_ahead_ms=1_000, max_event_bytes=10_000)
+KINDS = tuple(BUILT_IN.values())
+TOPICS = by_topic(KINDS)
+RULES = Rules(partitions=4, duplicate_window=3, max_ahead_ms=1_000, max_event_bytes=10_000, kinds=KINDS, currency="EUR")
 ROOMY = msgspec.structs.replace(RULES, max_event_bytes=20_000)
 """An event that was written shorter than `encode` writes it, as with 1\\t instead of 9\\t, still fits."""
 
 MOST_USERS = 2
 SEPARATOR = b"\n---\n"
-SETTINGS = Settings(partitions=4)
+SETTINGS = Settings(partitions=4, kinds=KINDS)
 IDS = {topic: f"id of {topic}" for topic in TOPICS}
 FIELDS: dict[str, dict[str, Any]] = json.loads(
-    (Path(__file__).parents[2] / "docs" / "event.schema.json").read_text("utf-8")
+    (Path(__file__).parents[2] / "docs" / "priced-event.schema.json").read_text("utf-8")
 )["properties"]
 
 
@@ -110,7 +113,8 @@ def _user(value: bytes) -> bytes:
 
 def verdict(record: ShardRecord) -> Event | InvalidRecord:
     """What the decoder says, asked twice."""
-    found, again = (decode(record.value, record.key, record.partition, record.timestamp, RULES) for _ in range(2))
+    kind = TOPICS[record.topic]
+    found, again = (decode(record.value, record.key, kind, record.partition, record.timestamp, RULES) for _ in range(2))
     assert found == again, (found, again)
     return found
 
@@ -124,17 +128,21 @@ def check_event(record: ShardRecord, event: Event) -> None:
         assert found == written.get(name), (name, found, written.get(name))
         bounds = FIELDS[name].get("anyOf", [FIELDS[name]])[0]
         if isinstance(found, str):
-            assert bounds.get("minLength", 0) <= len(found) <= bounds["maxLength"], (name, len(found))
+            assert bounds.get("minLength", 0) <= len(found) <= bounds.get("maxLength", 3), (name, len(found))
         elif isinstance(found, int):
             assert bounds["minimum"] <= found <= bounds["maximum"], (name, found)
         else:
             assert found is None or (name == "properties" and isinstance(found, dict)), (name, found)
+    if isinstance(event, PricedEvent):
+        assert event.currency in (None, RULES.currency)
+    assert isinstance(event, PricedEvent) == (TOPICS[record.topic].measure == "amount")
     assert len(record.value) <= RULES.max_event_bytes
     assert len(bytes(event.properties)) <= MAX_PROPERTIES_BYTES
     assert record.key == event.user_id.encode() and len(record.key) <= MAX_USER_BYTES
     assert record.partition == shard_of(record.key, RULES.partitions)
     assert event.time_ms - record.timestamp <= RULES.max_ahead_ms
-    assert decode(encode(event), record.key, record.partition, record.timestamp, ROOMY) == event
+    kind = TOPICS[record.topic]
+    assert decode(encode(event), record.key, kind, record.partition, record.timestamp, ROOMY) == event
 
 
 def _int(digits: str) -> float:
@@ -199,4 +207,6 @@ def check_raw_rows(log: list[ShardRecord], verdicts: list[Event | InvalidRecord]
         mine = [(record, event) for record, event in events if record.topic == topic]
         for row, (record, event) in zip(rows.get(topic, []), mine, strict=True):
             assert row[:6] == (record.partition, record.offset, IDS[topic], record.key, event.time_ms, record.timestamp)
-            assert row[-1] is None or isinstance(json.loads(row[-1]), dict)
+            *_, properties = row[: len(RAW_COLUMNS)]
+            assert properties is None or isinstance(json.loads(properties), dict)
+            assert row[len(RAW_COLUMNS) :] == ((event.amount,) if isinstance(event, PricedEvent) else ())

@@ -12,10 +12,27 @@ NAMES = [f'"{name}"'.encode() for name in FIELDS] + [b'"x"', b'"\xff"', b'"us\\u
 TEXTS = [
     *(b"x" * length for length in (0, 1, 128, 129, 512, 513, 4_090, 8_192, 8_193)),
     *("🦉".encode() * length for length in (128, 129)),
-    *(b"u1", b"u2", b"Bob", b"bob", b"bob ", b"007", b"e1", b"{a}:b'c", b"=1+1", b"\\u0000", b"\\n", b"\\\\", b'\\"'),
+    *(
+        b"u1",
+        b"u2",
+        b"Bob",
+        b"bob",
+        b"bob ",
+        b"007",
+        b"e1",
+        b"EUR",
+        b"USD",
+        b"{a}:b'c",
+        b"=1+1",
+        b"\\u0000",
+        b"\\n",
+        b"\\\\",
+        b'\\"',
+    ),
     *(b"\\ud800", b"\\ud83d\\ude00", b"\xff", b"\xed\xa0\x80", b"\x01", b"\x00", b"\\q", b"[{", b"\xe2\x80\xa8"),
 ]
 NUMBERS = b"0 -0 -1 1 5 01 1.0 1e3 1.5 1e999 NaN 86400000 86400001 253402300799999 253402300800000 1000 1001".split()
+NUMBERS += b"-500 1000000000000 1000000000001 -1000000000000 -1000000000001".split()
 NUMBERS += [str(2**63).encode(), b"9" * 5_000]
 OTHERS = [b"null", b"true", b"[]", b"{}", b'{"a":1}', b'{"a":"\xff"}', b"[1", b"", b"[" * 62 + b"]" * 62, b"[" * 9_000]
 OTHERS += [b'{"a":"' + b"x" * length + b'"}' for length in (4_088, 4_089)]

@@ -11,6 +11,7 @@ from random import Random
 from tests.fuzz.mapping import GZIPPED, SEPARATOR, SHIPPED
 
 WORDS = b"csv jsonl parquet click search view s ms next_event iso unix_s unix_ms user_id session_id who at did".split()
+WORDS += b"purchase social major minor".split()
 WORDS += b"utf-8 utf-16 latin-1 utf-7 cp1252 idna punycode unicode_escape undefined rot13 hex utf-8-sig".split()
 WORDS += [b"%Y-%m-%d", b"%d %d", b"%s", b"%", b"%Q", b"%j %G", b"%c", b"%H:%M:%S %z", b"", b",", b";", b"\\t", b"\\n"]
 WORDS += [b"utf\\u0000", b'\\"', b"\\u0000", b"\xc3\xbc", b"\xf0\x9f\xa6\x89", b"\\u2028"]
@@ -19,8 +20,10 @@ VALUES += b'0 1 -1 1000 1800 86400 86401 1.5 nan true [] {} ["at","did"] [1] {"x
 VALUES += [b"9" * 19, b"9" * 30, b"9" * 4_299, b"9" * 5_000, b"0x" + b"f" * 5_000, b"2026-01-05", b"["]
 KEYS = b"format separator encoding one_per columns constants properties time kind duration column order step_ms".split()
 KEYS += b"default values unit derive cap_s user_id event_id session_id device url referrer item_id query".split()
-TABLES = b"[columns] [constants] [properties] [time] [kind] [kind.values] [duration] [x] [[time]]".split()
+KEYS += b"amount times sum".split()
+TABLES = b"[columns] [constants] [properties] [time] [kind] [kind.values] [duration] [amount] [x] [[time]]".split()
 CELLS = b"u1 u2 Bob 007 17850.0 0 5 -5 1541595108 1541595108.25 999999999999999 1e5 nan null click view LIKE s1".split()
+CELLS += b"-12.50 0.005 7.".split()
 CELLS += [b"", b'"', b'""', b'"a,b"', b'"a\nb"', b"\xff", b"\x00", b"\r", b"\\", b"x" * 600, b"\xf0\x9f\xa6\x89" * 130]
 CELLS += [
     b"2026-01-05T01:00:00+01:00",

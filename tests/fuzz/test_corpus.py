@@ -24,7 +24,10 @@ def test_no_promise_is_broken(path: Path, tmp_path: Path) -> None:
     "target, reached",
     [
         ("decoder", {"events", "repeats", *REASONS}),
-        ("mapping", {"published", "MappingError", "UsageError", "no user", "no time", "no duration", "not a row"}),
+        (
+            "mapping",
+            {"published", "MappingError", "UsageError", "no user", "no time", "no duration", "no amount", "not a row"},
+        ),
     ],
 )
 def test_the_corpus_gets_everywhere(target: str, reached: set[str], tmp_path: Path) -> None:

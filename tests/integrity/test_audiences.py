@@ -69,7 +69,7 @@ def test_a_shard_that_is_written_to_meanwhile_is_examined_again(store: Store, mo
     client, settings = store
     user = min(client.smembers(Keys(settings.key_prefix).audience(SHARD, OWN)))
     state, (row,) = acquire_shard(client, settings, SHARD), read_rows(client, settings, [user])
-    commit = repair_commit({}, [user], {user: row}, state, None)
+    commit = repair_commit({}, [user], {user: row}, state, settings.kinds, None)
     counts = msgspec.structs.replace(state.counts, folded=state.counts.folded - 1)
     leaving = commit._replace(after=commit.after._replace(counts=counts))
     outcomes: list[str] = []

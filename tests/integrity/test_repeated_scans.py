@@ -64,7 +64,7 @@ def test_whoever_is_named_twice_counts_once(settings: Settings, monkeypatch: pyt
         found = verify(settings)
         assert (found.users, found.differences) == (len(users), [])
         assert digest_store(settings) == before
-        assert {number: recount(client, settings, number) for number in states} == {
+        assert {number: recount(client, settings, number, model.space) for number in states} == {
             number: (state.census, []) for number, state in states.items()
         }
         named = [

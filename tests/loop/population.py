@@ -13,6 +13,7 @@ from segmenter.shards.duplicates import DuplicateWindow
 from segmenter.store.connection import Store
 from segmenter.store.models import read_model
 from segmenter.store.shards import acquire_shard, commit_shard, read_shards
+from segmenter.topics import ensure_topics
 from tests.defaults import FIELDS, TOPICS
 
 EVENTS = [FIELDS.index(name) for name in ("clicks", "searches", "views")]
@@ -31,12 +32,14 @@ def crowd(users: range, searches: int = 0) -> dict[bytes, Profile]:
 def put(store: Store, profiles: Mapping[bytes, Profile]) -> None:
     """Add users with these profiles, judged by the current generation, in all shards, whose log has no records."""
     generation, none_read = read_model(*store), dict.fromkeys(TOPICS, 0)
+    ids = {topic.removeprefix(store.settings.topic_prefix): id for topic, id in ensure_topics(store.settings).items()}
     for number in range(store.settings.partitions):
         users = [user for user in profiles if shard_of(user, store.settings.partitions) == number]
         state = acquire_shard(*store, number)
-        commit = restore_commit(users, [profiles[user] for user in users], [{}] * len(users), state, generation)
+        known, no_offsets = [profiles[user] for user in users], [{}] * len(users)
+        commit = restore_commit(users, known, no_offsets, state, store.settings.kinds, generation)
         counts = state.counts.plus(sum(sum(profiles[user][index] for index in EVENTS) for user in users), 0, {})
-        commit = commit._replace(after=commit.after._replace(offsets=none_read, counts=counts))
+        commit = commit._replace(after=commit.after._replace(offsets=none_read, topic_ids=ids, counts=counts))
         judged_by = digest(generation) if generation else ""
         assert commit_shard(*store, number, state, commit, judged_by)[0] == "ok"
 

@@ -94,7 +94,7 @@ def test_each_is_one_user_and_nothing_else(settings: Settings) -> None:
     written = rows(settings)
     assert {user: row.profile[0] for user, row in written.items()} == {user: n for n, user in enumerate(ids, 1)}
     assert in_audiences(settings) == sorted(ids)
-    with warehouse.connect(settings) as database, database.begin() as connection:
+    with warehouse.connect(settings) as database, database.engine.begin() as connection:
         for table in TABLES:
             found = connection.execute(text(f"SELECT DISTINCT user_id FROM {table}")).scalars().all()
             assert sorted(found) == sorted(ids), table

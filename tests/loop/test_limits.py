@@ -11,13 +11,14 @@ from sqlalchemy import text
 
 from consumers import sink, worker
 from segmenter import warehouse
-from segmenter.events import MAX_TIME_MS, Event, InvalidRecord, Rules, decode, encode, key_of
+from segmenter.events import MAX_TIME_MS, Event, InvalidRecord, Rules, decode, encode, key_of, type_of
+from segmenter.kinds import BUILT_IN, Kind
 from segmenter.operations import snapshot
 from segmenter.operations.reconcile import reconcile
 from segmenter.settings import Settings
 from segmenter.warehouse.engine import reading
-from segmenter.warehouse.migrations import names, statements
-from tests.defaults import TOPICS
+from segmenter.warehouse.templates import statements
+from tests.defaults import TOPICS, VIEW
 from tests.loop.helpers import START_MS, publish_raw, rows
 
 GHOST = "\N{GHOST}"
@@ -36,6 +37,7 @@ LONGEST = {
 """The most characters of each text, as docs/events.md says."""
 
 LONGEST_MS = 86_400_000
+LARGEST_AMOUNT = 10**12
 PROPERTIES_BYTES = 4_096
 RECORD_BYTES = 262_144
 
@@ -73,7 +75,7 @@ def padded(size: int) -> bytes:
 
 
 def verdict(value: bytes, user: str = GHOST * 128) -> str:
-    found = decode(value, user.encode(), 0, START_MS, Rules(partitions=1))
+    found = decode(value, user.encode(), VIEW, 0, START_MS, Rules(partitions=1))
     return found.reason if isinstance(found, InvalidRecord) else "event"
 
 
@@ -93,14 +95,17 @@ def capacity(kind: str) -> int:
     return int(size) * {"VARBINARY": 1, "VARCHAR": 4}[name] if size else CAPACITY[name]
 
 
-@pytest.mark.parametrize("topic", TOPICS)
-def test_each_column_has_room_for_what_its_field_may_hold(topic: str) -> None:
-    """By the types in ``sql/``, which SQLite does not heed."""
-    (created,) = (each for name in names() for each in statements(name) if f"EXISTS raw_{topic} " in each)
+@pytest.mark.parametrize("kind", BUILT_IN.values(), ids=BUILT_IN)
+def test_each_column_has_room_for_what_its_field_may_hold(kind: Kind) -> None:
+    """By the types in ``sql/``, which SQLite does not heed. A currency is not stored with each amount."""
+    found = statements("006_kind.sql", kind=kind, columns=())
+    (created,) = (each for each in found if f"EXISTS raw_{kind.topic} " in each)
     types = dict(re.findall(r"^ +([a-z_]+) ([A-Z]+(?:\(\d+\))?)", created, re.MULTILINE))
     numbers = {"time_ms": MAX_TIME_MS, "duration_ms": LONGEST_MS, "properties": PROPERTIES_BYTES}
-    needed = numbers | {name: 4 * most for name, most in LONGEST.items()}
-    assert needed.keys() == {field.name for field in msgspec.structs.fields(Event)} <= types.keys()
+    amounts = {"amount": LARGEST_AMOUNT} if kind.measure == "amount" else {}
+    needed = numbers | amounts | {name: 4 * most for name, most in LONGEST.items()}
+    fields = {field.name for field in msgspec.structs.fields(type_of(kind))} - {"currency"}
+    assert needed.keys() == fields <= types.keys()
     assert {name: most for name, most in needed.items() if most > capacity(types[name])} == {}
 
 

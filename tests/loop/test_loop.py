@@ -150,7 +150,7 @@ def test_a_row_deleted_behind_the_back_is_named(settings: Settings) -> None:
     publish(settings, "views", [Event(f"u{n}", START_MS, duration_ms=5) for n in range(20)])
     worker.run(settings, once=True)
     assert reconciled(settings).equal
-    with warehouse.connect(settings) as database, database.begin() as connection:
+    with warehouse.connect(settings) as database, database.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM raw_views WHERE user_id = " + hexadecimal("u7"))
     result = reconcile(settings)[1]
     assert not result.equal

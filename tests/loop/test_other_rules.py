@@ -17,6 +17,7 @@ from segmenter import warehouse
 from segmenter.client import SegmentClient
 from segmenter.errors import RulesDiffer
 from segmenter.events import Event, Rules
+from segmenter.kinds import DEFAULT
 from segmenter.operations import restore, snapshot
 from segmenter.operations.integrity.digests import digest_store
 from segmenter.operations.integrity.repair import verify_and_repair
@@ -31,8 +32,11 @@ from segmenter.store.shards import acquire_shard, read_shards
 from segmenter.warehouse.engine import reading
 from tests.loop.helpers import START_MS, age_heartbeats, publish, rows, users_of, working
 
-OTHER = {"partitions": 3, "duplicate_window": 7, "max_ahead_ms": 8}
-"""Another value of each rule that is a setting."""
+OTHER: dict[str, object] = {"partitions": 3, "duplicate_window": 7, "max_ahead_ms": 8, "kinds": DEFAULT[:2]}
+"""Another value of each rule that is a setting; without a kind that measures one, there is no currency."""
+
+SAID = {"kinds": "the kind view is plural views, topic views, measure duration there"}
+"""How a rule that differs is told, if not by its name and both values."""
 
 OF_STORE: dict[str, Callable[[Settings], object]] = {
     "worker": lambda changed: worker.run(changed, once=True),
@@ -82,7 +86,7 @@ def test_all_who_come_with_another_rule_are_refused(store: Store, tmp_path: Path
     for name, value in OTHER.items():
         changed = dataclasses.replace(store.settings, **{name: value})
         elsewhere = dataclasses.replace(changed, warehouse_url=f"sqlite:///{tmp_path}/{name}.db")
-        said = rf"differ: {name} is {getattr(right, name)} there and {value} here"
+        said = "differ: " + SAID.get(name, f"{name} is {getattr(right, name)} there and {value} here")
         for who, use in [*OF_STORE.items(), *OF_WAREHOUSE.items()]:
             with pytest.raises(RulesDiffer, match=said):
                 use(elsewhere if who in OF_STORE else changed)

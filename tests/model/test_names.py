@@ -18,8 +18,10 @@ import pytest
 from numpy.typing import NDArray
 
 from consumers.trainer.refit import PROVISIONAL_MARGIN, REFIT_MARGIN, STEP_MARGIN, refit_is_due
-from segmenter.model.census import Census, tally
-from segmenter.model.generation import UNASSIGNED, Generation
+from segmenter.kinds import DEFAULT
+from segmenter.model.census import Census, Tally, tally
+from segmenter.model.folding import columns
+from segmenter.model.generation import UNASSIGNED, Generation, space_of
 from segmenter.model.kmeans import assign, judge
 from segmenter.model.segments import refitted, successor
 from segmenter.model.vectors import fixed, vectors
@@ -27,7 +29,7 @@ from segmenter.settings import Settings
 from segmenter.shards.commits import sweep_commit
 from segmenter.shards.row import Row
 from segmenter.shards.state import Counts, ShardState
-from tests.defaults import FIELDS
+from tests.defaults import FEATURES, FIELDS, NAMES
 
 Values = NDArray[np.float64]
 
@@ -44,7 +46,14 @@ class Moment(NamedTuple):
 
 def state(census: Census, generation: Generation | None) -> ShardState:
     number = generation.number if generation else 0
-    return ShardState("", 0, 0, None, {}, census, Counts(), number, 0, 0, 0)
+    return ShardState("", 0, 0, None, {}, census, Counts(), number, 0, 0, 0, space=space_of(generation))
+
+
+def counted(points: NDArray[np.int64], generation: Generation | None) -> Census:
+    """The census of users when all of them have been judged by a generation; before the first, only their number."""
+    if generation is None:
+        return {UNASSIGNED: Tally(len(points), (), (), ())}
+    return tally(points, judge(points, generation))
 
 
 def followed(looks: Iterable[Values], once: bool = False) -> Iterator[Moment]:
@@ -55,17 +64,18 @@ def followed(looks: Iterable[Values], once: bool = False) -> Iterator[Moment]:
     generation, tried = None, 0
     for users in looks:
         points = fixed(users)
-        census = tally(points, judge(points, generation))
+        census = counted(points, generation)
         if once or refit_is_due(SETTINGS, {0: state(census, generation)}, generation, tried):
             tried = len(points)
             margin = PROVISIONAL_MARGIN if generation and generation.provisional else REFIT_MARGIN
-            found = refitted(points, census, generation, ORDER, generation.number if generation else 0, 0, margin)
+            number = generation.number if generation else 0
+            found = refitted(points, census, generation, ORDER, number, 0, margin, NAMES)
             if found:
                 generation = found
                 yield Moment(users, generation)
         while generation:
             margin = math.inf if generation.provisional else STEP_MARGIN
-            following = successor(tally(points, judge(points, generation)), generation, ORDER, margin, 0)
+            following = successor(counted(points, generation), generation, ORDER, margin, 0)
             if following is None:
                 break
             generation = following
@@ -232,19 +242,19 @@ def test_a_site_has_segments_early_and_pins_nothing() -> None:
 def test_a_worker_that_finds_names_out_of_order_fits_anew() -> None:
     """As an earlier version may have left them; tried once, not again before there are half as many users more."""
     points = fixed(only_clicks(np.random.default_rng(7).integers(1, 101, 1_000)))
-    good = refitted(points, tally(points, [UNASSIGNED] * 1_000), None, ORDER, 0, 0, REFIT_MARGIN)
+    good = refitted(points, counted(points, None), None, ORDER, 0, 0, REFIT_MARGIN, NAMES)
     assert good is not None
     lying = msgspec.structs.replace(good, segments=good.segments[::-1])
 
     def due(model: Generation, tried: int) -> bool:
-        return refit_is_due(SETTINGS, {0: state(tally(points, judge(points, model)), model)}, model, tried)
+        return refit_is_due(SETTINGS, {0: state(counted(points, model), model)}, model, tried)
 
     assert not due(good, tried=0)
     assert due(lying, tried=0)
     assert not due(lying, tried=700)
-    older = {0: state(tally(points, judge(points, lying)), good)}
+    older = {0: state(counted(points, lying), good)}
     assert not refit_is_due(SETTINGS, older, msgspec.structs.replace(lying, number=2), 0), "some may be judged by it"
-    found = refitted(points, tally(points, judge(points, lying)), lying, ORDER, 0, 0, REFIT_MARGIN)
+    found = refitted(points, counted(points, lying), lying, ORDER, 0, 0, REFIT_MARGIN, NAMES)
     assert found is not None
     assert not due(found, tried=0)
 
@@ -255,18 +265,26 @@ def test_where_all_are_alike_they_are_one_segment() -> None:
     assert [row[:2] for row in table(users, generation)] == [("low_engagement", 1_000)]
 
 
-def rows_of(patient_clicks: int, generation: Generation | None) -> list[Row]:
-    """200 users who take their time with so many clicks, and 200 hasty ones with 60, as a generation judges them."""
+def profiles_of(patient_clicks: int) -> NDArray[np.int64]:
+    """200 users who take their time with so many clicks, and 200 hasty ones with 60."""
     noise = np.random.default_rng(6).integers(0, 3, 400)
     one = np.ones(400, dtype=np.int64)
     clicks = np.repeat([patient_clicks, 60], 200) + noise
     click_ms, view_ms = np.repeat([9_000, 400], 200) + noise, np.repeat([90_000, 900], 200) + noise
-    columns = dict.fromkeys(FIELDS, one) | {"clicks": clicks, "click_ms": click_ms, "view_ms": view_ms}
-    profiles, points = np.stack(list(columns.values()), axis=1).tolist(), vectors(columns).tolist()
-    slugs, number = judge(vectors(columns), generation), generation.number if generation else 0
+    named = dict.fromkeys(FIELDS, one) | {"clicks": clicks, "click_ms": click_ms, "view_ms": view_ms}
+    return np.stack(list(named.values()), axis=1)
+
+
+def points_of(profiles: NDArray[np.int64]) -> NDArray[np.int64]:
+    return vectors(columns(profiles, FIELDS), FEATURES)
+
+
+def rows_of(profiles: NDArray[np.int64], generation: Generation) -> list[Row]:
+    points = points_of(profiles)
+    each = zip(judge(points, generation), profiles.tolist(), points.tolist(), strict=True)
     return [
-        Row(b"%d" % user, slug, number, tuple(profile), {}, tuple(point))
-        for user, (slug, profile, point) in enumerate(zip(slugs, profiles, points, strict=True))
+        Row(b"%d" % user, slug, generation.number, tuple(profile), {}, tuple(point))
+        for user, (slug, profile, point) in enumerate(each)
     ]
 
 
@@ -277,16 +295,15 @@ def census_of(rows: list[Row]) -> Census:
 def test_a_swap_of_names_is_told_as_the_models_doing() -> None:
     """The slugs pass to other segments while nobody does anything: each move has the cause ``model``."""
     low, high = ORDER[0], ORDER[-1]
-    before = rows_of(20, None)
-    points = np.array([row.vector for row in before])
-    model = refitted(points, census_of(before), None, [low, high], seed=0, now_ms=0, margin=0.0)
+    points = points_of(profiles_of(20))
+    model = refitted(points, counted(points, None), None, [low, high], seed=0, now_ms=0, margin=0.0, features=NAMES)
     assert model is not None
-    rows = rows_of(80, model)
+    rows = rows_of(profiles_of(80), model)
     assert [row.segment for row in rows] == [low] * 200 + [high] * 200
 
     following = successor(census_of(rows), model, [low, high], STEP_MARGIN, now_ms=0)
     assert following is not None
-    batch = sweep_commit(rows, state(census_of(rows), model), following)
+    batch = sweep_commit(rows, state(census_of(rows), model), DEFAULT, following)
 
     assert [row.segment for row in batch.rows] == [high] * 200 + [low] * 200
     assert {change.cause for change in batch.changes} == {"model"}

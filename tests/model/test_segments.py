@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from segmenter.model.census import tally
-from segmenter.model.generation import UNASSIGNED, Generation, Lineage, Segment
+from segmenter.model.census import Census, Tally, tally
+from segmenter.model.generation import UNASSIGNED, Generation, Lineage, Segment, Space
 from segmenter.model.kmeans import judge, step
 from segmenter.model.ranks import engagement, ranked
 from segmenter.model.segments import initial, match, refitted, successor, unfit
 from segmenter.model.vectors import fixed
+from segmenter.settings import Settings
 from tests.defaults import NAMES
 
 AB = ("a", "b")
@@ -51,10 +52,15 @@ def blobs(middles: list[int], each: int = 60) -> NDArray[np.int64]:
     return np.concatenate([random.integers(middle - 50, middle + 50, (each, 2)) for middle in middles])
 
 
+def uncounted(users: int) -> Census:
+    """Before the first generation, a census is no more than the number of users."""
+    return {UNASSIGNED: Tally(users, (), (), ())}
+
+
 def refit(
     vectors: NDArray[np.int64], before: Generation | None, names: tuple[str, ...] = THREE, margin: float = 0.01
 ) -> Generation | None:
-    census = tally(vectors, judge(vectors, before))
+    census = tally(vectors, judge(vectors, before)) if before else uncounted(len(vectors))
     return refitted(vectors, census, before, names, seed=1, now_ms=5, margin=margin, features=AB)
 
 
@@ -139,15 +145,20 @@ def test_all_that_ever_retired_stay_named_and_their_ids_taken() -> None:
 
 
 def test_a_fit_to_a_part_of_the_users_is_a_model_of_all() -> None:
-    """It says how many there are, and takes scale and fill from all of them."""
+    """It says how many there are, and takes scale and fill from all of them, or at first from those it is fitted to."""
     everybody = blobs([9000, 100, 3000], each=200)
-    census = tally(everybody, [UNASSIGNED] * len(everybody))
+    part = everybody[::5]
 
-    found = refitted(everybody[::5], census, None, THREE, seed=1, now_ms=5, margin=0.01, features=AB)
+    first = refitted(part, uncounted(600), None, THREE, seed=1, now_ms=5, margin=0.01, features=AB)
+    assert first is not None
+    census = tally(everybody, judge(everybody, first))
+    names = ("visitor", "reader", "fan")
+    later = refitted(part, census, first, names, seed=1, now_ms=5, margin=0.01, features=AB)
 
-    assert found is not None
-    assert (found.population, found.fitted_population, found.provisional) == (600, 600, False)
-    assert found.fill == pytest.approx(everybody.mean(axis=0)) and found.scale == pytest.approx(everybody.std(axis=0))
+    for found, known in ((first, part), (later, everybody)):
+        assert found is not None
+        assert (found.population, found.fitted_population, found.provisional) == (600, 600, False)
+        assert found.fill == pytest.approx(known.mean(axis=0)) and found.scale == pytest.approx(known.std(axis=0))
 
 
 def test_the_first_generation_names_its_segments_and_its_population() -> None:
@@ -167,11 +178,28 @@ def test_without_users_there_is_no_generation() -> None:
 
 def test_by_default_a_generation_is_of_the_features_of_a_user() -> None:
     vectors = np.array([[1, 2, 3, 4], [5, 6, 7, 8]])
+    features = tuple(feature.name for feature in Settings().judging)
 
-    found = refitted(vectors, tally(vectors, [UNASSIGNED] * 2), None, ("a", "b"), seed=0, now_ms=0, margin=0.0)
+    found = refitted(vectors, uncounted(2), None, ("a", "b"), seed=0, now_ms=0, margin=0.0, features=features)
 
     assert found is not None
     assert found.features == NAMES == ("total_clicks", "total_searches", "mean_click_ms", "mean_view_ms")
+
+
+def test_a_generation_says_since_when_users_are_judged_by_its_features() -> None:
+    """Whether it came by the first fit, a step or a refit; of a model of 0.1.0, which did not say so, it is 0."""
+    users = blobs([100, 3000, 9000])
+    first = refit(users, None)
+    assert first is not None
+    drifted = blobs([9500, 300, 3600])
+    second = refit(drifted, first)
+    third = successor(tally(drifted, judge(drifted, first)), first, THREE, 0.0, 0)
+    old = refit(drifted, msgspec.structs.replace(first, number=7, features_since=0))
+    assert second is not None and third is not None and old is not None
+    assert [(model.number, model.space) for model in (first, second, third, old)] == [
+        (1, Space(AB, 1)), (2, Space(AB, 1)), (2, Space(AB, 1)), (8, Space(AB, 0)),
+    ]  # fmt: skip
+    assert Generation.decode(second.encode()).space == second.space
 
 
 def test_segments_survive_a_refit() -> None:
@@ -324,9 +352,8 @@ def test_slugs_follow_the_rank_and_ids_the_users() -> None:
         return fixed(np.concatenate([patient, hasty]))
 
     before, soon, later = users(20, 60), users(90, 60), users(200, 60)
-    slugs = [UNASSIGNED] * len(before)
     model = refitted(
-        before, tally(before, slugs), None, LOW_AND_HIGH, seed=1, now_ms=0, margin=0.0, features=FEW_FEATURES
+        before, uncounted(len(before)), None, LOW_AND_HIGH, seed=1, now_ms=0, margin=0.0, features=FEW_FEATURES
     )
     assert model is not None
     assert [(segment.id, segment.slug) for segment in model.segments] == [(0, "low"), (1, "high")]
@@ -356,8 +383,7 @@ def test_who_clearly_does_more_than_a_higher_segment_swaps_slugs_with_it(
         return fixed(np.array([[low, 100.0, 100.0], [high, 9_000.0, 9_000.0]]).repeat(30, axis=0))
 
     before, users = crowd(high / 4), crowd(low)
-    census = tally(before, [UNASSIGNED] * 60)
-    model = refitted(before, census, None, LOW_AND_HIGH, seed=1, now_ms=0, margin=0.0, features=FEW_FEATURES)
+    model = refitted(before, uncounted(60), None, LOW_AND_HIGH, seed=1, now_ms=0, margin=0.0, features=FEW_FEATURES)
     assert model is not None and judge(users, model) == ["low"] * 30 + ["high"] * 30
     found = successor(tally(users, judge(users, model)), model, LOW_AND_HIGH, margin=math.inf, now_ms=0)
     assert (found is not None) is swapped
@@ -376,8 +402,7 @@ def test_who_stays_as_they_are_comes_to_rest(crowd: str) -> None:
     else:
         known = [[5.0, 0.0, np.nan, 1_000.0]] * 30 + [[5.0, 0.0, np.nan, 4_000.0]] * 30
         users, features = fixed(np.array([*known, *[[300.0, 0.0, np.nan, np.nan]] * 4])), NAMES
-    census = tally(users, [UNASSIGNED] * len(users))
-    model = refitted(users, census, None, THREE, seed=0, now_ms=0, margin=0.0, features=features)
+    model = refitted(users, uncounted(len(users)), None, THREE, seed=0, now_ms=0, margin=0.0, features=features)
     for _ in range(9):
         if model is None:
             break
@@ -416,10 +441,9 @@ def test_a_refit_depends_on_its_seed_alone() -> None:
     """Where there are many ways to divide the users: the same seed finds the same, whoever fits."""
     users = np.random.default_rng(1).integers(0, 10_000, (300, 2))
     names = tuple("abcdefghijkl")
-    census = tally(users, [UNASSIGNED] * 300)
 
     def once(seed: int) -> Generation | None:
-        return refitted(users, census, None, names, seed, now_ms=0, margin=0.0, features=AB)
+        return refitted(users, uncounted(300), None, names, seed, now_ms=0, margin=0.0, features=AB)
 
     assert once(3) == once(3)
     assert once(3) != once(4)

@@ -15,7 +15,8 @@ from producers.messages import Refused
 from producers.recorded.conversion import Recorded, to_events, with_derived_durations
 from producers.recorded.mapping import Duration, Kind, Mapping, Time
 from segmenter.events import Event
-from tests.defaults import TOPICS
+from segmenter.kinds import DEFAULT
+from segmenter.kinds import Kind as EventKind
 
 Cells = dict[str, str]
 
@@ -87,7 +88,7 @@ def thousandths(text: str, unit: int) -> int:
 
 
 def converted(row: Cells, mapping: Mapping) -> tuple[str, dict[str, Any]] | set[str]:
-    """The topic and the fields, or every reason why there is no event."""
+    """The kind and the fields, or every reason why there is no event."""
     reasons = set() if row["who"] else {"no user"}
     found = mapping.kind.values.get(row["did"], mapping.kind.default) if mapping.kind.column else mapping.kind.default
     if found is None:
@@ -111,7 +112,7 @@ def converted(row: Cells, mapping: Mapping) -> tuple[str, dict[str, Any]] | set[
         reasons.add("no time")
     if properties:
         fields["properties"] = properties
-    return reasons or ({kind: topic for topic, kind in TOPICS.items()}[str(found)], fields)
+    return reasons or (str(found), fields)
 
 
 def named(event: Event) -> dict[str, Any]:
@@ -127,7 +128,7 @@ def test_rows_become_the_events_that_the_mapping_says(mapping: Mapping, rows: li
     needed = mapping.needed()
     given = [(number, tuple(row[column] for column in needed)) for number, row in enumerate(rows, 1)]
     seen: set[tuple[str, ...]] = set()
-    for (number, _), found, row in zip(given, to_events(iter(given), mapping), rows, strict=True):
+    for (number, _), found, row in zip(given, to_events(iter(given), mapping, DEFAULT), rows, strict=True):
         key = tuple(row[column] for column in mapping.one_per)
         expected = converted(row, mapping)
         if key in seen and mapping.one_per:
@@ -137,7 +138,7 @@ def test_rows_become_the_events_that_the_mapping_says(mapping: Mapping, rows: li
             assert isinstance(found, Refused) and found.row == number and found.reason in expected
         else:
             assert isinstance(found, Recorded)
-            assert (found.row, found.topic, named(found.event)) == (number, *expected)
+            assert (found.row, found.kind.name, named(found.event)) == (number, *expected)
             seen.add(key)
 
 
@@ -199,14 +200,14 @@ REFUSED: dict[str, tuple[Mapping, Cells, str]] = {
 @pytest.mark.parametrize("reason", REFUSED)
 def test_a_refusal_says_what_was_found_and_at_most_the_beginning_of_it(reason: str) -> None:
     mapping, row, says = REFUSED[reason]
-    found = list(to_events([(9, tuple(row[column] for column in mapping.needed()))], mapping))
+    found = list(to_events([(9, tuple(row[column] for column in mapping.needed()))], mapping, DEFAULT))
     assert found == [Refused(9, reason, says)]
 
 
 def test_a_key_of_one_event_is_shown_by_its_beginning() -> None:
     mapping = Mapping("csv", {"user_id": "who"}, TIMES[0], KINDS[0], one_per=("who", "at"))
     cells = tuple({"who": LONG, "at": "5"}[column] for column in mapping.needed())
-    _, refused = to_events([(1, cells), (2, cells)], mapping)
+    _, refused = to_events([(1, cells), (2, cells)], mapping, DEFAULT)
     assert refused == Refused(2, "another row of the same who and at", LONG[:80])
 
 
@@ -214,22 +215,24 @@ def test_what_cannot_be_read_stays_refused() -> None:
     """And takes no key from a row that can."""
     mapping = Mapping("csv", {"user_id": "who"}, TIMES[0], KINDS[0], one_per=("who",))
     unread = Refused(1, "not a row", "")
-    found = list(to_events([unread, (2, ("u", "x")), (3, ("u", "5"))], mapping))
+    found = list(to_events([unread, (2, ("u", "x")), (3, ("u", "5"))], mapping, DEFAULT))
     assert found[0] is unread
     assert [type(each) for each in found] == [Refused, Refused, Recorded]
 
 
 event = st.builds(
-    lambda user, session, time, topic: (topic, Event(user, time, session_id=session)),
+    lambda user, session, time, kind: (kind, Event(user, time, session_id=session)),
     st.sampled_from(["u1", "u2"]),
     st.sampled_from([None, "", "s1", "s2"]),
     st.integers(0, 9),
-    st.sampled_from(sorted(TOPICS)),
+    st.sampled_from(DEFAULT),
 )
 
 
 @given(st.lists(event, max_size=12), st.integers(1, 6))
-def test_a_derived_duration_is_the_time_to_the_next_of_the_session(drawn: list[tuple[str, Event]], cap: int) -> None:
+def test_a_derived_duration_is_the_time_to_the_next_of_the_session(
+    drawn: list[tuple[EventKind, Event]], cap: int
+) -> None:
     """Found by looking for it: the next later one, of those at the same time the next in the file."""
     events = [Recorded(number, *each) for number, each in enumerate(drawn)]
     for before, after in zip(events, with_derived_durations(events, cap), strict=True):
@@ -241,6 +244,6 @@ def test_a_derived_duration_is_the_time_to_the_next_of_the_session(drawn: list[t
             and (other.event.time_ms, other.row) > (own.time_ms, before.row)
         ]
         lasting = None
-        if own.session_id and before.topic != "searches" and later:
+        if own.session_id and before.kind.name != "search" and later:
             lasting = min(min(later)[0] - own.time_ms, cap)
         assert after == before._replace(event=msgspec.structs.replace(own, duration_ms=lasting))

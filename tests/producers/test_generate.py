@@ -20,14 +20,15 @@ from producers.synthetic.generator import START_MS, generate
 from producers.synthetic.personas import personas
 from segmenter.events import REASONS, Event, InvalidRecord, Rules, decode
 from segmenter.events.sharding import shard_of
-from tests.defaults import TOPICS
+from tests.defaults import TOPICS, kind_of
 
 EVENTS, USERS, SEED = 30_000, 1_000, 7
 RULES = Rules(partitions=4)
 
 
 def verdict(message: Message) -> Event | InvalidRecord:
-    return decode(message.value, message.key, shard_of(message.key, 4), START_MS + 10 * 86_400_000, RULES)
+    key, kind = message.key, kind_of(message.topic)
+    return decode(message.value, key, kind, shard_of(key, 4), START_MS + 10 * 86_400_000, RULES)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from producers.recorded import readers
 from producers.recorded.mapping import Duration, Kind, Mapping, Time
 from producers.recorded.mapping_file import check_columns, load
 from segmenter.errors import MappingError
+from segmenter.kinds import DEFAULT
 
 MappingFile = Callable[..., Path]
 
@@ -68,7 +69,7 @@ def test_a_wrong_mapping_says_what_is_wrong(case: str, mapping_file: MappingFile
     replacements, words = WRONG[case]
     path = mapping_file(*replacements)
     with pytest.raises(MappingError) as caught:
-        load(path)
+        load(path, DEFAULT)
     message = str(caught.value)
     assert all(word in message for word in [str(path), *words]), message
     assert re.fullmatch(re.escape(str(path)) + r"(: | is )[^X\n]*[.?]", message), message
@@ -77,8 +78,11 @@ def test_a_wrong_mapping_says_what_is_wrong(case: str, mapping_file: MappingFile
 
 ADVISED = {
     "no user": ([('user_id = "who"', "")], 'whose event it is, as in user_id = "customer".'),
-    "kind of nothing": ([('column = "did"', "")], 'or a default for all rows, as in default = "click".'),
-    "no values": ([('values = { look = "view", find = "search" }', "")], 'add [kind.values], as in "VIEW" = "view".'),
+    "kind of nothing": ([('column = "did"', "")], "or a default for all rows: the name of a kind."),
+    "no values": (
+        [('values = { look = "view", find = "search" }', "")],
+        "add [kind.values], which say what each value means.",
+    ),
     "no session": (
         [('session_id = "visit"', ""), ("[kind]", '[duration]\nderive = "next_event"\n[kind]')],
         "only the next event of the same session gives a duration.",
@@ -94,7 +98,7 @@ ADVISED = {
 def test_a_wrong_mapping_says_how_it_would_be_right(case: str, mapping_file: MappingFile) -> None:
     replacements, advice = ADVISED[case]
     with pytest.raises(MappingError) as caught:
-        load(mapping_file(*replacements))
+        load(mapping_file(*replacements), DEFAULT)
     assert str(caught.value).endswith(advice)
 
 
@@ -102,14 +106,14 @@ def test_a_missing_mapping_says_so(tmp_path: Path) -> None:
     with pytest.raises(
         MappingError, match=r"^cannot read .*none\.toml: No such file or directory\. --mapping needs a TOML file\.$"
     ):
-        load(tmp_path / "none.toml")
+        load(tmp_path / "none.toml", DEFAULT)
 
 
 def test_a_column_that_the_file_lacks_is_named_with_the_nearest(mapping_file: MappingFile, tmp_path: Path) -> None:
     file = tmp_path / "events.csv"
     file.write_text("who,visits,what,at,did\n")
     path = mapping_file()
-    mapping = load(path)
+    mapping = load(path, DEFAULT)
     with pytest.raises(MappingError) as caught:
         check_columns(mapping, path, file, readers.columns(file, mapping))
     expected = ["columns.session_id", "'visit'", str(file), "who, visits, what, at, did", "Did you mean 'visits'?"]
@@ -119,20 +123,20 @@ def test_a_column_that_the_file_lacks_is_named_with_the_nearest(mapping_file: Ma
 def test_columns_that_cannot_be_printed_stay_on_one_line(mapping_file: MappingFile, tmp_path: Path) -> None:
     path = mapping_file()
     with pytest.raises(MappingError, match=r"columns are at, 'wh\\no', '\\udcff'\."):
-        check_columns(load(path), path, tmp_path / "x.csv", ["at", "wh\no", "\udcff"])
+        check_columns(load(path, DEFAULT), path, tmp_path / "x.csv", ["at", "wh\no", "\udcff"])
 
 
 def test_a_column_that_occurs_twice_is_refused(mapping_file: MappingFile, tmp_path: Path) -> None:
     path = mapping_file()
     with pytest.raises(MappingError, match=r"names 'who', of which .* has 2"):
-        check_columns(load(path), path, tmp_path / "x.csv", ["who", "who", "visit", "what", "at", "did"])
+        check_columns(load(path, DEFAULT), path, tmp_path / "x.csv", ["who", "who", "visit", "what", "at", "did"])
 
 
 def test_the_shipped_mappings_are_right() -> None:
     shipped = sorted((Path(__file__).parents[2] / "examples" / "mappings").glob("*.toml"))
     assert len(shipped) == 4
     for path in shipped:
-        load(path)
+        load(path, DEFAULT)
 
 
 WHOLE = """
@@ -171,7 +175,7 @@ cap_s = 86_400
 def test_every_key_of_a_mapping_is_read(tmp_path: Path) -> None:
     path = tmp_path / "whole.toml"
     path.write_text(WHOLE, "utf-8")
-    assert load(path) == Mapping(
+    assert load(path, DEFAULT) == Mapping(
         "jsonl",
         {"user_id": "u", "session_id": "s", "event_id": "e", "url": "l"},
         Time(("d", "t"), "%d.%m.%y %H:%M", "n", -5),
@@ -186,7 +190,7 @@ def test_every_key_of_a_mapping_is_read(tmp_path: Path) -> None:
 
 
 def test_what_a_mapping_does_not_say_is_as_documented(mapping_file: MappingFile) -> None:
-    small = load(mapping_file())
+    small = load(mapping_file(), DEFAULT)
     assert (small.separator, small.encoding, small.one_per) == (",", "utf-8", ())
     assert (small.constants, small.properties, small.duration) == ({}, {}, Duration(None, "ms", None, 1_800))
     assert small.time == Time("at", "unix_s", None, 1_000)
@@ -210,23 +214,23 @@ RIGHT = {
 
 @pytest.mark.parametrize("case", RIGHT)
 def test_a_right_mapping_is_taken(case: str, mapping_file: MappingFile) -> None:
-    assert load(mapping_file(*RIGHT[case])).columns["user_id"] == "who"
+    assert load(mapping_file(*RIGHT[case]), DEFAULT).columns["user_id"] == "who"
 
 
 @pytest.mark.parametrize("cap", [-1, 86_401])
 def test_a_duration_is_capped_within_a_day(cap: int, mapping_file: MappingFile) -> None:
     with pytest.raises(MappingError, match=f"cap_s is {cap}; allowed are 1 to 86400 seconds"):
-        load(mapping_file(("[kind]", f"[duration]\ncap_s = {cap}\n[kind]")))
+        load(mapping_file(("[kind]", f"[duration]\ncap_s = {cap}\n[kind]")), DEFAULT)
 
 
 def test_a_file_without_columns_is_perhaps_empty(mapping_file: MappingFile, tmp_path: Path) -> None:
     path = mapping_file()
     with pytest.raises(MappingError) as caught:
-        check_columns(load(path), path, tmp_path / "x.csv", [])
+        check_columns(load(path, DEFAULT), path, tmp_path / "x.csv", [])
     expected = f"names 'who', which {tmp_path / 'x.csv'} does not have. Its columns are none: is it empty?."
     assert str(caught.value) == f"{path}: columns.user_id {expected}"
 
 
 def test_columns_that_are_there_are_right_in_any_order(mapping_file: MappingFile, tmp_path: Path) -> None:
     path = mapping_file()
-    check_columns(load(path), path, tmp_path / "x.csv", ["did", "more", "at", "what", "more", "visit", "who"])
+    check_columns(load(path, DEFAULT), path, tmp_path / "x.csv", ["did", "more", "at", "what", "more", "visit", "who"])

@@ -21,6 +21,7 @@ from producers.recorded.mapping_file import load
 from producers.recorded.replay import ReplayOptions
 from segmenter.errors import MappingError, UsageError
 from segmenter.events import Rules
+from segmenter.kinds import DEFAULT
 
 MappingFile = Callable[..., Path]
 NAMES = ("who", "visit", "what", "at", "did")
@@ -264,7 +265,7 @@ def test_rebase_moves_the_newest_event_to_now_and_all_others_alike(mapping_file:
 def test_a_paced_replay_is_in_time_order_and_never_early(mapping_file: MappingFile, tmp_path: Path) -> None:
     rows = [("u", "s", str(at), str(at), "find") for at in (30, 10, 20, 10)]
     mapping = mapping_file()
-    found = replay.in_time_order(replay.events(write(tmp_path / "e.csv", rows), load(mapping)))
+    found = replay.in_time_order(replay.events(write(tmp_path / "e.csv", rows), load(mapping, DEFAULT), DEFAULT))
     began, seen = time.monotonic(), []
     for each in replay.paced(found, speed=100):
         assert isinstance(each, Recorded)

@@ -105,7 +105,7 @@ def assert_consistent(settings: Settings) -> None:
     """Census and audiences are what the rows say."""
     with closing(connect(settings)) as client:
         for number, state in read_shards(client, settings).items():
-            assert not state.dirty and recount(client, settings, number) == (state.census, [])
+            assert not state.dirty and recount(client, settings, number, state.space) == (state.census, [])
 
 
 def assert_exact(settings: Settings, messages: Sequence[Message]) -> None:

@@ -105,7 +105,7 @@ def counts(settings: Settings, client: Redis) -> Counter[str]:
 def assert_consistent(settings: Settings, client: Redis) -> None:
     """Census and audiences are what the rows say."""
     for number, state in read_shards(client, settings).items():
-        assert recount(client, settings, number) == (state.census, [])
+        assert recount(client, settings, number, state.space) == (state.census, [])
 
 
 def assert_exact(settings: Settings, published: Sequence[Message]) -> None:

@@ -16,15 +16,18 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 from segmenter import warehouse
-from segmenter.model.features import features
+from segmenter.kinds import DEFAULT, catalogue
+from segmenter.model.features import features, named
 from segmenter.model.generation import Generation, Segment
 from segmenter.report import charts
 from segmenter.report.charts import Portrait
+from segmenter.settings import Settings
 from segmenter.warehouse import Snapshot, Warehouse
 from segmenter.warehouse.snapshot_contents import read_users
 from tests.defaults import FIELDS
 
 NAMES = {"low": "Low", "middle": "Middle", "high": "High"}
+SHOWN = named(["total_clicks", "mean_view_ms"], DEFAULT)
 NOON_MS = 1_700_000_000_000
 DuplicateWindow = Sequence[tuple[str, int, float | None]]
 """Segment, total clicks and mean time of a view in milliseconds of each user."""
@@ -34,7 +37,7 @@ USERS: DuplicateWindow = [("low", 0, 2_000.0), ("low", 1, None), ("low", 1, None
 
 def portrait(users: DuplicateWindow, names: dict[str, str] = NAMES, generation: int = 4) -> Portrait:
     frame = pd.DataFrame(users, columns=["segment", "total_clicks", "mean_view_ms"]).astype({"mean_view_ms": "float64"})
-    return Portrait(Snapshot(7, NOON_MS, generation, len(users)), names, frame)
+    return Portrait(Snapshot(7, NOON_MS, generation, len(users)), names, frame, SHOWN, (), "EUR")
 
 
 def legend(figure: Figure) -> list[str]:
@@ -48,23 +51,23 @@ def marks(figure: Figure) -> list[np.ndarray]:
 
 
 def test_every_user_is_one_mark_and_who_has_no_timed_view_stands_about_the_mean_of_the_others() -> None:
-    figure = charts.clicks_and_time(portrait(USERS))
+    figure = charts.two_features(portrait(USERS))
     timed, untimed = marks(figure)
     assert sorted(np.rint(timed[:, 0])) == [0, 90]
     assert sorted(timed[:, 1]) == [2.0, 70.0]
     assert list(np.rint(untimed[:, 0])) == [1, 1]
     mean = (2_001 * 70_001) ** 0.5 / 1_000 - 0.001  # of log1p of milliseconds
-    assert f"the mean: {mean:,.1f} s" in legend(figure)[-1]
+    assert f"the mean: {mean:,.1f} (in log1p)" in legend(figure)[-1]
     assert (abs(untimed[:, 1] / mean - 1) < 0.2).all()
     assert untimed[0, 1] != untimed[1, 1]
 
 
 def test_the_legend_names_the_segments_the_most_engaged_on_top_also_the_empty_one() -> None:
-    shown = legend(charts.clicks_and_time(portrait(USERS)))
+    shown = legend(charts.two_features(portrait(USERS)))
     assert shown[:3] == ["High\n1 user", "Middle\n0 users", "Low\n3 users"]
-    assert shown[3].startswith("no timed view\n2 users")
+    assert shown[3].startswith("no value\n2 users")
     everyone_timed = [("low", 1, 5.0), ("high", 2, 6.0)]
-    assert len(legend(charts.clicks_and_time(portrait(everyone_timed)))) == 3
+    assert len(legend(charts.two_features(portrait(everyone_timed)))) == 3
 
 
 def test_the_title_tells_how_many_users_when_and_which_generation() -> None:
@@ -86,7 +89,7 @@ def test_bars_are_labelled_with_count_and_share() -> None:
 
 
 def test_the_axis_begins_at_zero_and_is_labelled_with_plain_numbers() -> None:
-    axes = charts.clicks_and_time(portrait([("low", 0, 0.0), ("high", 12_345, 900_000.0)])).axes[0]
+    axes = charts.two_features(portrait([("low", 0, 0.0), ("high", 12_345, 900_000.0)])).axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()][:4] == ["0", "1", "3", "10"]
     assert axes.get_xticklabels()[-1].get_text() == "10,000"
     assert [label.get_text() for label in axes.get_yticklabels()][:4] == ["0", "1", "2", "5"]
@@ -132,14 +135,14 @@ def generation(slugs: Sequence[str]) -> Generation:
 
 def write_snapshot(database: Warehouse, clicks: int, model: Generation | None) -> Snapshot:
     profile = (clicks, 0, 0, 0, 0, 0, 0, 5, 6)
-    numbers = features(dict(zip(FIELDS, profile, strict=True))).values()
+    numbers = features(dict(zip(FIELDS, profile, strict=True)), catalogue(DEFAULT)).values()
     row = (b"\xff bob", 0, *profile, *numbers, "low", 3, 1, 0, 0)
     body = None if model is None else model.encode().decode()
     return warehouse.write_snapshot(database, NOON_MS, {}, [[row]], model.number if model else 0, body, {})
 
 
 def test_a_snapshot_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    with warehouse.connect(f"sqlite:///{tmp_path}/w.db") as database:
+    with warehouse.connect(Settings(warehouse_url=f"sqlite:///{tmp_path}/w.db")) as database:
         warehouse.migrate(database, now_ms=1)
         model = generation(("low", "high"))
         first, second = write_snapshot(database, 8, None), write_snapshot(database, 9, model)
@@ -150,7 +153,7 @@ def test_a_snapshot_is_read_back_as_it_was_written(tmp_path: Path) -> None:
             warehouse.snapshot_generation(database, first.snapshot_id),
             warehouse.snapshot_generation(database, second.snapshot_id),
         ) == (None, model)
-    assert charts.read(f"sqlite:///{tmp_path}/w.db").snapshot == second
+    assert charts.read(Settings(warehouse_url=f"sqlite:///{tmp_path}/w.db")).snapshot == second
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -164,16 +167,16 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_command_draws_the_latest_snapshot(tmp_path: Path) -> None:
     before = run(tmp_path, "-m", "segmenter", "plot")
     assert (before.returncode, before.stderr.count("\n")) == (2, 1)
-    with warehouse.connect(f"sqlite:///{tmp_path}/w.db") as database:
+    with warehouse.connect(Settings(warehouse_url=f"sqlite:///{tmp_path}/w.db")) as database:
         warehouse.migrate(database, now_ms=1)
         write_snapshot(database, 9, generation(("low", "high")))
     report = json.loads(run(tmp_path, "-m", "segmenter", "plot", "--json", "--out", "pictures").stdout)
-    assert report["files"] == ["pictures/clicks-and-time.png", "pictures/segment-sizes.png"]
+    assert report["files"] == ["pictures/two-features.png", "pictures/segment-sizes.png"]
     assert all((tmp_path / file).stat().st_size > 10_000 for file in report["files"])
 
 
 def test_without_matplotlib_the_command_says_how_to_get_it(tmp_path: Path) -> None:
-    with warehouse.connect(f"sqlite:///{tmp_path}/w.db") as database:
+    with warehouse.connect(Settings(warehouse_url=f"sqlite:///{tmp_path}/w.db")) as database:
         warehouse.migrate(database, now_ms=1)
         write_snapshot(database, 9, None)
     without = (

@@ -80,6 +80,8 @@ def test_a_list_is_given_with_commas_in_a_variable(tmp_path: Path) -> None:
         ("segments", "low,High"),
         ("segments", "low,unassigned"),
         ("segments", ",".join(f"s{number}" for number in range(13))),
+        ("currency", "eur"),
+        ("currency", "EURO"),
         ("duplicate_window", "-1"),
         ("max_ahead_ms", "-1"),
         ("commit_rows", "0"),

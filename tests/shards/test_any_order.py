@@ -7,20 +7,29 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segmenter.events import Event, Rules, encode
+from segmenter.kinds import DEFAULT
+from segmenter.model.census import Tally
+from segmenter.model.generation import Generation, Segment
 from segmenter.shards.batches import batches_of
 from segmenter.shards.commits import batch_commit
 from segmenter.shards.duplicates import DuplicateWindow
 from segmenter.shards.row import Row
 from segmenter.shards.state import Counts, ShardState
 from tests.chaos.events import aggregates
-from tests.defaults import TOPICS
+from tests.defaults import NAMES, TOPICS
 
 RULES = Rules(partitions=1)
 KEY = bytes(16)
+MODEL = Generation(
+    number=1, cause="bootstrap", features=NAMES, features_since=1, centres=((0.0,) * 4,),
+    segments=(Segment(0, "all", "All"),), scale=(1.0,) * 4, fill=(0.0,) * 4, population=1, fitted_population=1,
+    created_ms=0,
+)  # fmt: skip
 
 
 class FakeRecord(NamedTuple):
@@ -54,7 +63,7 @@ def published(draw: st.DrawFn) -> list[Published]:
     ]
 
 
-def taken_in(log: pd.DataFrame, data: st.DataObject) -> tuple[dict[bytes, Row], ShardState]:
+def taken_in(log: pd.DataFrame, model: Generation | None, data: st.DataObject) -> tuple[dict[bytes, Row], ShardState]:
     """The rows and the shard after this log, by commits of as few users and polls of as few records as drawn."""
     rows: dict[bytes, Row] = {}
     state = ShardState("", 0, 0, dict.fromkeys(TOPICS, 0), {}, {}, Counts(), 0, 0, 0, 0)
@@ -64,7 +73,7 @@ def taken_in(log: pd.DataFrame, data: st.DataObject) -> tuple[dict[bytes, Row], 
         size, commit_rows = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 4))
         polled, records = records[:size], records[size:]
         for batch in batches_of(polled, state.offsets or {}, "", seen, RULES, commit_rows):
-            commit = batch_commit(batch, {user: rows.get(user) for user in batch.users}, state, None)
+            commit = batch_commit(batch, {user: rows.get(user) for user in batch.users}, state, DEFAULT, model)
             rows |= {row.user: row for row in commit.rows}
             state = commit.after
     return rows, state
@@ -88,16 +97,22 @@ def coordinate(amount: float, count: float = 1) -> int:
     return round(math.log1p(amount / count) * 2**20) if count else -1
 
 
+@pytest.mark.parametrize("model", [None, MODEL], ids=["before the first generation", "judged"])
 @settings(max_examples=60)
-@given(published(), st.data())
-def test_any_order_gives_the_aggregates_of_pandas(events: list[Published], data: st.DataObject) -> None:
-    """Whatever the order of the topics, of the events within one, and of the commits; each repeated id counts once."""
+@given(events=published(), data=st.data())
+def test_any_order_gives_the_aggregates_of_pandas(
+    model: Generation | None, events: list[Published], data: st.DataObject
+) -> None:
+    """Whatever the order of the topics, of the events within one, and of the commits; each repeated id counts once.
+
+    Vectors and census follow from the aggregates; before the first generation they have no numbers.
+    """
     copies = [each for each in events if each[1].event_id is not None and data.draw(st.booleans())]
     log = log_of(data.draw(st.permutations(events + copies)))
     once = log[log["event_id"].isna() | ~log.duplicated(["topic", "user_id", "event_id"])]
     expected = aggregates(once)
 
-    rows, state = taken_in(log, data)
+    rows, state = taken_in(log, model, data)
 
     found = pd.DataFrame({user.decode(): row.profile for user, row in rows.items()}, index=expected.columns).T
     pd.testing.assert_frame_equal(found.sort_index(), expected)
@@ -106,12 +121,14 @@ def test_any_order_gives_the_aggregates_of_pandas(events: list[Published], data:
         users = expected.loc[user.decode()]
         right = [coordinate(users["clicks"]), coordinate(users["searches"])]
         right += [coordinate(users[f"{kind}_ms"], users[f"{kind}s_timed"]) for kind in ("click", "view")]
+        right = right if model else []
         assert all(abs(one - other) <= 1 and one * other >= 0 for one, other in zip(row.vector, right, strict=True))
         assert row.offsets == last[user.decode()].to_dict()
-        assert (row.segment, row.generation) == ("unassigned", 0)
+        assert (row.segment, row.generation) == (("all", 1) if model else ("unassigned", 0))
     assert state.offsets == dict.fromkeys(TOPICS, 0) | log["topic"].value_counts().to_dict()
     assert state.counts == Counts(len(events), len(copies))
-    (census,) = state.census.values()
-    vectors = [row.vector for row in rows.values()]
-    assert census.sums == tuple(sum(x for x in column if x >= 0) for column in zip(*vectors, strict=True))
-    assert census.present == tuple(sum(x >= 0 for x in column) for column in zip(*vectors, strict=True))
+    columns = [[x for x in column if x >= 0] for column in zip(*[row.vector for row in rows.values()], strict=True)]
+    squares = tuple(sum(x * x for x in column) for column in columns)
+    assert state.census == {
+        "all" if model else "unassigned": Tally(len(rows), tuple(map(len, columns)), tuple(map(sum, columns)), squares)
+    }

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segmenter.events import Event, Rules, encode
+from segmenter.model.folding import NO_MEASURE
 from segmenter.shards.batches import batches_of
 from segmenter.shards.duplicates import ENTRY_BYTES, DuplicateWindow
 
@@ -85,7 +86,7 @@ def test_a_batch_ends_only_where_it_would_change_too_many_users(
     duplicates = invalid = 0
     for topic, number, event_id in drawn:
         user, offset = f"u{number}", ends[topic]
-        value = encode(Event(user, 1, event_id=event_id or None)) if number else b"[]"
+        value = encode(Event(user, offset, event_id=event_id or None, duration_ms=7)) if number else b"[]"
         records.append(FakeRecord(f"prefix.{topic}", offset, user.encode(), value))
         ends[topic] = offset + 1
         repeated = bool(number and event_id) and (topic, number, event_id) in seen
@@ -112,7 +113,8 @@ def test_a_batch_ends_only_where_it_would_change_too_many_users(
         users_of = {index: user for user, index in batch.users.items()}
         for event in batch.events:
             (one,) = [each for each in records if (each.topic, each.offset) == (f"prefix.{event.topic}", event.offset)]
-            assert (users_of[event.user], event.kind) == (one.key, {"views": "view", "searches": "search"}[event.topic])
+            measure = {"views": 7, "searches": NO_MEASURE}[event.topic]
+            assert (users_of[event.user], event.time_ms, event.measure) == (one.key, event.offset, measure)
 
 
 class Interrupted(Exception):

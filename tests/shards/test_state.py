@@ -5,12 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segmenter.kinds import DEFAULT
 from segmenter.model.census import Tally
-from segmenter.shards.state import UNKNOWN_SHARD, Counts, ShardState, decode_state, encode_offsets, encode_state
+from segmenter.model.generation import NO_SPACE, Space
+from segmenter.shards.state import (
+    UNKNOWN_SHARD,
+    Counts,
+    Known,
+    ShardState,
+    decode_state,
+    encode_offsets,
+    encode_state,
+)
+from tests.defaults import NAMES
 
 OFFSETS = {"clickstream": 5, "searches": 0, "views": 7}
 STATE = ShardState(
@@ -29,6 +41,8 @@ STATE = ShardState(
     committed_ms=700,
     fenced=1,
     parked="a reason",
+    space=Space(NAMES, 2),
+    known=Known("t", DEFAULT, NAMES),
 )
 reasons = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 9), max_size=4)
 
@@ -37,6 +51,7 @@ def stored(state: ShardState) -> dict[bytes, bytes]:
     """The hash as Redis gives it back: what a commit writes, and what the script and the heartbeats do."""
     written = encode_state(state) | {name: getattr(state, name) for name in ("token", "version", "begun", "fenced")}
     written |= {name: getattr(state, name) for name in state._fields if name.endswith("_ms")}
+    written["known"] = msgspec.json.encode(state.known)
     return {name.encode(): each if isinstance(each, bytes) else str(each).encode() for name, each in written.items()}
 
 
@@ -53,6 +68,7 @@ def test_the_fields_are_as_they_are_documented() -> None:
         "folded": 9, "duplicates": 2, "dead_letters": {"malformed": 1}, "begins": {"views": 3}
     }  # fmt: skip
     assert (fields[b"generation"], fields[b"feed"], fields[b"parked"]) == (b"3", b"12", b"a reason")
+    assert json.loads(fields[b"space"]) == [list(NAMES), 2]
 
 
 def test_the_same_offsets_are_the_same_bytes() -> None:
@@ -100,14 +116,38 @@ SPOILT = {
     "committed_ms": [b"x"],
     "fenced": [b"true"],
     "parked": [b"\xff"],
+    "space": [b"x", b"[]", b'[["a"]]', b'[["a"],"1"]', b'["a",1]'],
 }
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in SPOILT.items() for value in values])
 def test_a_field_that_cannot_be_read_is_named_and_the_others_are_read(name: str, value: bytes) -> None:
-    found, unreadable = decode_state(stored(STATE) | {name.encode(): value})
-    assert unreadable == {name: value}
-    assert found == STATE._replace(**{name: getattr(UNKNOWN_SHARD, name)})
+    """A census means nothing without its space."""
+    fields = stored(STATE) | {name.encode(): value}
+    lost = [name, "census"] if name == "space" else [name]
+    found, unreadable = decode_state(fields)
+    assert unreadable == {each: fields[each.encode()] for each in lost}
+    assert found == STATE._replace(**{each: getattr(UNKNOWN_SHARD, each) for each in lost})
+
+
+@pytest.mark.parametrize("features", [(), ("a",), (*NAMES, "a")])
+def test_a_census_of_another_length_than_its_space_cannot_be_read(features: tuple[str, ...]) -> None:
+    other = STATE._replace(space=Space(features, 2))
+    found, unreadable = decode_state(stored(other))
+    assert unreadable == {"census": stored(other)[b"census"]}
+    assert found == other._replace(census={})
+
+
+def test_before_the_first_generation_a_census_counts_users_only() -> None:
+    state = STATE._replace(census={"unassigned": Tally(2, (), (), ())}, generation=0, space=NO_SPACE)
+    assert decode_state(stored(state)) == (state, {})
+    assert json.loads(stored(state)[b"census"]) == {"unassigned": [2, [], [], []]}
+
+
+@pytest.mark.parametrize("said", [b"x", b"[]", b'{"token":"t"}', b'{"token":"t","kinds":[7],"features":[]}'])
+def test_what_an_owner_knows_is_only_advice(said: bytes) -> None:
+    """That of a newer version counts as nothing, and spoils nothing."""
+    assert decode_state({b"known": said}) == (UNKNOWN_SHARD, {})
 
 
 def test_several_fields_that_cannot_be_read_are_all_named() -> None:
@@ -124,10 +164,10 @@ def test_an_empty_field_is_one_that_is_not_there() -> None:
 @pytest.mark.parametrize(("mark", "dirty"), [({}, False), ({b"dirty": b"1"}, True), ({b"dirty": b"0"}, False)])
 def test_a_write_that_the_first_version_left_half_way_is_seen(mark: Mapping[bytes, bytes], dirty: bool) -> None:
     fields = stored(STATE) | mark
-    del fields[b"begun"]
-    found, _ = decode_state(fields)
-    assert (found.dirty, found.version) == (dirty, 4)
-    assert found.recounted() == STATE
+    del fields[b"begun"], fields[b"space"]
+    found, unreadable = decode_state(fields)
+    assert (found.dirty, found.version, unreadable) == (dirty, 4, {})
+    assert found.recounted() == STATE._replace(space=Space(NAMES, 0)), "its features were fixed"
     unversioned, _ = decode_state(mark)
     assert unversioned.dirty == dirty
 
@@ -137,6 +177,14 @@ def test_a_write_that_was_left_half_way_is_seen(begun: int) -> None:
     found, _ = decode_state(stored(STATE._replace(begun=begun)))
     assert found.dirty and not found.recounted().dirty
     assert found.recounted() == STATE
+
+
+@pytest.mark.parametrize("space", [NO_SPACE, Space(("a",), 4), Space(NAMES, 4), Space(NAMES[::-1], 2)])
+def test_in_another_space_only_the_users_remain(space: Space) -> None:
+    """Also if the features are the same, but were left and taken up again since."""
+    none = (0,) * len(space.features)
+    assert STATE.counted_in(space) == STATE._replace(space=space, census={"low": Tally(2, none, none, none)})
+    assert STATE.counted_in(STATE.space) == STATE
 
 
 @given(st.integers(0, 9), st.integers(0, 9), reasons, reasons)

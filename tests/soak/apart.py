@@ -30,8 +30,11 @@ def adds_squares() -> None:
     usual = census.moved
 
     def moved(*arguments: Any) -> Any:
-        one = census.Tally(0, (0,) * 4, (0,) * 4, (1, 0, 0, 0))
-        return {slug: part + one for slug, part in usual(*arguments).items()}
+        return {slug: part + one(len(part.squares)) for slug, part in usual(*arguments).items()}
+
+    def one(features: int) -> census.Tally:
+        nothing = (0,) * features
+        return census.Tally(0, nothing, nothing, (1, *nothing[1:]) if features else ())
 
     census.moved = moved
 

@@ -73,6 +73,7 @@ class Asker:
         expected = {
             "total_clicks": total["clicks"],
             "total_searches": total["searches"],
+            "total_views": total["views"],
             "mean_click_ms": total["click_ms"] / total["clicks_timed"] if total["clicks_timed"] else None,
             "mean_view_ms": total["view_ms"] / total["views_timed"] if total["views_timed"] else None,
         }

@@ -74,16 +74,19 @@ def audiences(picture: Picture, known: Known) -> Iterator[str]:
 
 
 def census(picture: Picture, known: Known) -> Iterator[str]:
-    """Each row's vector is that of its profile, and the census of its shard is the sum of the vectors."""
-    users = list(picture.rows)
-    vectors = vectors_of([json.loads(picture.rows[user]["profile"]) for user in users])
+    """Each row's vector is that of its profile, and the census of its shard is the sum of the vectors.
+
+    Before the first generation, vectors are empty.
+    """
+    users, features = list(picture.rows), 4 if picture.generation else 0
+    vectors = vectors_of([json.loads(picture.rows[user]["profile"]) for user in users])[:, :features]
     expected: dict[tuple[int, str], list[Any]] = {}
     for user, vector in zip(users, vectors.tolist(), strict=True):
-        held = [-1 if text == "" else int(text) for text in picture.rows[user]["vector"].split(",")]
+        held = [-1 if text == "" else int(text) for text in picture.rows[user]["vector"].split(",") if text != "-"]
         if held != vector:
             yield f"the vector of {user} is {held}, its profile says {vector}"
         where = (shard_of(user.encode(), known.partitions), picture.rows[user]["segment"])
-        tally = expected.setdefault(where, [0, [0] * 4, [0] * 4, [0] * 4])
+        tally = expected.setdefault(where, [0, [0] * features, [0] * features, [0] * features])
         tally[0] += 1
         for feature, value in enumerate(vector):
             if value != -1:

@@ -19,9 +19,11 @@ from producers.messages import Message
 from producers.synthetic.generator import START_MS
 from producers.synthetic.invalid import invalid_records
 from producers.synthetic.personas import PERSONAS, user_id
+from segmenter.kinds import HABITS
 from tests.chaos import events
 
-TOPICS = ("clickstream", "searches", "views")
+HABIT_OF = {"clickstream": HABITS["click"], "searches": HABITS["search"], "views": HABITS["view"]}
+TOPICS = tuple(HABIT_OF)
 REPEATED, REACH = 0.03, 150
 """How many events come again, and at most how many events later."""
 
@@ -122,14 +124,9 @@ class People:
     def _event(self, user: int) -> Message:
         """What a user does next."""
         self._number += 1
-        persona, draw = PERSONAS[self._persona[user]], self._random.random()
-        topic = (
-            "clickstream"
-            if draw < persona.clicks
-            else "searches"
-            if draw < persona.clicks + persona.searches
-            else "views"
-        )
+        persona, draw = self._persona[user], self._random.random()
+        clicks, searches, _ = (habit.shares[persona] for habit in HABIT_OF.values())
+        topic = "clickstream" if draw < clicks else "searches" if draw < clicks + searches else "views"
         late = int(self._random.integers(LATE_MS)) if self._random.random() < LATE else 0
         event = {
             "user_id": user_id(user),
@@ -137,7 +134,7 @@ class People:
             "event_id": f"e{self._number}",
             "url": f"/article/{self._number % 97}",
         }
-        median = {"clickstream": persona.click_ms, "searches": 0, "views": persona.view_ms}[topic]
+        median = 0 if topic == "searches" else HABIT_OF[topic].medians[persona]
         if median and self._random.random() < 0.9:
             event["duration_ms"] = min(80_000_000, int(self._slower * median * self._random.lognormal(0.0, 0.6)))
         return Message(topic, user_id(user).encode(), json.dumps(event).encode())

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from segmenter.model.folding import NO_MEASURE
 from segmenter.model.generation import UNASSIGNED, Generation, Segment
 from segmenter.shards.batches import Applied, Batch
-from tests.defaults import FIELDS, TOPICS
+from tests.defaults import FIELDS, NAMES, TOPICS
 
 Offsets = dict[str, int]
 
@@ -73,7 +74,9 @@ def next_batch(log: Log, offsets: Mapping[str, int], most: int) -> Batch:
         first = offsets[topic]
         for offset, each in enumerate(logged[first : first + most], first):
             index = batch.users.setdefault(each.user, len(batch.users))
-            batch.events.append(Applied(index, topic, offset, each.kind, each.time_ms, each.duration_ms))
+            measured = each.kind != "search" and each.duration_ms >= 0
+            measure = each.duration_ms if measured else NO_MEASURE
+            batch.events.append(Applied(index, topic, offset, each.time_ms, measure))
             batch.offsets[topic] = offset + 1
     return batch
 
@@ -95,7 +98,7 @@ def generation_of(number: int, clicks: int) -> Generation:
     """Two segments that meet where log1p of the clicks is about as near to none as to ``clicks``."""
     near, far = (0.0, 0.0, 0.0, 0.0), (math.log1p(clicks) * 2**20, 0.0, 0.0, 0.0)
     return Generation(
-        number=number, cause="bootstrap", features=(), centres=(near, far),
+        number=number, cause="bootstrap", features=NAMES, features_since=1, centres=(near, far),
         segments=(Segment(0, "low", "Low"), Segment(1, f"high{number % 2}", "High")),
         scale=(1.0, 1e12, 1e12, 1e12), fill=near, population=1, fitted_population=1, created_ms=number,
     )  # fmt: skip

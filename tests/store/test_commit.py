@@ -12,7 +12,7 @@ from consumers.worker.acquire import ShardLog, acquire
 from segmenter import crash_points
 from segmenter.errors import Corrupt, LogTruncated, SegmenterError, TopicRecreated
 from segmenter.model import census
-from segmenter.model.generation import Generation, Segment, digest
+from segmenter.model.generation import Generation, Segment, Space, digest
 from segmenter.settings import Settings
 from segmenter.shards.row import Row
 from segmenter.shards.state import Change, Commit, Removed, ShardState
@@ -23,12 +23,14 @@ from segmenter.store.models import publish
 from segmenter.store.recount import recount
 from segmenter.store.rows import read_rows, scan_rows
 from segmenter.store.shards import acquire_shard, commit_shard, heartbeat, members, new_token, read_shards
-from tests.defaults import TOPICS
+from tests.defaults import NAMES, TOPICS
 from tests.loop.helpers import users_of
 
 KEY = bytes(16)
 SHARD = 1
 ZERO = dict.fromkeys(TOPICS, 0)
+IDS = {topic: f"id of {topic}" for topic in TOPICS}
+SPACE = Space(NAMES, 1)
 
 
 @pytest.fixture
@@ -38,9 +40,8 @@ def client(settings: Settings) -> Any:
     opened.close()
 
 
-def row(user: bytes, clicks: int, segment: str = "unassigned", generation: int = 0) -> Row:
-    vector = (clicks, 0, -1, -1)
-    return Row(user, segment, generation, (clicks, 0, 0, 0, 0, 0, 0, 1, 2), {"clickstream": clicks}, vector)
+def row(user: bytes, clicks: int, segment: str = "low") -> Row:
+    return Row(user, segment, 1, (clicks, 0, 0, 0, 0, 0, 0, 1, 2), {"clickstream": clicks}, (clicks, 0, -1, -1))
 
 
 def batch_of(state: ShardState, *rows: Row) -> Commit:
@@ -52,7 +53,7 @@ def batch_of(state: ShardState, *rows: Row) -> Commit:
     offsets = state.offsets or ZERO
     offsets = {**offsets, "clickstream": offsets["clickstream"] + len(rows)}
     changes = [Change(each.user, None, each.segment, "behaviour") for each in rows]
-    return Commit(rows, changes, state._replace(census=counted, offsets=offsets))
+    return Commit(rows, changes, state._replace(census=counted, space=SPACE, offsets=offsets, topic_ids=IDS))
 
 
 def moves(state: ShardState, before: str | None, after: str | None, users: list[bytes]) -> Commit:
@@ -65,8 +66,9 @@ def moves(state: ShardState, before: str | None, after: str | None, users: list[
 def generation(number: int) -> Generation:
     point = (0.0, 0.0, 0.0, 0.0)
     return Generation(
-        number=number, cause="bootstrap", features=(), centres=(point,), segments=(Segment(0, "low", "Low"),),
-        scale=(1.0, 1.0, 1.0, 1.0), fill=point, population=1, fitted_population=1, created_ms=0,
+        number=number, cause="bootstrap", features=NAMES, features_since=1, centres=(point,),
+        segments=(Segment(0, "low", "Low"),), scale=(1.0, 1.0, 1.0, 1.0), fill=point, population=1,
+        fitted_population=1, created_ms=0,
     )  # fmt: skip
 
 
@@ -76,14 +78,14 @@ def test_a_batch_is_written_whole(client: Redis, settings: Settings) -> None:
     answer, after = commit_shard(client, settings, SHARD, state, batch_of(state, row(b"a", 1), row(b"b\0b", 2)), "")
     assert answer == "ok"
     assert read_rows(client, settings, [b"a", b"b\0b", b"c"]) == [row(b"a", 1), row(b"b\0b", 2), None]
-    assert sorted(members(client, settings, SHARD, "unassigned")) == [b"a", b"b\0b"]
+    assert sorted(members(client, settings, SHARD, "low")) == [b"a", b"b\0b"]
     written = read_shards(client, settings)[SHARD]
     assert written.committed_ms > 0 and written._replace(committed_ms=0) == after
     assert after.offsets == {**ZERO, "clickstream": 2} and after.feed == 2
     entries = [fields for _, fields in client.xrange(Keys(settings.key_prefix).feed(SHARD))]
     assert [(entry[b"n"], entry[b"user"], entry[b"to"]) for entry in entries] == [
-        (b"1", b"a", b"unassigned"),
-        (b"2", b"b\0b", b"unassigned"),
+        (b"1", b"a", b"low"),
+        (b"2", b"b\0b", b"low"),
     ]
 
 
@@ -123,10 +125,10 @@ def test_rows_can_be_removed(client: Redis, settings: Settings) -> None:
     """A commit may remove rows; a user who leaves an audience is named as a change."""
     state = acquire_shard(client, settings, SHARD)
     _, state = commit_shard(client, settings, SHARD, state, batch_of(state, row(b"a", 1), row(b"b", 2)), "")
-    leaving = Commit([], [Change(b"a", "unassigned", None, "recount")], state, removed=[Removed(b"a")])
+    leaving = Commit([], [Change(b"a", "low", None, "recount")], state, removed=[Removed(b"a")])
     assert commit_shard(client, settings, SHARD, state, leaving, "")[0] == "ok"
     assert read_rows(client, settings, [b"a", b"b"]) == [None, row(b"b", 2)]
-    assert list(members(client, settings, SHARD, "unassigned")) == [b"b"]
+    assert list(members(client, settings, SHARD, "low")) == [b"b"]
 
 
 def test_a_row_that_cannot_be_read_is_named(client: Redis, settings: Settings) -> None:
@@ -231,12 +233,12 @@ def test_a_commit_that_fails_half_way_is_recounted(client: Redis, settings: Sett
     client.delete(key)
     unknown = Keys(settings.key_prefix).audience(SHARD, "unknown_to_the_census")
     client.sadd(unknown, b"u5")
-    owned = acquire(store, SHARD, new_token(), ShardLog({}, ZERO), None, KEY)
+    owned = acquire(store, SHARD, new_token(), ShardLog(IDS, ZERO), None, KEY)
     assert not owned.state.dirty and owned.offsets == {**ZERO, "clickstream": 1}
     written = [each.user for rows in scan_rows(client, settings) for each in rows]
-    assert sorted(members(client, settings, SHARD, "unassigned")) == sorted(written)
-    assert owned.state.census["unassigned"].users == len(written)
-    assert recount(client, settings, SHARD) == (owned.state.census, [])
+    assert sorted(members(client, settings, SHARD, "low")) == sorted(written)
+    assert owned.state.census["low"].users == len(written)
+    assert recount(client, settings, SHARD, SPACE) == (owned.state.census, [])
     assert not client.exists(unknown)
     newest = client.xrevrange(Keys(settings.key_prefix).feed(SHARD), count=1)
     assert owned.state.feed > int(newest[0][1][b"n"]) + 1
@@ -256,7 +258,7 @@ def test_a_recount_that_ends_half_way_is_done_again(
     state = acquire_shard(client, settings, SHARD)
     _, state = commit_shard(client, settings, SHARD, state, batch_of(state, *(row(user, 1) for user in users[:12])), "")
     keys = Keys(settings.key_prefix)
-    client.delete(keys.audience(SHARD, "unassigned"))
+    client.delete(keys.audience(SHARD, "low"))
     client.hset(keys.shard(SHARD), "census", "{}")
     client.hincrby(keys.shard(SHARD), "begun", 1)
     left = commits
@@ -269,11 +271,11 @@ def test_a_recount_that_ends_half_way_is_done_again(
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(crash_points, "_watchers", [kill])
-        acquire(store, SHARD, new_token(), ShardLog({}, ZERO), None, KEY)
-    assert len(members(client, settings, SHARD, "unassigned")) == 3 * commits
+        acquire(store, SHARD, new_token(), ShardLog(IDS, ZERO), None, KEY)
+    assert len(members(client, settings, SHARD, "low")) == 3 * commits
     assert read_shards(client, settings)[SHARD].dirty
-    owned = acquire(store, SHARD, new_token(), ShardLog({}, ZERO), None, KEY)
-    assert client.smembers(keys.audience(SHARD, "unassigned")) == set(users[:12])
+    owned = acquire(store, SHARD, new_token(), ShardLog(IDS, ZERO), None, KEY)
+    assert client.smembers(keys.audience(SHARD, "low")) == set(users[:12])
     assert owned.state.census == state.census and not read_shards(client, settings)[SHARD].dirty
 
 
@@ -295,17 +297,17 @@ def test_a_shard_whose_writes_were_not_counted_stays_dirty_until_it_is_recounted
 def test_offsets_of_another_topic_are_refused(client: Redis, settings: Settings) -> None:
     """A recreated topic of the same name has other offsets."""
     store = Store(client, settings)
-    acquire(store, SHARD, new_token(), ShardLog({"clickstream": "id-1"}, ZERO), None, KEY)
+    acquire(store, SHARD, new_token(), ShardLog(IDS, ZERO), None, KEY)
     with pytest.raises(TopicRecreated, match="'clickstream' was recreated"):
-        acquire(store, SHARD, new_token(), ShardLog({"clickstream": "id-2"}, ZERO), None, KEY)
+        acquire(store, SHARD, new_token(), ShardLog(IDS | {"clickstream": "another id"}, ZERO), None, KEY)
 
 
 def test_a_shard_that_redis_does_not_know_begins_at_offset_0_or_not_at_all(client: Redis, settings: Settings) -> None:
     """Unless the first events are to be left out: then the counts say where it began."""
     store, beginnings = Store(client, settings), {**ZERO, "views": 7}
     with pytest.raises(LogTruncated, match="begins at 7, and Redis knows nothing of the shard"):
-        acquire(store, SHARD, new_token(), ShardLog({}, beginnings), None, KEY)
+        acquire(store, SHARD, new_token(), ShardLog(IDS, beginnings), None, KEY)
     assert read_shards(client, settings)[SHARD].offsets is None
-    shard = acquire(store, SHARD, new_token(), ShardLog({}, beginnings, from_log_start=True), None, KEY)
+    shard = acquire(store, SHARD, new_token(), ShardLog(IDS, beginnings, from_log_start=True), None, KEY)
     assert shard.offsets == beginnings
     assert read_shards(client, settings)[SHARD].counts.begins == {"views": 7}

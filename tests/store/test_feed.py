@@ -56,7 +56,8 @@ class Owner:
 
     def remove(self, user: str) -> None:
         (row,) = read_rows(*self.store, [user.encode()])
-        commit = repair_commit({}, [user.encode()], {user.encode(): row}, self.shard.state, self.generation)
+        rows, kinds = {user.encode(): row}, self.store.settings.kinds
+        commit = repair_commit({}, [user.encode()], rows, self.shard.state, kinds, self.generation)
         write(self.store, self.shard, commit, self.generation)
 
     def entries(self) -> list[Entry]:

@@ -22,6 +22,7 @@ from segmenter.store.keys import Keys
 from segmenter.store.meta import claim
 from segmenter.store.models import publish
 from segmenter.store.shards import acquire_shard, commit_shard
+from tests.defaults import NAMES
 from tests.loop.helpers import set_clock_ahead
 
 MINUTE_MS = 60_000
@@ -95,7 +96,7 @@ def test_a_lookup_answers_what_the_row_of_the_user_says(store: tuple[Redis, Sett
     client, settings = store
     point = (0.0, 0.0, 0.0, 0.0)
     model = Generation(
-        number=7, cause="bootstrap", features=(), centres=(point, point),
+        number=7, cause="bootstrap", features=NAMES, features_since=1, centres=(point, point),
         segments=(Segment(0, "low", "Seldom here"), Segment(1, "high", "Always here")),
         scale=(1.0, 1.0, 1.0, 1.0), fill=point, population=1, fitted_population=1, created_ms=0,
     )  # fmt: skip
@@ -116,11 +117,15 @@ def test_a_lookup_answers_what_the_row_of_the_user_says(store: tuple[Redis, Sett
     assert (first.user, first.segment, first.name, first.generation) == ("u1", "high", "Always here", 7)
     assert first.aggregates == dict(zip(names, profiles["u1"], strict=True))
     assert first.offsets == {"clickstream": 41, "searches": 42}
-    assert first.features == {"total_clicks": 5, "total_searches": 3, "mean_click_ms": 250.0, "mean_view_ms": None}
+    assert first.features == {
+        "total_clicks": 5, "total_searches": 3, "total_views": 2, "mean_click_ms": 250.0, "mean_view_ms": None,
+    }  # fmt: skip
     assert (second.user, second.segment, second.name, second.generation) == ("u2", "low", "Seldom here", 6)
     assert second.aggregates == dict(zip(names, profiles["u2"], strict=True))
     assert second.offsets == {"views": 43}
-    assert second.features == {"total_clicks": 0, "total_searches": 0, "mean_click_ms": None, "mean_view_ms": 500.0}
+    assert second.features == {
+        "total_clicks": 0, "total_searches": 0, "total_views": 9, "mean_click_ms": None, "mean_view_ms": 500.0,
+    }  # fmt: skip
     assert (nobody.user, nobody.segment, nobody.name, nobody.generation) == ("nobody", "unknown", "Unknown", 0)
     assert (nobody.aggregates, nobody.features, nobody.offsets) == ({}, {}, {})
 

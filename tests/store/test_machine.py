@@ -25,7 +25,7 @@ from consumers.worker.acquire import ShardLog, acquire
 from consumers.worker.owned_shard import OwnedShard, Superseded, fold, needs_sweep, sweep
 from segmenter.errors import Corrupt, Fenced, OwnershipLost, RolledBack
 from segmenter.model.census import Tally
-from segmenter.model.generation import Generation, digest
+from segmenter.model.generation import Generation, Space, digest
 from segmenter.settings import Settings
 from segmenter.shards.commits import batch_commit
 from segmenter.shards.row import Row
@@ -170,8 +170,8 @@ class Machine(RuleBasedStateMachine):
         if row is None:
             return
         state = self.owner_().state
-        gone = {row.segment: -tally([row])}
-        left = {slug: part for slug, total in state.census.items() if (part := total + gone.get(slug, NOTHING))}
+        gone, none = {row.segment: -tally([row], state.space)}, tally([], state.space)
+        left = {slug: part for slug, total in state.census.items() if (part := total + gone.get(slug, none))}
         commit = Commit(
             [], [Change(user, row.segment, None, "recount")], state._replace(census=left), removed=[Removed(user)]
         )
@@ -276,7 +276,7 @@ class Machine(RuleBasedStateMachine):
         groups: dict[str, list[Row]] = defaultdict(list)
         for row in self.rows().values():
             groups[row.segment].append(row)
-        assert state.census == {slug: tally(rows) for slug, rows in groups.items()}
+        assert state.census == {slug: tally(rows, state.space) for slug, rows in groups.items()}
         prefix = self.keys.audience(0, "").encode()
         kept = {key[len(prefix) :].decode(): self.client.smembers(key) for key in self.client.keys(prefix + b"*")}
         assert kept == {slug: {row.user for row in rows} for slug, rows in groups.items()}
@@ -322,7 +322,7 @@ class Machine(RuleBasedStateMachine):
         """What the owner would make of the next few events."""
         batch = next_batch(self.log, self.owner_().offsets, most)
         found = dict(zip(batch.users, read_rows(self.client, self.settings, list(batch.users)), strict=True))
-        return batch_commit(batch, found, self.owner_().state, self.judges), batch
+        return batch_commit(batch, found, self.owner_().state, self.settings.kinds, self.judges), batch
 
     def committed(self, commit: Commit) -> tuple[str, ShardState]:
         judged_by = digest(self.judges) if self.judges else ""
@@ -369,13 +369,13 @@ class Machine(RuleBasedStateMachine):
             self.client.restore(key, 0, value)
 
 
-NOTHING = Tally(0, (0,) * 4, (0,) * 4, (0,) * 4)
+def tally(rows: list[Row], space: Space) -> Tally:
+    """What the vectors in this space add up to, one number after the other; rows that have none there are only users.
 
-
-def tally(rows: list[Row]) -> Tally:
-    """What the rows' vectors add up to, one number after the other."""
-    vectors = zip(*(row.vector for row in rows), strict=True)
-    columns = [[number for number in column if number >= 0] for column in vectors]
+    None has a number below 0, which stands for a missing one.
+    """
+    vectors = [row.vector for row in rows if row.generation >= space.since]
+    columns = [[vector[at] for vector in vectors if vector[at] >= 0] for at in range(len(space.features))]
     return Tally(
         len(rows),
         tuple(map(len, columns)),

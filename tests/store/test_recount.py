@@ -16,7 +16,7 @@ from segmenter.store.keys import Keys
 from segmenter.store.recount import recount
 from segmenter.store.rows import scan_users
 from segmenter.store.shards import acquire_shard, commit_shard, read_shards
-from tests.store.test_commit import batch_of, row
+from tests.store.test_commit import SPACE, batch_of, row
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def test_however_many_shards_there_are_each_is_recounted_by_itself(client: Redis
         rows = [row(user, shard + 1) for user in users if shard_of(user, many.partitions) == shard]
         assert rows and commit_shard(client, many, shard, state, batch_of(state, *rows), "")[0] == "ok"
     for shard, state in read_shards(client, many).items():
-        assert recount(client, many, shard) == (state.census, [])
+        assert recount(client, many, shard, SPACE) == (state.census, [])
         client.sadd(Keys(many.key_prefix).audience(shard, "elsewhere"), b"nobody")
-        assert [(change.user, change.before) for change in recount(client, many, shard)[1]] == [
+        assert [(change.user, change.before) for change in recount(client, many, shard, SPACE)[1]] == [
             (b"nobody", "elsewhere")
         ]

@@ -13,7 +13,7 @@ from segmenter.store.recount import recount
 from segmenter.store.rows import scan_rows
 from segmenter.store.shards import acquire_shard, commit_shard, heartbeat, new_token, read_shards
 from tests.recovery.own_redis import OwnRedis
-from tests.store.test_commit import KEY, ZERO, batch_of, row
+from tests.store.test_commit import IDS, KEY, SPACE, ZERO, batch_of, row
 
 USERS = [user for user in (b"user-%d" % n for n in range(40)) if shard_of(user, 2) == 0][:4]
 
@@ -45,6 +45,6 @@ def test_half_of_a_lost_commit_that_comes_back_is_recounted(tmp_path: Path) -> N
             assert written == {first_user, lost, other}
             assert heartbeat(client, settings, {0: (first, 0)}, 0) == {0: "rolled back"}
             assert commit_shard(client, settings, 0, first, batch_of(first, row(cut, 5)), "")[0] == "rolled back"
-            owned = acquire(Store(client, settings), 0, new_token(), ShardLog({}, ZERO), None, KEY)
-            assert owned.state.census["unassigned"].users == 3 and not owned.state.dirty
-            assert recount(client, settings, 0) == (owned.state.census, [])
+            owned = acquire(Store(client, settings), 0, new_token(), ShardLog(IDS, ZERO), None, KEY)
+            assert owned.state.census["low"].users == 3 and not owned.state.dirty
+            assert recount(client, settings, 0, SPACE) == (owned.state.census, [])

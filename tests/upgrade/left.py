@@ -63,7 +63,7 @@ def put_back(left: Left, settings: Settings) -> None:
             _put_key(client, settings.key_prefix, **json.loads(_replaced(line, ids)))
     with warehouse.connect(settings) as database, writing(database) as connection:
         plainly = connection.execution_options(no_parameters=True)  # a % is a %
-        for name in (f"{database.dialect.name}.sql", "rows.sql"):
+        for name in (f"{database.engine.dialect.name}.sql", "rows.sql"):
             script = _replaced((left.folder / name).read_text("utf-8"), ids)
             for statement in script.removesuffix(";\n").split(";\n"):
                 plainly.exec_driver_sql(statement)

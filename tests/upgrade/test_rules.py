@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -15,8 +16,9 @@ from sqlalchemy import text
 from consumers import sink, worker
 from segmenter import warehouse
 from segmenter.client import SegmentClient
-from segmenter.errors import Corrupt, RulesDiffer, UsageError
+from segmenter.errors import Corrupt, NewerVersion, RulesDiffer, UsageError
 from segmenter.events import Rules
+from segmenter.kinds import BUILT_IN
 from segmenter.operations import snapshot
 from segmenter.operations.reconcile import reconcile
 from segmenter.settings import Settings
@@ -66,14 +68,19 @@ def rules_in_warehouse(settings: Settings, put: Stored | None = None) -> Stored:
         return json.loads(connection.execute(text("SELECT value FROM meta WHERE name = 'rules'")).scalar_one())
 
 
+def as_stored(rules: Rules) -> Stored:
+    stored: Stored = msgspec.json.decode(msgspec.json.encode(rules))
+    return stored
+
+
 def without(rules: Stored, *names: str) -> Stored:
     return {name: value for name, value in rules.items() if name not in names}
 
 
 def test_a_rule_that_came_later_means_its_default(place: Place, settings: Settings) -> None:
     """By which the earlier version judged. A writer adds it to what is stored; a reader leaves that as it is."""
-    ours = msgspec.structs.asdict(Rules.of(settings))
-    older = without(ours, "isolation", "max_ahead_ms")
+    ours = as_stored(Rules.of(settings))
+    older = without(ours, "isolation", "max_ahead_ms", "kinds", "currency")
     place.store(older)
     place.read(settings)
     assert place.stored() == older
@@ -82,7 +89,7 @@ def test_a_rule_that_came_later_means_its_default(place: Place, settings: Settin
 
 
 def test_a_rule_that_came_later_and_is_set_is_refused(place: Place, settings: Settings) -> None:
-    older = without(msgspec.structs.asdict(Rules.of(settings)), "max_ahead_ms")
+    older = without(as_stored(Rules.of(settings)), "max_ahead_ms")
     place.store(older)
     strict = dataclasses.replace(settings, max_ahead_ms=7)
     for use in (place.read, place.write):
@@ -92,26 +99,59 @@ def test_a_rule_that_came_later_and_is_set_is_refused(place: Place, settings: Se
 
 
 def test_a_rule_of_a_newer_version_is_refused(place: Place, settings: Settings) -> None:
-    newer = msgspec.structs.asdict(Rules.of(settings)) | {"bots": "dropped"}
+    newer = as_stored(Rules.of(settings)) | {"bots": "dropped"}
     place.store(newer)
     for use in (place.read, place.write):
-        with pytest.raises(RulesDiffer, match=r"is of a newer version: it has rules .* not know \(bots\)\. Use that"):
+        with pytest.raises(NewerVersion, match=r"is of a newer version: it has rules .* not know \(bots\)\. Use that"):
             use(settings)
     assert place.stored() == newer
 
 
-@pytest.mark.parametrize("name", [field.name for field in msgspec.structs.fields(Rules)])
+OTHER: dict[str, Callable[[Any], Any]] = {
+    "isolation": lambda _: "read_uncommitted",
+    "kinds": lambda kinds: [*kinds, msgspec.to_builtins(BUILT_IN["purchase"])],
+}
+"""Another value of each rule that is no number; the currency has a test of its own."""
+
+
+@pytest.mark.parametrize("name", [name for name in Rules.__struct_fields__ if name != "currency"])
 def test_whichever_rule_is_another_it_is_refused_and_the_stored_ones_stay(
     name: str, place: Place, settings: Settings
 ) -> None:
     """What is there was judged by the stored ones: nobody replaces them, and nobody goes on by others."""
-    ours = msgspec.structs.asdict(Rules.of(settings))
-    stored = ours | {name: "read_uncommitted" if name == "isolation" else ours[name] + 1}
+    ours = as_stored(Rules.of(settings))
+    stored = ours | {name: OTHER.get(name, lambda number: number + 1)(ours[name])}
+    says = f"{name} is {stored[name]} there and {ours[name]} here"
+    if name == "kinds":
+        says = "the kind purchase is plural purchases, topic purchases, measure amount there and missing here"
+    refused_and_kept(place, settings, stored, says)
+
+
+def test_a_kind_that_measures_something_else_is_refused(place: Place, settings: Settings) -> None:
+    ours = as_stored(Rules.of(settings))
+    stored = ours | {"kinds": [kind | {"measure": "none"} for kind in ours["kinds"]]}
+    says = "; ".join(
+        f"the kind {name} is plural {plural}, topic {topic}, measure none there and"
+        f" plural {plural}, topic {topic}, measure duration here"
+        for name, plural, topic in (("click", "clicks", "clickstream"), ("view", "views", "views"))
+    )
+    refused_and_kept(place, settings, stored, says)
+
+
+def test_another_currency_is_refused(place: Place, settings: Settings) -> None:
+    """Amounts of two currencies cannot be summed up."""
+    selling = dataclasses.replace(settings, kinds=(*settings.kinds, BUILT_IN["purchase"]))
+    with warehouse.connect(selling) as database:
+        warehouse.migrate(database, 0)
+    stored = as_stored(Rules.of(dataclasses.replace(selling, currency="USD")))
+    refused_and_kept(place, selling, stored, "currency is USD there and EUR here")
+
+
+def refused_and_kept(place: Place, settings: Settings, stored: Stored, says: str) -> None:
+    """Whoever comes with these settings is told how the stored rules differ, and they stay."""
     place.store(stored)
     for use in (place.read, place.write, place.read):
-        with pytest.raises(
-            RulesDiffer, match=rf"differ: {name} is {stored[name]} there and {ours[name]} here\. Use the"
-        ):
+        with pytest.raises(RulesDiffer, match=rf"differ: {re.escape(says)}\. Use the"):
             use(settings)
         assert place.stored() == stored
 

@@ -22,11 +22,12 @@ from segmenter.store.connection import Store
 from segmenter.store.keys import Keys
 from segmenter.store.shards import acquire_shard, read_shards
 from segmenter.topics.dead_letters import read_dead_letters
-from segmenter.warehouse import Warehouse, migrations
+from segmenter.warehouse import Warehouse
 from segmenter.warehouse.engine import writing
 from tests.loop.helpers import profiles
 from tests.loop.plainly import profiles_of
 from tests.upgrade.left import Left
+from tests.warehouse.world import MIGRATIONS
 
 BAD = 7
 
@@ -111,7 +112,7 @@ def test_the_sink_goes_on(left: Left, settings: Settings) -> None:
     with warehouse.connect(settings) as database:
         before = warehouse.raw_rows(database)
         warehouse.migrate(database, START_MS)
-        assert warehouse.pending(database) == [] and warehouse.applied(database) == migrations.names()
+        assert warehouse.pending(database) == [] and warehouse.applied(database) == MIGRATIONS
         assert warehouse.raw_rows(database) == before
         publish(settings, more(left))
         sink.run(settings, once=True)

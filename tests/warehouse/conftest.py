@@ -7,13 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from segmenter import warehouse
+from segmenter.settings import Settings
 from segmenter.warehouse import Warehouse
 
 
 @pytest.fixture
 def empty(warehouse_url: str) -> Iterator[Warehouse]:
     """A warehouse without a schema."""
-    with warehouse.connect(warehouse_url) as database:
+    with warehouse.connect(Settings(warehouse_url=warehouse_url)) as database:
         yield database
 
 

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
+from segmenter.settings import Settings
 from segmenter.warehouse.engine import connect, reading
 
 
@@ -12,7 +13,7 @@ def test_a_new_file_is_opened_by_several_at_once(tmp_path: Path) -> None:
 
     def open_it(file: Path) -> int:
         together.wait()
-        with connect(f"sqlite:///{file}") as warehouse, reading(warehouse) as connection:
+        with connect(Settings(warehouse_url=f"sqlite:///{file}")) as warehouse, reading(warehouse) as connection:
             return int(connection.exec_driver_sql("SELECT 1").scalar_one())
 
     with ThreadPoolExecutor(4) as threads:

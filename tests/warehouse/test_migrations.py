@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import sqlglot
@@ -14,43 +15,71 @@ from sqlalchemy import inspect, text
 
 from segmenter import warehouse
 from segmenter.errors import UsageError
-from segmenter.events import Event
-from segmenter.warehouse import Warehouse
-from segmenter.warehouse.engine import dialect, writing
-from segmenter.warehouse.migrations import names, statements
-from tests.defaults import RAW_COLUMNS, TOPICS, USER_COLUMNS
+from segmenter.events import type_of
+from segmenter.kinds import BUILT_IN, DEFAULT, Kind
+from segmenter.warehouse import Warehouse, raw_columns, user_columns
+from segmenter.warehouse.engine import writing
+from segmenter.warehouse.templates import statements
+from tests.defaults import VIEW
+from tests.warehouse.world import MIGRATIONS
+
+SQL = Path(__file__).parents[2] / "sql"
+KINDS = tuple(BUILT_IN.values())
+OTHERS = {"migrations", "sink_offsets", "meta", "sink_heartbeat", "sink_gaps"} | {
+    *("snapshots", "snapshot_cuts", "snapshot_shards", "generations"),
+}
+"""The tables whose columns depend on no kind of event."""
+
+
+def columns(warehouse: Warehouse) -> dict[str, set[str]]:
+    """The columns of each table."""
+    found = inspect(warehouse.engine)
+    return {table: {column["name"] for column in found.get_columns(table)} for table in found.get_table_names()}
+
+
+def written(kinds: tuple[Kind, ...]) -> dict[str, set[str]]:
+    """The columns that are written, of each table that depends on the kinds."""
+    raw = {f"raw_{kind.topic}": set(raw_columns(kind)) for kind in kinds}
+    return raw | {"snapshot_users": {"snapshot_id", *user_columns(kinds)}}
 
 
 def test_asking_changes_nothing(empty: Warehouse) -> None:
     assert warehouse.applied(empty) == []
-    assert warehouse.pending(empty) == names()
-    assert inspect(empty).get_table_names() == []
+    assert warehouse.pending(empty) == MIGRATIONS
+    assert inspect(empty.engine).get_table_names() == []
 
 
 def test_migrating_twice_is_migrating_once(empty: Warehouse) -> None:
-    assert warehouse.migrate(empty, now_ms=5) == names()
+    assert warehouse.migrate(empty, now_ms=5) == MIGRATIONS
     assert warehouse.migrate(empty, now_ms=6) == []
-    assert warehouse.applied(empty) == names()
+    assert warehouse.applied(empty) == MIGRATIONS
     assert warehouse.pending(empty) == []
 
 
-@pytest.mark.parametrize("stop_after", range(6))
-def test_a_file_that_stopped_half_way_is_finished(empty: Warehouse, stop_after: int) -> None:
-    first = names()[0]
-    with writing(empty) as connection:
-        for statement in statements(first)[:stop_after]:
-            connection.execute(text(f"{statement} {dialect(connection).table_options}"))
-    assert warehouse.migrate(empty, now_ms=5) == names()
-    assert set(inspect(empty).get_table_names()) == {"migrations", *_tables()}
+@pytest.mark.parametrize("stop_after", range(19))
+def test_a_migration_that_stopped_half_way_is_finished(empty: Warehouse, stop_after: int) -> None:
+    """After any of the statements; here there is one kind of event."""
+    one = empty._replace(kinds=(VIEW,))
+    to_come = warehouse.to_come(one)
+    assert len(to_come) == 18
+    for statement in to_come[:stop_after]:
+        with writing(one) as connection:
+            connection.execute(text(statement))
+    assert warehouse.migrate(one, now_ms=5) == [name for name in MIGRATIONS if not name.endswith((" click", " search"))]
+    found = columns(one)
+    assert found.keys() == OTHERS | written((VIEW,)).keys()
+    assert found | written((VIEW,)) == found
 
 
-def test_the_tables_have_the_columns_that_are_written(database: Warehouse) -> None:
-    def columns(table: str) -> set[str]:
-        return {column["name"] for column in inspect(database).get_columns(table)}
-
-    assert all(columns(f"raw_{topic}") == set(RAW_COLUMNS) for topic in TOPICS)
-    assert set(Event.__struct_fields__) <= set(RAW_COLUMNS)
-    assert columns("snapshot_users") == {"snapshot_id", *USER_COLUMNS}
+@pytest.mark.parametrize("kinds", [DEFAULT, KINDS], ids=["by default", "all"])
+def test_the_tables_have_the_columns_that_are_written(empty: Warehouse, kinds: tuple[Kind, ...]) -> None:
+    database = empty._replace(kinds=kinds)
+    warehouse.migrate(database, now_ms=5)
+    found = columns(database)
+    assert found.keys() == OTHERS | written(kinds).keys()
+    assert found | written(kinds) == found
+    for kind in kinds:
+        assert set(type_of(kind).__struct_fields__) - {"currency"} <= set(raw_columns(kind))
 
 
 def test_a_warehouse_without_the_schema_says_what_to_do(empty: Warehouse) -> None:
@@ -59,17 +88,22 @@ def test_a_warehouse_without_the_schema_says_what_to_do(empty: Warehouse) -> Non
     warehouse.migrate(empty, now_ms=5)
     warehouse.require_schema(empty)
     with writing(empty) as connection:
-        connection.execute(text("DELETE FROM migrations WHERE name = :name"), {"name": names()[-1]})
-    with pytest.raises(UsageError, match=rf"lacks {re.escape(names()[-1])}: run `segmenter migrate`"):
+        connection.execute(text("DELETE FROM migrations WHERE name = :name"), {"name": MIGRATIONS[-1]})
+    with pytest.raises(UsageError, match=rf"lacks {re.escape(MIGRATIONS[-1])}: run `segmenter migrate`"):
         warehouse.require_schema(empty)
 
 
-@pytest.mark.parametrize("name", [*names(), "summary.sql", "counts.sql"])
-def test_every_statement_is_mysql(name: str) -> None:
-    assert statements(name)
-    for statement in statements(name):
-        (parsed,) = sqlglot.parse(statement, read="mysql", error_level=sqlglot.ErrorLevel.RAISE)
-        assert parsed is not None and parsed.key in ("create", "insert", "select")
+@pytest.mark.parametrize("path", sorted(SQL.glob("*.sql")), ids=lambda path: path.name)
+def test_every_statement_is_mysql(path: Path) -> None:
+    """Whichever kinds of events there are, and whatever is there already."""
+    topics = [kind.topic for kind in KINDS]
+    for kind in KINDS:
+        for there in (set[str](), {*kind.fields[:1], *[feature.name for feature in kind.features[:1]]}):
+            found = statements(path.name, kinds=KINDS, kind=kind, columns=there, raw_topics=topics)
+            assert found
+            for statement in found:
+                (parsed,) = sqlglot.parse(statement, read="mysql", error_level=sqlglot.ErrorLevel.RAISE)
+                assert parsed is not None and parsed.key in ("create", "alter", "insert", "update", "select")
 
 
 def test_every_statement_may_be_run_twice(empty: Warehouse) -> None:
@@ -79,13 +113,8 @@ def test_every_statement_may_be_run_twice(empty: Warehouse) -> None:
     for _ in range(2):
         with writing(empty) as connection:
             connection.execute(text("DELETE FROM migrations"))
-        assert warehouse.migrate(empty, now_ms=7) == names()
+        assert warehouse.migrate(empty, now_ms=7) == MIGRATIONS
         assert warehouse.recorded_gaps(empty) == [warehouse.Gap("views", 0, 0, 9, 0)]
-
-
-def _tables() -> list[str]:
-    found = [re.findall(r"^CREATE TABLE IF NOT EXISTS (\w+)", each) for name in names() for each in statements(name)]
-    return [table for tables in found for table in tables]
 
 
 def test_the_command_that_only_says_what_is_pending_changes_nothing(empty: Warehouse, warehouse_url: str) -> None:
@@ -96,6 +125,6 @@ def test_the_command_that_only_says_what_is_pending_changes_nothing(empty: Wareh
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         return dict(json.loads(done.stdout))
 
-    assert migrate("--pending") == {"done": [], "applied": [], "pending": names()}
-    assert inspect(empty).get_table_names() == []
-    assert migrate() == {"done": names(), "applied": names(), "pending": []}
+    assert migrate("--pending") == {"done": [], "applied": [], "pending": MIGRATIONS}
+    assert inspect(empty.engine).get_table_names() == []
+    assert migrate() == {"done": MIGRATIONS, "applied": MIGRATIONS, "pending": []}

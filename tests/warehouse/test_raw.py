@@ -10,8 +10,10 @@ from sqlalchemy import text
 from segmenter import warehouse
 from segmenter.errors import Fenced, RulesDiffer, Unreachable
 from segmenter.events import Rules
+from segmenter.settings import Settings
 from segmenter.warehouse import Loaded, Move, RawRow, Warehouse
 from segmenter.warehouse.engine import insert, reading, writing
+from tests.defaults import RAW_COLUMNS
 
 RULES = Rules(partitions=4, duplicate_window=100)
 
@@ -115,7 +117,7 @@ def test_what_was_loaded_comes_back_byte_for_byte(begun: Warehouse) -> None:
     )
     warehouse.load(begun, {"views": [odd]}, {("views", 0): Move(0, 1)})
     with reading(begun) as connection:
-        query = f"SELECT {', '.join(warehouse.RAW_COLUMNS)} FROM raw_views"
+        query = f"SELECT {', '.join(RAW_COLUMNS)} FROM raw_views"
         assert tuple(connection.execute(text(query)).one()) == odd
 
 
@@ -149,7 +151,7 @@ def test_writers_that_read_first_do_not_refuse_each_other(database: Warehouse) -
 
 def test_an_unreachable_server_is_one_line_without_the_password() -> None:
     with (
-        warehouse.connect("mysql+pymysql://seg:s3cret@127.0.0.1:1/seg") as database,
+        warehouse.connect(Settings(warehouse_url="mysql+pymysql://seg:s3cret@127.0.0.1:1/seg")) as database,
         pytest.raises(Unreachable, match=r"seg:\*\*\*@127.0.0.1:1/seg") as caught,
     ):
         warehouse.applied(database)

@@ -18,7 +18,8 @@ from segmenter import warehouse
 from segmenter.settings import Settings
 from segmenter.warehouse import Warehouse
 from segmenter.warehouse.engine import ANSWER_SECONDS, IDLE_SECONDS, SUMMARY_SECONDS, reading
-from tests.warehouse.test_sink import TOPICS, held, publish
+from tests.defaults import TOPICS
+from tests.warehouse.test_sink import held, publish
 from tests.warehouse.way import Way
 
 Until = Callable[[Callable[[], object]], None]

@@ -15,6 +15,17 @@ from tests.defaults import FIELDS, TOPICS
 
 PARTITIONS = 3
 WINDOW = 8
+MIGRATIONS = [
+    "001_raw_events.sql",
+    "002_snapshots.sql",
+    "003_snapshot_shards.sql",
+    "004_sink_heartbeat.sql",
+    "005_sink_gaps.sql",
+    "006_kind.sql click",
+    "006_kind.sql search",
+    "006_kind.sql view",
+]
+"""By which the schema is made, in order."""
 
 Log = dict[Partition, list[Event | None]]
 """The records of each partition in order; None where a record was refused."""
@@ -115,9 +126,9 @@ def load(database: Warehouse, log: Log, up_to: Cuts | None = None) -> None:
 
 def user_row(user: bytes, profile: Profile, cuts: Sequence[int]) -> UserRow:
     """A row of the stream."""
-    clicks, clicks_timed, click_ms, searches, _, views_timed, view_ms, *_ = profile
+    clicks, clicks_timed, click_ms, searches, views, views_timed, view_ms, *_ = profile
     means = [total / count if count else None for total, count in ((click_ms, clicks_timed), (view_ms, views_timed))]
-    return (user, shard_of(user, PARTITIONS), *profile, clicks, searches, *means, "low_engagement", 1, *cuts)
+    return (user, shard_of(user, PARTITIONS), *profile, clicks, searches, views, *means, "low_engagement", 1, *cuts)
 
 
 def snapshot(database: Warehouse, shard_cuts: Cuts, rows: Sequence[UserRow]) -> Snapshot:

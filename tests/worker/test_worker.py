@@ -60,7 +60,7 @@ def test_everyone_is_judged_by_the_generation_their_row_names(settings: Settings
     assert model is not None and model.slugs == settings.segments
     assert {row.generation for row in rows(settings).values()} == {model.number}
     for shard, state in read_shards(client, settings).items():
-        assert recount(client, settings, shard) == (state.census, [])
+        assert recount(client, settings, shard, model.space) == (state.census, [])
     status = read_status(settings)
     assert {status.generation, *(shard.generation for shard in status.shards)} == {model.number}
     sizes = {slug: sum(s.census[slug].users for s in read_shards(client, settings).values()) for slug in model.slugs}

@@ -129,8 +129,9 @@ def examine(store: Store, numbers: Collection[int]) -> dict[int, Findings]:
 
 
 def _in_some_space(shard: StoredShard, model: Generation | None) -> ShardState:
-    """The state of a shard; if it cannot be read what its census is made of, that of the model serves as well."""
-    return shard.state._replace(space=space_of(model)) if "space" in shard.unreadable else shard.state
+    """The state of a shard; if nobody knows what its rows are made of, the features of the model serve as well."""
+    unknown = shard.state.dirty or "space" in shard.unreadable
+    return shard.state.counted_in(space_of(model)) if unknown else shard.state
 
 
 def _compare(
