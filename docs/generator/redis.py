@@ -44,8 +44,8 @@ SHARD = {
     "the first offset that is counted, by topic, where it is not 0.",
 }
 MODEL = {
-    "cause": "bootstrap (the first), step (an exact Lloyd step), refit (afresh), rename (a name set by hand) or features "
-    "(users are judged by other features).",
+    "cause": "bootstrap (the first), step (an exact Lloyd step), refit (afresh), rename (a name set by hand) or "
+    "features (users are judged by other ones).",
     "features": "The names of the features, in the order of a vector.",
     "centres": "One point per segment, in a vector's units.",
     "scale": "The number that each feature is divided by before distances are computed.",

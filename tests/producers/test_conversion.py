@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
+from math import prod
 from typing import Any
 
 import msgspec
@@ -13,12 +15,13 @@ from hypothesis import strategies as st
 
 from producers.messages import Refused
 from producers.recorded.conversion import Recorded, to_events, with_derived_durations
-from producers.recorded.mapping import Duration, Kind, Mapping, Time
+from producers.recorded.mapping import Amount, Duration, Kind, Mapping, Time
 from segmenter.events import Event
-from segmenter.kinds import DEFAULT
+from segmenter.kinds import BUILT_IN, DEFAULT
 from segmenter.kinds import Kind as EventKind
 
 Cells = dict[str, str]
+ON = (*DEFAULT, BUILT_IN["purchase"])
 
 CELLS = {
     "who": ["u1", "u1", "u2", "007", " ", "", "ü"],
@@ -26,8 +29,10 @@ CELLS = {
     "what": ["shoes", "", "a,b"],
     "at": ["5", "1541595108.25", "0", "", "x", "-1", "7.9999"],
     "day": ["2018-11-07", "1969-12-31", "", "x"],
-    "did": ["look", "find", "", "other"],
+    "did": ["look", "find", "buy", "", "other"],
     "took": ["1.5", "250", "", "-1", "1.0009"],
+    "price": ["2.505", "-0.005", "+3", "7.", "", "x", "1e3"],
+    "many": ["1", "3", "-2", "", "0.5"],
     "n": ["1", "3", "x"],
     "place": ["NY", "", "\ud800"],
 }
@@ -44,7 +49,10 @@ KINDS = [
     Kind(default="view"),
     Kind("did", values={"look": "view", "find": "search"}),
     Kind("did", "click", {"look": "view", "find": "search"}),
+    Kind(default="purchase"),
+    Kind("did", "purchase", {"look": "view", "other": "social"}),
 ]
+AMOUNTS = [Amount(), Amount("price"), Amount("price", "many"), Amount("price", unit="minor")]
 COLUMNS = {"session_id": "visit", "query": "what", "item_id": "what", "device": "place", "url": "visit"}
 CONSTANTS = {"referrer": "here", "event_id": "e1", "query": "q", "item_id": "i"}
 
@@ -53,15 +61,18 @@ CONSTANTS = {"referrer": "here", "event_id": "e1", "query": "q", "item_id": "i"}
 def mappings(draw: st.DrawFn) -> Mapping:
     columns = draw(st.sets(st.sampled_from(sorted(COLUMNS))))
     constants = draw(st.sets(st.sampled_from(sorted(CONSTANTS.keys() - columns))))
+    one_per: tuple[str, ...] = draw(st.sampled_from([(), ("visit",), ("who", "visit")]))
+    amount = draw(st.sampled_from(AMOUNTS))
     return Mapping(
         format="csv",
         columns={"user_id": "who"} | {name: COLUMNS[name] for name in draw(st.permutations(sorted(columns)))},
         time=draw(st.sampled_from(TIMES)),
         kind=draw(st.sampled_from(KINDS)),
-        one_per=draw(st.sampled_from([(), ("visit",), ("who", "visit")])),
+        one_per=one_per,
         constants={name: CONSTANTS[name] for name in sorted(constants)},
         properties=draw(st.sampled_from([{}, {"where": "place"}, {"where": "place", "seen": "what"}])),
         duration=draw(st.sampled_from([Duration(), Duration("took"), Duration("took", "s"), Duration("took", "ms")])),
+        amount=msgspec.structs.replace(amount, sum=bool(one_per and amount.column) and draw(st.booleans())),
     )
 
 
@@ -87,22 +98,38 @@ def thousandths(text: str, unit: int) -> int:
     return int(number)
 
 
+def amount_of(row: Cells, amount: Amount) -> Fraction | None:
+    """Exactly, in the unit of the mapping; None if a cell is empty, ValueError if one is no number."""
+    cells = [row[column] for column in (amount.column, amount.times) if column]
+    if any("e" in cell for cell in cells):
+        raise ValueError(cells)
+    numbers = [Fraction(cell) for cell in cells if cell]
+    return prod(numbers, start=Fraction(1)) if cells and len(numbers) == len(cells) else None
+
+
 def converted(row: Cells, mapping: Mapping) -> tuple[str, dict[str, Any]] | set[str]:
     """The kind and the fields, or every reason why there is no event."""
     reasons = set() if row["who"] else {"no user"}
     found = mapping.kind.values.get(row["did"], mapping.kind.default) if mapping.kind.column else mapping.kind.default
     if found is None:
         reasons.add("no kind")
+    elif found not in [kind.name for kind in ON]:
+        reasons.add("kind not on")
     fields: dict[str, Any] = {"user_id": row["who"]} | mapping.constants
     fields |= {name: row[column] for name, column in mapping.columns.items() if row[column]}
-    for name, only in (("query", "search"), ("item_id", "view")):
-        if found != only:
+    for name, only in (("query", ["search"]), ("item_id", ["view", "purchase"])):
+        if found not in only:
             fields.pop(name, None)
     if mapping.duration.column and row["took"] and found in ("click", "view"):
         try:
             fields["duration_ms"] = thousandths(row["took"], 1_000 if mapping.duration.unit == "s" else 1)
         except ValueError:
             reasons.add("no duration")
+    try:
+        if found == "purchase":
+            amount_of(row, mapping.amount)
+    except ValueError:
+        reasons.add("no amount")
     properties = {name: row[column] for name, column in mapping.properties.items() if row[column]}
     if "\ud800" in properties.values():
         reasons.add("not text")
@@ -115,6 +142,41 @@ def converted(row: Cells, mapping: Mapping) -> tuple[str, dict[str, Any]] | set[
     return reasons or (str(found), fields)
 
 
+Outcome = tuple[str, dict[str, Any]] | set[str]
+
+
+def outcomes(rows: list[Cells], mapping: Mapping) -> list[tuple[int, Outcome]]:
+    """What each row becomes, in the order in which it is told: events with a sum come in the end."""
+    told: list[tuple[int, Outcome]] = []
+    summed_up: list[tuple[int, Outcome]] = []
+    first: dict[tuple[str, ...], tuple[str, dict[str, Any]]] = {}
+    amounts: dict[tuple[str, ...], list[Fraction]] = {}
+    again = f"another row of the same {' and '.join(mapping.one_per)}"
+    if mapping.amount.sum:
+        again = f"summed up with {again}"
+    for number, row in enumerate(rows, 1):
+        key = tuple(row[column] for column in mapping.one_per) if mapping.one_per else (str(number),)
+        found: Outcome = {again}
+        amount = None
+        try:
+            if key in first:
+                amount = amount_of(row, mapping.amount) if mapping.amount.sum else None
+            else:
+                found = converted(row, mapping)
+                amount = amount_of(row, mapping.amount) if isinstance(found, tuple) and found[0] == "purchase" else None
+        except ValueError:
+            found = {"no amount"}
+        if amount is not None:
+            amounts.setdefault(key, []).append(amount)
+        if isinstance(found, tuple):
+            first[key] = found
+        (summed_up if mapping.amount.sum and isinstance(found, tuple) else told).append((number, found))
+    for key, (kind, fields) in first.items():
+        if kind == "purchase" and key in amounts:
+            fields["amount"] = round(sum(amounts[key], Fraction(0)) * (100 if mapping.amount.unit == "major" else 1))
+    return told + summed_up
+
+
 def named(event: Event) -> dict[str, Any]:
     """The fields that are there."""
     fields = msgspec.structs.asdict(event)
@@ -122,24 +184,20 @@ def named(event: Event) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-@settings(max_examples=200)
+@settings(max_examples=400)
 @given(mappings(), rows)
 def test_rows_become_the_events_that_the_mapping_says(mapping: Mapping, rows: list[Cells]) -> None:
     needed = mapping.needed()
     given = [(number, tuple(row[column] for column in needed)) for number, row in enumerate(rows, 1)]
-    seen: set[tuple[str, ...]] = set()
-    for (number, _), found, row in zip(given, to_events(iter(given), mapping, DEFAULT), rows, strict=True):
-        key = tuple(row[column] for column in mapping.one_per)
-        expected = converted(row, mapping)
-        if key in seen and mapping.one_per:
-            reason = f"another row of the same {' and '.join(mapping.one_per)}"
-            assert found == Refused(number, reason, " ".join(key))
-        elif isinstance(expected, set):
-            assert isinstance(found, Refused) and found.row == number and found.reason in expected
+    for found, (number, wanted) in zip(to_events(iter(given), mapping, ON), outcomes(rows, mapping), strict=True):
+        assert found.row == number
+        if isinstance(wanted, set):
+            assert isinstance(found, Refused) and found.reason in wanted
+            if "another row" in found.reason:
+                assert found.detail == " ".join(rows[number - 1][column] for column in mapping.one_per)
         else:
             assert isinstance(found, Recorded)
-            assert (found.row, found.kind.name, named(found.event)) == (number, *expected)
-            seen.add(key)
+            assert (found.kind.name, named(found.event)) == wanted
 
 
 def test_the_columns_that_are_needed_are_all_that_are_named_each_once() -> None:
@@ -151,8 +209,9 @@ def test_the_columns_that_are_needed_are_all_that_are_named_each_once() -> None:
         one_per=("g", "a"),
         properties={"p": "h"},
         duration=Duration("i"),
+        amount=Amount("j", "k"),
     )
-    assert sorted(mapping.needed()) == list("abcdefghi")
+    assert sorted(mapping.needed()) == list("abcdefghijk")
     assert set(mapping.uses()) == {
         ("columns.user_id", "a"),
         ("columns.query", "b"),
@@ -165,6 +224,8 @@ def test_the_columns_that_are_needed_are_all_that_are_named_each_once() -> None:
         ("one_per", "a"),
         ("properties.p", "h"),
         ("duration.column", "i"),
+        ("amount.column", "j"),
+        ("amount.times", "k"),
     }
     plain = Mapping("csv", {"user_id": "a"}, Time("b", "iso"), Kind(default="view"))
     assert plain.needed() == ["a", "b"]
@@ -194,20 +255,30 @@ REFUSED: dict[str, tuple[Mapping, Cells, str]] = {
         {"who": "u", "at": "5", "took": "-1"},
         "took: '-1' is not a number of 0 or more",
     ),
+    "no amount": (
+        Mapping("csv", {"user_id": "who"}, TIMES[0], Kind(default="purchase"), amount=Amount("price")),
+        {"who": "u", "at": "5", "price": LONG},
+        f"'{LONG[:80]}' is not a number such as 12.50 or -3",
+    ),
+    "kind not on": (
+        Mapping("csv", {"user_id": "who"}, TIMES[0], Kind(default="social")),
+        {"who": "u", "at": "5"},
+        "SEGMENTER_KINDS=click,search,view,purchase,social turns social on",
+    ),
 }
 
 
 @pytest.mark.parametrize("reason", REFUSED)
 def test_a_refusal_says_what_was_found_and_at_most_the_beginning_of_it(reason: str) -> None:
     mapping, row, says = REFUSED[reason]
-    found = list(to_events([(9, tuple(row[column] for column in mapping.needed()))], mapping, DEFAULT))
+    found = list(to_events([(9, tuple(row[column] for column in mapping.needed()))], mapping, ON))
     assert found == [Refused(9, reason, says)]
 
 
 def test_a_key_of_one_event_is_shown_by_its_beginning() -> None:
     mapping = Mapping("csv", {"user_id": "who"}, TIMES[0], KINDS[0], one_per=("who", "at"))
     cells = tuple({"who": LONG, "at": "5"}[column] for column in mapping.needed())
-    _, refused = to_events([(1, cells), (2, cells)], mapping, DEFAULT)
+    _, refused = to_events([(1, cells), (2, cells)], mapping, ON)
     assert refused == Refused(2, "another row of the same who and at", LONG[:80])
 
 
@@ -215,7 +286,7 @@ def test_what_cannot_be_read_stays_refused() -> None:
     """And takes no key from a row that can."""
     mapping = Mapping("csv", {"user_id": "who"}, TIMES[0], KINDS[0], one_per=("who",))
     unread = Refused(1, "not a row", "")
-    found = list(to_events([unread, (2, ("u", "x")), (3, ("u", "5"))], mapping, DEFAULT))
+    found = list(to_events([unread, (2, ("u", "x")), (3, ("u", "5"))], mapping, ON))
     assert found[0] is unread
     assert [type(each) for each in found] == [Refused, Refused, Recorded]
 
@@ -225,7 +296,7 @@ event = st.builds(
     st.sampled_from(["u1", "u2"]),
     st.sampled_from([None, "", "s1", "s2"]),
     st.integers(0, 9),
-    st.sampled_from(DEFAULT),
+    st.sampled_from(ON),
 )
 
 
@@ -244,6 +315,6 @@ def test_a_derived_duration_is_the_time_to_the_next_of_the_session(
             and (other.event.time_ms, other.row) > (own.time_ms, before.row)
         ]
         lasting = None
-        if own.session_id and before.kind.name != "search" and later:
+        if own.session_id and before.kind.measure == "duration" and later:
             lasting = min(min(later)[0] - own.time_ms, cap)
         assert after == before._replace(event=msgspec.structs.replace(own, duration_ms=lasting))

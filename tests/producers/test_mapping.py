@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from producers.recorded import readers
-from producers.recorded.mapping import Duration, Kind, Mapping, Time
+from producers.recorded.mapping import Amount, Duration, Kind, Mapping, Time
 from producers.recorded.mapping_file import check_columns, load
 from segmenter.errors import MappingError
 from segmenter.kinds import DEFAULT
@@ -22,6 +22,20 @@ WRONG = {
     "unknown key of a duration": (
         [("[kind]", "[duration]\ncap = 5\n[kind]")],
         ["[duration] has no key 'cap'", "'cap_s'?"],
+    ),
+    "unknown key of an amount": (
+        [("[kind]", '[amount]\ncolum = "price"\n[kind]')],
+        ["[amount] has no key 'colum'", "'column'?"],
+    ),
+    "unknown unit": ([("[kind]", '[amount]\nunit = "cents"\n[kind]')], ["cents", "$.amount.unit"]),
+    "a product of nothing": ([("[kind]", '[amount]\ntimes = "many"\n[kind]')], ["[amount] needs a column"]),
+    "a sum of nothing": (
+        [("[columns]", 'one_per = ["visit"]\n[columns]'), ("[kind]", "[amount]\nsum = true\n[kind]")],
+        ["[amount] needs a column"],
+    ),
+    "a sum over nothing": (
+        [("[kind]", '[amount]\ncolumn = "price"\nsum = true\n[kind]')],
+        ["[amount] sum needs one_per"],
     ),
     "a text for a table": ([('"csv"', '"csv"\nduration = "took"')], ["Expected object, got str - at $.duration"]),
     "a number for a table": ([('"csv"', '"csv"\nduration = 5')], ["Expected object, got int - at $.duration"]),
@@ -169,6 +183,11 @@ values = { "a b" = "click", v = "view" }
 unit = "s"
 derive = "next_event"
 cap_s = 86_400
+[amount]
+column = "p"
+times = "m"
+unit = "minor"
+sum = true
 """
 
 
@@ -186,6 +205,7 @@ def test_every_key_of_a_mapping_is_read(tmp_path: Path) -> None:
         {"device": "till", "referrer": "r", "item_id": "i", "query": "q"},
         {"any name": "p"},
         Duration(None, "s", "next_event", 86_400),
+        Amount("p", "m", "minor", sum=True),
     )
 
 
@@ -194,6 +214,7 @@ def test_what_a_mapping_does_not_say_is_as_documented(mapping_file: MappingFile)
     assert (small.separator, small.encoding, small.one_per) == (",", "utf-8", ())
     assert (small.constants, small.properties, small.duration) == ({}, {}, Duration(None, "ms", None, 1_800))
     assert small.time == Time("at", "unix_s", None, 1_000)
+    assert small.amount == Amount(None, None, "major", sum=False)
 
 
 RIGHT = {
@@ -205,6 +226,8 @@ RIGHT = {
     "one kind": [('column = "did"', ""), ('values = { look = "view", find = "search" }', "")],
     "no default": [('default = "click"', "")],
     "a duration": [("[kind]", '[duration]\ncolumn = "took"\n[kind]')],
+    "a kind that is not on": [('default = "click"', 'default = "purchase"')],
+    "an amount": [("[kind]", '[amount]\ncolumn = "price"\n[kind]')],
     "the least cap": [("[kind]", "[duration]\ncap_s = 1\n[kind]")],
     "the greatest cap": [("[kind]", "[duration]\ncap_s = 86400\n[kind]")],
     "tabs": [('"csv"', '"csv"\nseparator = "\\t"')],

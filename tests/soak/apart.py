@@ -30,11 +30,11 @@ def adds_squares() -> None:
     usual = census.moved
 
     def moved(*arguments: Any) -> Any:
-        return {slug: part + one(len(part.squares)) for slug, part in usual(*arguments).items()}
+        return {slug: part + one(part) for slug, part in usual(*arguments).items()}
 
-    def one(features: int) -> census.Tally:
-        nothing = (0,) * features
-        return census.Tally(0, nothing, nothing, (1, *nothing[1:]) if features else ())
+    def one(part: census.Tally) -> census.Tally:
+        nothing = (0,) * len(part.present)
+        return census.Tally(0, nothing, nothing, (1, *nothing[1:]) if any(part.present[:1]) else nothing)
 
     census.moved = moved
 
