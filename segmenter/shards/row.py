@@ -29,7 +29,7 @@ class Row(NamedTuple):
     offsets: dict[str, int]
     """The last offset applied, by topic."""
     vector: tuple[int, ...]
-    """Made of the features by which that generation judges; empty if that is 0."""
+    """Made of the features by which that generation judges; without any before the first."""
 
     def is_in(self, space: Space) -> bool:
         """Whether the vector is made of the features of this space, not of older ones."""

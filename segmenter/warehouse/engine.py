@@ -29,6 +29,9 @@ ANSWER_SECONDS = 10
 SUMMARY_SECONDS = 3_600
 """The same, where all rows of a table are read or written."""
 
+ALONE_SECONDS = 600
+"""How long to wait for another process that changes tables."""
+
 IDLE_SECONDS = 30
 """After so long without a statement from us, the server ends a transaction, and releases its locks."""
 
@@ -152,6 +155,25 @@ def _transaction(engine: Engine, seconds: int) -> Iterator[Connection]:
         if seconds > ANSWER_SECONDS and connection.dialect.name != "sqlite":
             _allow_silence(connection, seconds)
         yield connection
+
+
+@contextmanager
+def alone(warehouse: Warehouse) -> Iterator[None]:
+    """No two processes are in such a block of one database at once, so that both may change its tables.
+
+    Of SQLite, each transaction that writes is alone by itself.
+    """
+    if warehouse.engine.dialect.name == "sqlite":
+        yield
+        return
+    name = "CONCAT('segmenter.', MD5(DATABASE()))"
+    with _transaction(warehouse.engine, SUMMARY_SECONDS) as connection:
+        if not connection.exec_driver_sql(f"SELECT GET_LOCK({name}, {ALONE_SECONDS})").scalar_one():
+            raise Unreachable(f"another process has been changing the tables for {ALONE_SECONDS} s: try again later.")
+        try:
+            yield
+        finally:
+            connection.exec_driver_sql(f"SELECT RELEASE_LOCK({name})")
 
 
 def _allow_silence(connection: Connection, seconds: int) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect, text
 
 from segmenter.errors import UsageError
 from segmenter.kinds import Kind
-from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, dialect, insert, reading, writing
+from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, alone, dialect, insert, reading, writing
 from segmenter.warehouse.templates import statements
 
 _RECORD = (
@@ -60,12 +60,15 @@ def to_come(warehouse: Warehouse) -> list[str]:
 
 def migrate(warehouse: Warehouse, now_ms: int) -> list[str]:
     """Apply the pending migrations, each recorded with the time ``now_ms``, and return their names."""
-    todo = _pending(warehouse)
-    for migration in todo:
-        with writing(warehouse, SUMMARY_SECONDS) as connection:
-            for statement in (_RECORD, *_statements(connection, migration)):
-                connection.execute(text(statement))
-            insert(connection, "migrations", ("name", "applied_ms"), [(migration.name, now_ms)], unless_there=True)
+    if not _pending(warehouse):
+        return []
+    with alone(warehouse):
+        todo = _pending(warehouse)
+        for migration in todo:
+            with writing(warehouse, SUMMARY_SECONDS) as connection:
+                for statement in (_RECORD, *_statements(connection, migration)):
+                    connection.execute(text(statement))
+                insert(connection, "migrations", ("name", "applied_ms"), [(migration.name, now_ms)], unless_there=True)
     return [migration.name for migration in todo]
 
 

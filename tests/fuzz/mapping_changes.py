@@ -54,7 +54,11 @@ FITTING = [
         b"user_id,session_id,timestamp,action_type,reference,platform,city,device",
         b"00RL8Z82B2Z1,aff3928535f48,1541037460,search for poi,Newtown,AU,Sydney,mobile",
     ),
-    (b"@uci-online-retail", b"InvoiceNo,InvoiceDate,CustomerID,Country", b"536365,2010-12-01 08:26:00,17850.0,France"),
+    (
+        b"@uci-online-retail",
+        b"InvoiceNo,Quantity,InvoiceDate,UnitPrice,CustomerID,Country",
+        b"536365,6,2010-12-01 08:26:00,2.55,17850.0,France",
+    ),
 ]
 """The mappings that come with the product, with all their columns and a row."""
 

@@ -37,7 +37,10 @@ def expected(of_segment: list[dict[str, float | None]]) -> dict[str, float | Non
 
 @pytest.mark.parametrize("judged", [False, True])
 def test_shares_and_typical_values_are_those_of_the_users_who_have_them(settings: Settings, judged: bool) -> None:
-    """Before the first generation everybody is in one row, that counts them only. About half of these users have never looked at an item."""
+    """Before the first generation everybody is in one row, without values.
+
+    About half of these users have never looked at an item.
+    """
     publish(settings, generate(2_000, 150, seed=1))
     worker.run(settings, once=True, may_refit=judged)
     by_slug: dict[str, list[dict[str, float | None]]] = {}

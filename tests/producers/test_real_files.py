@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 from typing import cast
 
@@ -13,13 +14,14 @@ import pytest
 from producers.messages import Message, Refused
 from producers.recorded import replay
 from producers.recorded.replay import ReplayOptions
-from segmenter.events import Event, Rules
-from tests.defaults import TOPICS
+from segmenter.events import Rules, measure_of, type_of
+from segmenter.kinds import BUILT_IN, DEFAULT, by_topic
 from tests.producers.recorded_files import file, sizes
 
 MAPPINGS = Path(__file__).parents[2] / "examples" / "mappings"
 NOW_MS = 1_800_000_000_000
 CAP_MS = 1_800_000
+RULES = Rules(partitions=4, kinds=(*DEFAULT, BUILT_IN["purchase"]), currency="GBP")
 
 SEARCHES = ["search for destination", "search for item", "search for poi"]
 VIEWS = [f"interaction item {part}" for part in ("info", "rating", "deals", "image")]
@@ -39,25 +41,23 @@ def replayed(request: pytest.FixtureRequest, tmp_path: Path) -> Replayed:
     name, size = request.param
     path = file(name, size, tmp_path)
     mapping = MAPPINGS / f"{name.split('.')[0]}.toml"
-    found = list(replay.messages(path, mapping, Rules(partitions=4), NOW_MS, ReplayOptions()))
+    found = list(replay.messages(path, mapping, RULES, NOW_MS, ReplayOptions()))
     refused = Counter(each.reason for each in found if isinstance(each, Refused))
-    events = [
-        (TOPICS[each.topic], msgspec.json.decode(cast(bytes, each.value), type=Event))
-        for each in found
-        if isinstance(each, Message)
-    ]
-    columns = ["user", "kind", "time_ms", "duration_ms"]
-    rows = [(event.user_id, kind, event.time_ms, event.duration_ms) for kind, event in events]
-    return path, pd.DataFrame(rows, columns=columns), refused
+    rows = []
+    for message in [each for each in found if isinstance(each, Message)]:
+        kind = by_topic(RULES.kinds)[message.topic]
+        event = msgspec.json.decode(cast(bytes, message.value), type=type_of(kind))
+        rows.append((event.user_id, kind.name, event.time_ms, measure_of(event, kind)))
+    return path, pd.DataFrame(rows, columns=["user", "kind", "time_ms", "measure"]), refused
 
 
 def profiles(events: pd.DataFrame) -> pd.DataFrame:
-    """Counts, sums of durations and edges of time by user and kind: all that a profile is made of."""
-    exact = events.assign(duration_ms=events["duration_ms"].astype("Int64"), user=events["user"].astype(object))
+    """Counts, sums of what is measured and edges of time by user and kind: all that a profile is made of."""
+    exact = events.assign(measure=events["measure"].astype("Int64"), user=events["user"].astype(object))
     return exact.groupby(["user", "kind"]).agg(
         events=("time_ms", "size"),
-        timed=("duration_ms", "count"),
-        total_ms=("duration_ms", "sum"),
+        measured=("measure", "count"),
+        total=("measure", "sum"),
         first_ms=("time_ms", "min"),
         last_ms=("time_ms", "max"),
     )
@@ -69,7 +69,7 @@ def with_durations(events: pd.DataFrame) -> pd.DataFrame:
     following = ordered.groupby(["user", "session"])["time_ms"].shift(-1)
     lasting = (following - ordered["time_ms"]).clip(upper=CAP_MS).where(ordered["kind"] != "search")
     assert {0, CAP_MS} < set(lasting.dropna())
-    return events.assign(duration_ms=lasting)
+    return events.assign(measure=lasting)
 
 
 @on("trivago-half.parquet")
@@ -115,7 +115,7 @@ def test_eshop(replayed: Replayed) -> None:
             "user": raw["session ID"],
             "kind": "click",
             "time_ms": day + raw["order"].astype("int64") * 60_000,
-            "duration_ms": pd.Series(pd.NA, raw.index, dtype="Int64"),
+            "measure": pd.Series(pd.NA, raw.index, dtype="Int64"),
         }
     )
     assert (len(events), refused) == (len(raw), Counter())
@@ -126,17 +126,23 @@ def test_eshop(replayed: Replayed) -> None:
 def test_online_retail(replayed: Replayed) -> None:
     path, events, refused = replayed
     raw = pd.read_csv(path, dtype=str, keep_default_na=False)
-    invoices = raw[raw["CustomerID"] != ""].drop_duplicates("InvoiceNo")
+    lines = raw[raw["CustomerID"] != ""]
+    cells = zip(lines["InvoiceNo"], lines["UnitPrice"], lines["Quantity"], strict=True)
+    amounts: dict[str, Decimal] = {}
+    for invoice, price, quantity in cells:
+        amounts[invoice] = amounts.get(invoice, Decimal(0)) + 100 * Decimal(price) * Decimal(quantity)
+    invoices = lines.drop_duplicates("InvoiceNo")
     plain = pd.DataFrame(
         {
             "user": invoices["CustomerID"],
-            "kind": "click",
+            "kind": "purchase",
             "time_ms": pd.to_datetime(invoices["InvoiceDate"], utc=True).dt.as_unit("ms").astype("int64"),
-            "duration_ms": pd.Series(pd.NA, invoices.index, dtype="Int64"),
+            "measure": [round(amounts[invoice]) for invoice in invoices["InvoiceNo"]],
         }
     )
+    assert (plain["measure"] < 0).any()
     without = int((raw["CustomerID"] == "").sum())
     again = len(raw) - without - len(invoices)
-    assert refused == Counter({"no user": without, "another row of the same InvoiceNo": again})
+    assert refused == Counter({"no user": without, "summed up with another row of the same InvoiceNo": again})
     assert without and again and len(events) + refused.total() == len(raw)
     pd.testing.assert_frame_equal(profiles(events), profiles(plain))

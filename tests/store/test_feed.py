@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from consumers.worker.acquire import ShardLog, acquire
+from consumers.worker.acquire import Owner, ShardLog, acquire
 from consumers.worker.owned_shard import OwnedShard, fold, sweep, write
 from segmenter.model.generation import Generation
 from segmenter.settings import Settings
@@ -32,7 +32,7 @@ def store(settings: Settings) -> Iterator[Store]:
         yield Store(client, dataclasses.replace(settings, partitions=1))
 
 
-class Owner:
+class SoleOwner:
     """The only shard, its log, and its owner."""
 
     def __init__(self, store: Store) -> None:
@@ -40,7 +40,7 @@ class Owner:
         self.log: Log = {topic: [] for topic in TOPICS}
         self.generation: Generation | None = None
         log = ShardLog({topic: f"id of {topic}" for topic in TOPICS}, dict.fromkeys(TOPICS, 0))
-        self.shard: OwnedShard = acquire(store, 0, new_token(), log, None, bytes(16))
+        self.shard: OwnedShard = acquire(store, 0, Owner(new_token()), log, None, bytes(16))
 
     def apply(self, *events: tuple[str, str, int]) -> None:
         """So many events of a user on a topic, one after the other, in one batch."""
@@ -84,7 +84,7 @@ def test_an_entry_says_why_a_user_moved_and_how_far_the_row_had_come(store: Stor
 
     The cut is the user's own: others have events after it.
     """
-    owner = Owner(store)
+    owner = SoleOwner(store)
     owner.apply(
         ("new", "clickstream", 1), ("busy", "clickstream", 5), ("new", "searches", 2), ("idle", "clickstream", 1)
     )
@@ -120,7 +120,7 @@ def test_an_entry_says_why_a_user_moved_and_how_far_the_row_had_come(store: Stor
 
 def test_who_keeps_the_newest_entry_of_each_user_knows_where_everybody_is(store: Store) -> None:
     """Also that a row was removed, and that it came back."""
-    owner = Owner(store)
+    owner = SoleOwner(store)
 
     def agree() -> bool:
         return newest(owner.entries()) == {user: row.segment for user, row in rows(store.settings).items()}

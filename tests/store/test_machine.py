@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from consumers.worker.acquire import ShardLog, acquire
+from consumers.worker.acquire import Owner, ShardLog, acquire
 from consumers.worker.owned_shard import OwnedShard, Superseded, fold, needs_sweep, sweep
 from segmenter.errors import Corrupt, Fenced, OwnershipLost, RolledBack
 from segmenter.model.census import Tally
@@ -89,7 +89,7 @@ class Machine(RuleBasedStateMachine):
         if self.owner:
             self.former.append(self.owner)
         self.judges = read_model(self.client, self.settings)
-        self.owner = acquire(self.store, 0, new_token(), ShardLog(TOPIC_IDS, ZERO), self.judges, KEY)
+        self.owner = acquire(self.store, 0, Owner(new_token()), ShardLog(TOPIC_IDS, ZERO), self.judges, KEY)
         assert self.owner.state.token != self.ledger.token
         assert self.owner.state.version > self.ledger.version
         assert dict(self.owner.offsets) == self.ledger.offsets

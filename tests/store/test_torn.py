@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from consumers.worker.acquire import ShardLog, acquire
+from consumers.worker.acquire import Owner, ShardLog, acquire
 from segmenter.events import shard_of
 from segmenter.settings import Settings
 from segmenter.store.connection import Store, connect
@@ -45,6 +45,6 @@ def test_half_of_a_lost_commit_that_comes_back_is_recounted(tmp_path: Path) -> N
             assert written == {first_user, lost, other}
             assert heartbeat(client, settings, {0: (first, 0)}, 0) == {0: "rolled back"}
             assert commit_shard(client, settings, 0, first, batch_of(first, row(cut, 5)), "")[0] == "rolled back"
-            owned = acquire(Store(client, settings), 0, new_token(), ShardLog(IDS, ZERO), None, KEY)
+            owned = acquire(Store(client, settings), 0, Owner(new_token()), ShardLog(IDS, ZERO), None, KEY)
             assert owned.state.census["low"].users == 3 and not owned.state.dirty
             assert recount(client, settings, 0, SPACE) == (owned.state.census, [])

@@ -7,7 +7,9 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 import sqlglot
@@ -17,6 +19,7 @@ from segmenter import warehouse
 from segmenter.errors import UsageError
 from segmenter.events import type_of
 from segmenter.kinds import BUILT_IN, DEFAULT, Kind
+from segmenter.settings import Settings
 from segmenter.warehouse import Warehouse, raw_columns, user_columns
 from segmenter.warehouse.engine import writing
 from segmenter.warehouse.templates import statements
@@ -69,6 +72,24 @@ def test_a_migration_that_stopped_half_way_is_finished(empty: Warehouse, stop_af
     found = columns(one)
     assert found.keys() == OTHERS | written((VIEW,)).keys()
     assert found | written((VIEW,)) == found
+
+
+def test_two_may_migrate_at_once(empty: Warehouse, warehouse_url: str) -> None:
+    """As sinks do that are started together: on an empty warehouse, and with each kind that is added."""
+    together = Barrier(2)
+
+    def migrate(settings: Settings) -> None:
+        with warehouse.connect(settings) as own:
+            warehouse.pending(own)  # so that it is connected
+            together.wait()
+            warehouse.migrate(own, now_ms=5)
+
+    for count in range(1, len(KINDS) + 1):
+        settings = Settings(warehouse_url=warehouse_url, kinds=KINDS[:count])
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(migrate, [settings, settings]))
+        assert warehouse.pending(empty._replace(kinds=settings.kinds)) == []
+    assert columns(empty) | written(KINDS) == columns(empty)
 
 
 @pytest.mark.parametrize("kinds", [DEFAULT, KINDS], ids=["by default", "all"])

@@ -125,7 +125,7 @@ def test_the_first_rules_are_kept_and_others_refused(database: Warehouse) -> Non
     warehouse.claim_rules(database, RULES)
     warehouse.claim_rules(database, RULES)
     with pytest.raises(
-        RulesDiffer, match=r"duplicate_window is 100 there and 7 here, partitions is 4 there and 6 here"
+        RulesDiffer, match=r"duplicate_window is 100 there and 7 here; partitions is 4 there and 6 here"
     ):
         warehouse.claim_rules(database, Rules(partitions=6, duplicate_window=7))
     warehouse.claim_rules(database, RULES)

@@ -57,7 +57,7 @@ class Waits:
 def member(settings: Settings) -> Iterator[Membership]:
     topics.ensure_topics(settings)
     with closing(connect(settings)) as client, closing(TopicGuard(settings)) as guard:
-        made = Membership(Store(client, settings), guard)
+        made = Membership(Store(client, settings), guard, settings)
         yield made
         made.leave()
 

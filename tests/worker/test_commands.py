@@ -32,7 +32,7 @@ def test_what_another_generation_forestalls_is_not_called_done(
     with closing(connect(settings)) as client, closing(TopicGuard(settings)) as guard:
         store = Store(client, settings)
         put(store, users := crowd(range(90)))
-        membership = Membership(store, guard)
+        membership = Membership(store, guard, settings)
 
         def replied(known: Generation | None, name: str) -> bool:
             state = membership.shards[0].state

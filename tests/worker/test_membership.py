@@ -35,7 +35,7 @@ def holding(settings: Settings) -> Iterator[Membership]:
     """A member that has not joined yet; topics are there."""
     publish(settings, "views", [Event("u1", START_MS)])
     with closing(connect(settings)) as client, closing(TopicGuard(settings)) as guard:
-        holding = Membership(Store(client, settings), guard)
+        holding = Membership(Store(client, settings), guard, settings)
         yield holding
         holding.leave()
 
@@ -54,7 +54,7 @@ def test_a_rebalance_does_not_cut_the_look_back_short(settings: Settings, turnin
     worker.run(settings, once=True, may_refit=False)
     client = connect(settings)
     with closing(TopicGuard(settings)) as guard:
-        holding = Membership(Store(client, settings), guard)
+        holding = Membership(Store(client, settings), guard, settings)
 
         def opened() -> bool:
             holding.follow()
@@ -205,7 +205,7 @@ def test_reading_does_not_ask_for_topics_each_time(settings: Settings, turning: 
     worker.run(settings, once=True, may_refit=False)
     client = connect(settings)
     with closing(CountingGuard(settings)) as guard, closing(open_producer(settings)) as producer:
-        reading = Membership(Store(client, settings), guard)
+        reading = Membership(Store(client, settings), guard, settings)
 
         def polled() -> int:
             return sum(len(records) for _, records in reading.poll(100, 100))

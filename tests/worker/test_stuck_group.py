@@ -41,7 +41,7 @@ def test_workers_leave_a_group_that_waits_for_ever(settings: Settings) -> None:
         leader = ShardConsumer(settings, first)
         while not leader.shards():
             leader.poll(100, 1)
-        membership = Membership(Store(client, settings), guard)
+        membership = Membership(Store(client, settings), guard, settings)
         membership.follow()
         joined_until = time.monotonic() + 0.2
         while time.monotonic() < joined_until:
