@@ -11,6 +11,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,14 +21,14 @@ from producers.messages import Message
 from producers.synthetic.generator import START_MS, generate
 from producers.synthetic.invalid import invalid_records
 from segmenter.events.dead_letters import KEPT_BYTES
-from tests.defaults import TOPICS
+from segmenter.kinds import DEFAULT, Kind
 
 REACH = 500
 REPEATED = 0.03
 BROKEN = 0.02
 GIANTS = 10
 """How many records have 300 kB, more than an event may have."""
-PROFILE = ("clicks", "clicks_timed", "click_ms", "searches", "views", "views_timed", "view_ms", "first_ms", "last_ms")
+MEASURED = {"duration": "duration_ms", "amount": "amount"}
 
 
 class Expected(NamedTuple):
@@ -42,12 +43,27 @@ class Expected(NamedTuple):
     """How many events of each user count."""
 
 
-def write(path: Path, events: int, users: int, seed: int, broken: float = BROKEN) -> int:
-    """Make the file, with a broken record after this share of the events; returns the number of its lines."""
+def write(
+    path: Path,
+    events: int,
+    users: int,
+    seed: int,
+    broken: float = BROKEN,
+    kinds: tuple[Kind, ...] = DEFAULT,
+    at_first: tuple[Kind, ...] | None = None,
+) -> int:
+    """Make the file, with a broken record after this share of the events; returns the number of its lines.
+
+    The first half of it has only the kinds ``at_first``, if these are given.
+    """
     rng = random.Random(seed)
     ahead: list[tuple[int, str]] = []
     lines = 0
-    bad = _bad(events)
+    bad = _bad(events, at_first or kinds)
+    first = events // 2 if at_first else 0
+    good = generate(events - first, users, seed, kinds=kinds)
+    if at_first:
+        good = chain(generate(first, users, seed + 10_000, kinds=at_first), good)
     with path.open("w", encoding="utf-8") as file:
 
         def put(line: str) -> None:
@@ -55,7 +71,7 @@ def write(path: Path, events: int, users: int, seed: int, broken: float = BROKEN
             file.write(line)
             lines += 1
 
-        for message in generate(events, users, seed):
+        for message in good:
             while ahead and ahead[0][0] <= lines:
                 put(ahead.pop(0)[1])
             line = _line(message, True)
@@ -79,10 +95,10 @@ def messages(path: Path) -> Iterator[Message]:
             yield Message(read["topic"], read["key"].encode(), None if value is None else value.encode())
 
 
-def expected(path: Path) -> Expected:
+def expected(path: Path, kinds: tuple[Kind, ...] = DEFAULT) -> Expected:
     """What a file amounts to, by pandas and hashlib alone."""
     once = counting(path)
-    table = aggregates(once)
+    table = aggregates(once, kinds)
     digest = hashlib.sha256()
     by_bytes = {user.encode(): row for user, *row in table.itertuples()}
     for user in sorted(by_bytes):
@@ -112,28 +128,24 @@ def counting(path: Path) -> pd.DataFrame:
     return events.drop_duplicates(["topic", "user_id", "event_id"])
 
 
-def aggregates(events: pd.DataFrame) -> pd.DataFrame:
-    """One row per user, in the order of `PROFILE`."""
+def aggregates(events: pd.DataFrame, kinds: tuple[Kind, ...] = DEFAULT) -> pd.DataFrame:
+    """One row per user, the fields of each kind in their order, then the times."""
     users = pd.DataFrame(index=sorted(events["user_id"].unique()))
-    for topic, count, timed, total in (
-        ("clickstream", "clicks", "clicks_timed", "click_ms"),
-        ("searches", "searches", None, None),
-        ("views", "views", "views_timed", "view_ms"),
-    ):
-        grouped = events[events["topic"] == topic].groupby("user_id")
-        users[count] = grouped.size()
-        if timed and total:
-            users[timed] = grouped["duration_ms"].count()
-            users[total] = grouped["duration_ms"].sum()
+    for kind in kinds:
+        grouped = events[events["topic"] == kind.topic].groupby("user_id")
+        users[kind.fields[0]] = grouped.size()
+        if kind.measure != "none":
+            measures = grouped[MEASURED[kind.measure]]
+            users[kind.fields[1]], users[kind.fields[2]] = measures.count(), measures.sum()
     users = users.fillna(0)
     times = events.groupby("user_id")["time_ms"]
     users["first_ms"], users["last_ms"] = times.min(), times.max()
-    return users[list(PROFILE)].astype("int64")
+    return users.astype("int64")
 
 
-def _bad(records: int) -> Iterator[Message]:
+def _bad(records: int, kinds: tuple[Kind, ...]) -> Iterator[Message]:
     giants = 0
-    for message in invalid_records(records, list(TOPICS), "u0", START_MS):
+    for message in invalid_records(records, [kind.topic for kind in kinds], "u0", START_MS):
         giant = message.value is not None and len(message.value) > 100_000
         giants += giant
         if not giant or giants <= GIANTS:

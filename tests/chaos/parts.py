@@ -16,6 +16,7 @@ import sqlalchemy
 
 from segmenter.embedded import supervisor
 from segmenter.embedded.stack import _broker_binary
+from segmenter.kinds import BUILT_IN, pick
 from segmenter.settings import Settings
 from tests.recovery.own_redis import OwnRedis
 
@@ -102,6 +103,7 @@ def running(which: Which, folder: Path) -> Iterator[Parts]:
             partitions=PARTITIONS,
             duplicate_window=5_000,
             commit_rows=100,
+            kinds=pick(BUILT_IN),
         )
         yield Parts(which, settings, redis, broker, RealPart("mariadb"))
 

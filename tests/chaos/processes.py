@@ -85,6 +85,13 @@ class Child:
         with suppress(BrokenPipeError, ValueError):
             self.order("none")
 
+    def restart(self, environment: Mapping[str, str]) -> None:
+        """End it in order, if it runs, and start it in another environment."""
+        if self.living():
+            self.end()
+        self._environment = dict(environment)
+        self.start()
+
     def living(self) -> bool:
         """Whether it runs, or is stopped."""
         return self._process is not None and self._process.poll() is None
@@ -208,6 +215,7 @@ def run_apart(module: str, options: str, folder: Path) -> Ended:
 def environment_of(settings: Any, **more: str) -> dict[str, str]:
     """The environment in which a command uses these settings."""
     shown = {name: getattr(settings, name) for name in CHOSEN}
+    shown["kinds"] = ",".join([kind.name for kind in settings.kinds])
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SEGMENTER_")}
     return kept | {f"SEGMENTER_{name.upper()}": str(value) for name, value in shown.items()} | more
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segmenter.crash_points import SINK_POINTS, WORKER_POINTS
+from segmenter.kinds import BUILT_IN, Kind, pick
 from segmenter.store.connection import connect
 from segmenter.store.models import read_model
 from tests.chaos import events, log_faults, parts, verdict
@@ -45,8 +46,11 @@ def run(options: Options, show: Show) -> verdict.Ending:
     all_kinds = kinds(options.parts, bool(options.broken))
     names = schedule(all_kinds, options.faults, rng)
     file = options.folder / "events.jsonl"
-    lines = events.write(file, (len(names) + 2) * options.records, USERS, options.seed)
-    expected = events.expected(file)
+    every = pick(BUILT_IN)
+    lines = events.write(
+        file, (len(names) + 2) * options.records, USERS, options.seed, kinds=every, at_first=at_first(options)
+    )
+    expected = events.expected(file, every)
     show.say(
         f"{len(names)} faults by seed {options.seed}, {lines:,} records, {options.parts} parts, in {options.folder}"
     )
@@ -57,6 +61,10 @@ def run(options: Options, show: Show) -> verdict.Ending:
     with parts.running(options.parts, options.folder) as on, _world(on, options, rng, file, lines) as world:
         try:
             for number, name in enumerate(names):
+                if not options.broken and 0 <= (step := number - len(names) // 2) < 3:
+                    _await_back(world, recovering, show)
+                    world.add_kind(step)
+                    world.recover()
                 if name not in AT_ANY_TIME or options.broken:
                     _await_back(world, recovering, show)
                 world.replay.go_to((number + 3) * lines // (len(names) + 3))
@@ -79,6 +87,11 @@ def run(options: Options, show: Show) -> verdict.Ending:
     if not ended.wrong:
         shutil.rmtree(options.folder)
     return ended
+
+
+def at_first(options: Options) -> tuple[Kind, ...]:
+    """The kinds that are on in the beginning: all but the last, unless the promise is broken."""
+    return pick(BUILT_IN) if options.broken else pick(BUILT_IN)[:-1]
 
 
 def _strike(world: World, kind: Callable[[World], Struck]) -> Struck | None:
@@ -104,9 +117,10 @@ def _await_back(world: World, recovering: list[tuple[int, Struck, float]], show:
 @contextmanager
 def _world(on: parts.Parts, options: Options, rng: random.Random, file: Path, lines: int) -> Iterator[World]:
     """Workers, sink and replay at work, with a first model made from the first records."""
-    environment = environment_of(on.settings, CHAOS_BREAK=options.broken)
+    every = environment_of(on.settings, CHAOS_BREAK=options.broken)
+    environment = every | {"SEGMENTER_KINDS": ",".join([kind.name for kind in at_first(options)])}
     client = connect(on.settings)
-    replay = Replay(file, lines, options.records / SECONDS_A_FAULT, environment, options.folder)
+    replay = Replay(file, lines, options.records / SECONDS_A_FAULT, every, options.folder)
     workers = [Child(f"worker {number}", "worker --no-refit", environment, options.folder) for number in (1, 2)]
     sink = Child("sink", "sink", environment, options.folder)
     try:

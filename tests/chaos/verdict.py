@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from segmenter import topics, warehouse
 from segmenter.model.generation import Generation
+from segmenter.model.profiles import fields
 from segmenter.settings import Settings
 from segmenter.store.connection import Redis, connect
 from segmenter.store.models import publish
@@ -18,10 +19,8 @@ from tests.chaos.events import Expected
 from tests.chaos.faults import Struck
 from tests.chaos.processes import command, environment_of
 from tests.chaos.world import World
-from tests.defaults import FIELDS
 
 SHARE_IN_FLIGHT = 0.8
-COUNTS = tuple(FIELDS.index(name) for name in ("clicks", "searches", "views"))
 
 
 class Ending(NamedTuple):
@@ -67,8 +66,9 @@ def digests(settings: Settings) -> dict[str, Any]:
 
 def per_user(settings: Settings) -> dict[bytes, int]:
     """How many events each user's row counts."""
+    counts = [fields(settings.kinds).index(kind.plural) for kind in settings.kinds]
     client = connect(settings)
-    found = {row.user: sum(row.profile[at] for at in COUNTS) for rows in scan_rows(client, settings) for row in rows}
+    found = {row.user: sum(row.profile[at] for at in counts) for rows in scan_rows(client, settings) for row in rows}
     client.close()
     return found
 
@@ -129,5 +129,8 @@ def ending(world: World, expected: Expected, struck: list[Struck], points: set[s
         "folded + duplicates + dead letters are not the records of the log": folded + duplicates + dead == records,
         "records of the file are not in the log": records >= expected.records,
         "folded + duplicates are not the raw rows": folded + duplicates == raw,
+        "the kind that was added is not in force": all(
+            (state.offsets or {}).keys() == {kind.topic for kind in settings.kinds} for state in states.values()
+        ),
     }
     return Ending(numbers, [wrong for wrong, holds in promises.items() if not holds])

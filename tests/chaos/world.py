@@ -18,7 +18,7 @@ from segmenter.store.connection import Redis, clock_ms
 from segmenter.store.models import publish, read_model
 from segmenter.store.shards import read_shards
 from tests.chaos.parts import Parts
-from tests.chaos.processes import Child, Replay, Strike
+from tests.chaos.processes import Child, Replay, Strike, command
 
 STRIKE_SECONDS = 30.0
 BACK_SECONDS = 120.0
@@ -101,6 +101,14 @@ class World:
         found = read_model(self.client, self.settings)
         if found is None or digest(found) != digest(self.model):
             assert publish(self.client, self.settings, self.model, found)
+
+    def add_kind(self, step: int) -> None:
+        """The operator adds the last kind, in three steps: the tables and the sink, one worker, the other one."""
+        whole = self.environment | {"SEGMENTER_KINDS": ",".join([kind.name for kind in self.settings.kinds])}
+        if step == 0:
+            command("migrate", whole)
+            self.environment = whole
+        (self.sink, *self.workers)[step].restart(whole)
 
     def recover(self) -> None:
         """Start again what has died."""

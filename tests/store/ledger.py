@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from segmenter.model.folding import NO_MEASURE
-from segmenter.model.generation import UNASSIGNED, Generation, Segment
+from segmenter.model.generation import UNASSIGNED, Generation, Segment, Space
 from segmenter.shards.batches import Applied, Batch
 from tests.defaults import FIELDS, NAMES, TOPICS
 
 Offsets = dict[str, int]
+
+SPACE = Space(NAMES, 1)
+"""Of the first generation, by default."""
 
 
 class Logged(NamedTuple):
@@ -94,13 +97,17 @@ def profile_of(events: Sequence[Logged]) -> tuple[int, ...]:
     return tuple((sums | {"first_ms": min(times), "last_ms": max(times)})[name] for name in FIELDS)
 
 
-def generation_of(number: int, clicks: int) -> Generation:
-    """Two segments that meet where log1p of the clicks is about as near to none as to ``clicks``."""
-    near, far = (0.0, 0.0, 0.0, 0.0), (math.log1p(clicks) * 2**20, 0.0, 0.0, 0.0)
+def generation_of(number: int, clicks: int, space: Space = SPACE) -> Generation:
+    """Two segments that meet where log1p of the clicks is about as near to none as to ``clicks``.
+
+    Of the features, of which the first is the number of clicks, no other matters.
+    """
+    others = (0.0,) * (len(space.features) - 1)
+    near, far = (0.0, *others), (math.log1p(clicks) * 2**20, *others)
     return Generation(
-        number=number, cause="bootstrap", features=NAMES, features_since=1, centres=(near, far),
+        number=number, cause="bootstrap", features=space.features, features_since=space.since, centres=(near, far),
         segments=(Segment(0, "low", "Low"), Segment(1, f"high{number % 2}", "High")),
-        scale=(1.0, 1e12, 1e12, 1e12), fill=near, population=1, fitted_population=1, created_ms=number,
+        scale=(1.0, *[1e12] * len(others)), fill=near, population=1, fitted_population=1, created_ms=number,
     )  # fmt: skip
 
 

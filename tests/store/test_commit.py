@@ -12,7 +12,7 @@ from consumers.worker.acquire import Owner, ShardLog, acquire
 from segmenter import crash_points
 from segmenter.errors import Corrupt, LogTruncated, SegmenterError, TopicRecreated
 from segmenter.model import census
-from segmenter.model.generation import Generation, Segment, Space, digest
+from segmenter.model.generation import Generation, Segment, digest
 from segmenter.settings import Settings
 from segmenter.shards.row import Row
 from segmenter.shards.state import Change, Commit, Removed, ShardState
@@ -25,12 +25,12 @@ from segmenter.store.rows import read_rows, scan_rows
 from segmenter.store.shards import acquire_shard, commit_shard, heartbeat, members, new_token, read_shards
 from tests.defaults import NAMES, TOPICS
 from tests.loop.helpers import users_of
+from tests.store.ledger import SPACE
 
 KEY = bytes(16)
 SHARD = 1
 ZERO = dict.fromkeys(TOPICS, 0)
 IDS = {topic: f"id of {topic}" for topic in TOPICS}
-SPACE = Space(NAMES, 1)
 
 
 @pytest.fixture
@@ -70,6 +70,9 @@ def generation(number: int) -> Generation:
         segments=(Segment(0, "low", "Low"),), scale=(1.0, 1.0, 1.0, 1.0), fill=point, population=1,
         fitted_population=1, created_ms=0,
     )  # fmt: skip
+
+
+JUDGES = generation(1)
 
 
 def test_a_batch_is_written_whole(client: Redis, settings: Settings) -> None:
@@ -223,17 +226,18 @@ def test_a_commit_that_fails_half_way_is_recounted(client: Redis, settings: Sett
     Audiences are looked for by their keys: a census that is wrong itself may not know of one.
     """
     store = Store(client, settings)
+    assert publish(client, settings, JUDGES, None)
     state = acquire_shard(client, settings, SHARD)
-    _, state = commit_shard(client, settings, SHARD, state, batch_of(state, row(b"u5", 1)), "")
+    _, state = commit_shard(client, settings, SHARD, state, batch_of(state, row(b"u5", 1)), digest(JUDGES))
     key = Keys(settings.key_prefix).user(b"u11")
     client.set(key, "not a hash")
     with pytest.raises(Corrupt, match="WRONGTYPE"):
-        commit_shard(client, settings, SHARD, state, batch_of(state, row(b"u15", 3), row(b"u11", 4)), "")
+        commit_shard(client, settings, SHARD, state, batch_of(state, row(b"u15", 3), row(b"u11", 4)), digest(JUDGES))
     assert read_shards(client, settings)[SHARD].dirty
     client.delete(key)
     unknown = Keys(settings.key_prefix).audience(SHARD, "unknown_to_the_census")
     client.sadd(unknown, b"u5")
-    owned = acquire(store, SHARD, Owner(new_token()), ShardLog(IDS, ZERO), None, KEY)
+    owned = acquire(store, SHARD, Owner(new_token()), ShardLog(IDS, ZERO), JUDGES, KEY)
     assert not owned.state.dirty and owned.offsets == {**ZERO, "clickstream": 1}
     written = [each.user for rows in scan_rows(client, settings) for each in rows]
     assert sorted(members(client, settings, SHARD, "low")) == sorted(written)
@@ -255,8 +259,11 @@ def test_a_recount_that_ends_half_way_is_done_again(
     """A recount of many commits leaves the shard dirty before its last one: the next owner finds what is left."""
     store = Store(client, dataclasses.replace(settings, commit_rows=3))
     users = [user.encode() for user in users_of(settings, SHARD)]
+    assert publish(client, settings, JUDGES, None)
     state = acquire_shard(client, settings, SHARD)
-    _, state = commit_shard(client, settings, SHARD, state, batch_of(state, *(row(user, 1) for user in users[:12])), "")
+    _, state = commit_shard(
+        client, settings, SHARD, state, batch_of(state, *(row(user, 1) for user in users[:12])), digest(JUDGES)
+    )
     keys = Keys(settings.key_prefix)
     client.delete(keys.audience(SHARD, "low"))
     client.hset(keys.shard(SHARD), "census", "{}")
@@ -271,10 +278,10 @@ def test_a_recount_that_ends_half_way_is_done_again(
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(crash_points, "_watchers", [kill])
-        acquire(store, SHARD, Owner(new_token()), ShardLog(IDS, ZERO), None, KEY)
+        acquire(store, SHARD, Owner(new_token()), ShardLog(IDS, ZERO), JUDGES, KEY)
     assert len(members(client, settings, SHARD, "low")) == 3 * commits
     assert read_shards(client, settings)[SHARD].dirty
-    owned = acquire(store, SHARD, Owner(new_token()), ShardLog(IDS, ZERO), None, KEY)
+    owned = acquire(store, SHARD, Owner(new_token()), ShardLog(IDS, ZERO), JUDGES, KEY)
     assert client.smembers(keys.audience(SHARD, "low")) == set(users[:12])
     assert owned.state.census == state.census and not read_shards(client, settings)[SHARD].dirty
 

@@ -35,7 +35,7 @@ from segmenter.store.keys import Keys
 from segmenter.store.models import publish, read_model
 from segmenter.store.rows import read_rows, scan_rows
 from segmenter.store.shards import commit_shard, heartbeat, new_token, read_shards
-from tests.defaults import TOPICS
+from tests.defaults import NAMES, TOPICS
 from tests.store.ledger import Ledger, Log, Logged, generation_of, next_batch, profile_of, segment_of
 
 USERS = [b"u1", b"u2", b"{u}", b"a:b", b"nul\0"]
@@ -96,10 +96,13 @@ class Machine(RuleBasedStateMachine):
         self.ledger.token, self.ledger.version = self.owner.state.token, self.owner.state.version
         self.ledger.dirty = False
 
-    @rule(clicks=few)
-    def a_generation_is_published(self, clicks: int) -> None:
+    @rule(clicks=few, features=st.sampled_from([NAMES, ("total_clicks", "total_views")]))
+    def a_generation_is_published(self, clicks: int, features: tuple[str, ...]) -> None:
+        """By the same features as the one before, or by others."""
         before = self.ledger.generation
-        following = generation_of(before.number + 1 if before else 1, clicks)
+        number = before.number + 1 if before else 1
+        space = before.space if before and before.features == features else Space(features, number)
+        following = generation_of(number, clicks, space)
         assert publish(self.client, self.settings, following, before)
         self.ledger.generations.append(following)
 

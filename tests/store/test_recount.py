@@ -16,7 +16,8 @@ from segmenter.store.keys import Keys
 from segmenter.store.recount import recount
 from segmenter.store.rows import scan_users
 from segmenter.store.shards import acquire_shard, commit_shard, read_shards
-from tests.store.test_commit import SPACE, batch_of, row
+from tests.store.ledger import SPACE
+from tests.store.test_commit import batch_of, row
 
 
 @pytest.fixture
