@@ -155,20 +155,13 @@ def _own(name: str, table: Any) -> Kind:
         return BUILT_IN[name]
     for key in table.keys() - set(_KEYS):
         raise SettingsError(f"{where} has no {key}; it has plural and measure")
-    plural, measure = table.get("plural"), table.get("measure", "none")
-    for what, text in (("name", name), ("plural", plural)):
-        if not isinstance(text, str) or not _NAME.fullmatch(text):
-            raise SettingsError(
-                f"the {what} of {where} is {text!r}; allowed: up to 30 of a-z 0-9 _, of which the first is a letter"
-            )
-    if measure not in get_args(Measure):
-        raise SettingsError(f"measure in {where} is {measure!r}; allowed: {', '.join(get_args(Measure))}")
-    return Kind(name, str(plural), str(plural), measure)
+    plural: Any = table.get("plural")
+    return _checked(Kind(name, plural, plural, table.get("measure", "none")))
 
 
 def pick(names: Iterable[str], known: Mapping[str, Kind] = BUILT_IN) -> tuple[Kind, ...]:
     """The kinds of these names, in the order of the table, own ones last by name. Raises `SettingsError`."""
-    wanted = [name.strip() for name in names]
+    wanted = list(dict.fromkeys(name for each in names if (name := each.strip())))
     for name in wanted:
         if name not in known:
             raise SettingsError(
@@ -181,9 +174,9 @@ def pick(names: Iterable[str], known: Mapping[str, Kind] = BUILT_IN) -> tuple[Ki
 def checked(kinds: Iterable[Kind]) -> tuple[Kind, ...]:
     """Kinds in their order. Raises `SettingsError` unless each name that follows from them is of only one."""
     rank = {name: at for at, name in enumerate(BUILT_IN)}
-    ordered = tuple(sorted(kinds, key=lambda kind: (rank.get(kind.name, len(rank)), kind.name)))
+    ordered = tuple(sorted(map(_checked, kinds), key=lambda kind: (rank.get(kind.name, len(rank)), kind.name)))
     if not ordered:
-        raise SettingsError("there must be at least one kind")
+        raise SettingsError(f"kinds is empty; name at least one of {', '.join(BUILT_IN)}, or your own")
     names: Counter[str] = Counter(_TAKEN)
     for kind in ordered:
         names.update({kind.name, kind.topic, *kind.fields})
@@ -191,5 +184,20 @@ def checked(kinds: Iterable[Kind]) -> tuple[Kind, ...]:
     for name, times in names.items():
         if times > 1:
             using = [kind.name for kind in ordered if name in (kind.name, kind.topic, *kind.fields)]
-            raise SettingsError(f"the name {name!r} is taken ({', '.join(using)}): give the kind another plural")
+            raise SettingsError(f"{name!r} is taken ({', '.join(using)}): give the kind another name or plural")
     return ordered
+
+
+def _checked(kind: Kind) -> Kind:
+    """A kind whose names may get into SQL. Raises `SettingsError`."""
+    where = f"[kinds.{kind.name}]"
+    for what, text in (("name", kind.name), ("plural", kind.plural), ("topic", kind.topic)):
+        if not isinstance(text, str) or not _NAME.fullmatch(text):
+            raise SettingsError(
+                f"the {what} of {where} is {text!r}; allowed: up to 30 of a-z 0-9 _, of which the first is a letter"
+            )
+    if kind.plural.endswith(("_amount", "_ms")):
+        raise SettingsError(f"the plural of {where} is {kind.plural!r}; names with this ending are for sums")
+    if kind.measure not in get_args(Measure):
+        raise SettingsError(f"measure in {where} is {kind.measure!r}; allowed: {', '.join(get_args(Measure))}")
+    return kind

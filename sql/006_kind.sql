@@ -25,6 +25,10 @@ CREATE TABLE IF NOT EXISTS raw_{{ kind.topic }} (
     PRIMARY KEY (part, pos)
 );
 
+{% if kind.measure == "amount" and raw_columns and "amount" not in raw_columns %}
+ALTER TABLE raw_{{ kind.topic }} ADD COLUMN amount BIGINT;
+{% endif %}
+
 -- In a snapshot, a user has the fields of the profile, the features, and the cut, which says which events of the topic
 -- are in the row, all below and none from there on. Rows of older snapshots have none of these events.
 {% for field in kind.fields if field not in columns %}

@@ -14,15 +14,12 @@ import structlog
 
 from segmenter import logs
 from segmenter.errors import SegmenterError, UsageError
-from segmenter.model import folding
-from segmenter.model.census import merged
-from segmenter.model.features import named
+from segmenter.model.census import Census, merged, without_values
+from segmenter.model.folding import vectors_of
 from segmenter.model.generation import PROVISIONAL_USERS, Generation, space_of
 from segmenter.model.kmeans import judge
-from segmenter.model.profiles import fields
 from segmenter.model.ranks import renamed
 from segmenter.model.segments import judging_by, refitted, successor, unfit
-from segmenter.model.vectors import vectors
 from segmenter.settings import Settings
 from segmenter.shards.state import ShardState
 from segmenter.store.connection import Store, connect
@@ -116,15 +113,23 @@ def refit(store: Store, now_ms: int, wanted: tuple[str, ...] = ()) -> bool:
         return False
     names = store.settings.segments
     features = wanted or (before.features if before else features_of(store.settings))
-    points = _vectors(store.settings, profiles, features)
+    points = vectors_of(profiles, features, store.settings.kinds)
     if before and features != before.features:
-        slugs = judge(_vectors(store.settings, profiles, before.features), before)
+        slugs = judge(vectors_of(profiles, before.features, store.settings.kinds), before)
         users = population_of(shards)
         return _publish(store, judging_by(features, points, slugs, before, names, number, now_ms, users), before)
-    census = merged(state.counted_in(space_of(before)).census for state in shards.values())
+    census = _census(shards, before)
     margin = PROVISIONAL_MARGIN if before and before.provisional else REFIT_MARGIN
     following = refitted(points, census, before, names, number, now_ms, margin, features)
     return following is not None and _publish(store, following, before)
+
+
+def _census(shards: Mapping[int, ShardState], generation: Generation | None) -> Census:
+    """The census of all; without values while there are users whose vectors are made of other features."""
+    space = space_of(generation)
+    total = merged(state.counted_in(space).census for state in shards.values())
+    complete = all(state.generation >= space.since for state in shards.values())
+    return total if complete else without_values(total, len(space.features))
 
 
 def features_of(settings: Settings) -> tuple[str, ...]:
@@ -156,13 +161,6 @@ def sample(store: Store, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.i
             keep = heapq.heappush if len(lowest) < SAMPLE else heapq.heappushpop
             keep(lowest, (hashed, row.user, row.profile))
     return np.array([profile for _, _, profile in sorted(lowest, reverse=True)], dtype=np.int64)
-
-
-def _vectors(
-    settings: Settings, profiles: np.ndarray[tuple[int, int], np.dtype[np.int64]], features: tuple[str, ...]
-) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    columns = folding.columns(profiles, fields(settings.kinds))
-    return vectors(columns, named(features, settings.kinds))
 
 
 def rename(settings: Settings, slug: str, name: str, now_ms: int) -> Generation:

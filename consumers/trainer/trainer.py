@@ -78,9 +78,9 @@ class Trainer:
             shards = read_shards(self._store.client, self._store.settings)
         except Corrupt:  # `segmenter status` says so
             return
-        if self._clock() >= self._not_before and self._refit_is_due(shards):
+        wanted = self._wanted if self._features_differ() else ()
+        if self._clock() >= self._not_before and (wanted or self._refit_is_due(shards)):
             self._fitting = population_of(shards)
-            wanted = self._wanted if self._features_differ() else ()
             self._child = multiprocessing.get_context("spawn").Process(
                 target=refit_process, args=(self._store.settings, wanted), daemon=True
             )
@@ -97,7 +97,8 @@ class Trainer:
             self._not_before = after_pause
             return
         self._tried = self._fitting
-        if read_model(*self._store) is None:  # it could read no row, though some are counted
+        current = read_model(*self._store)
+        if current is None or (current.features != self._wanted and self._features_differ()):  # it could read no row
             self._not_before = after_pause
         if self._drifted:
             self._drift, self._drifted, self._no_drift_before = Drift(), False, after_pause
@@ -109,11 +110,9 @@ class Trainer:
 
     def _refit_is_due(self, shards: Mapping[int, ShardState]) -> bool:
         drifted = self._drifted and self._clock() >= self._no_drift_before
-        return (
-            drifted
-            or self._features_differ()
-            or refit_is_due(self._store.settings, shards, self.generation, self._tried)
-        )
+        if not drifted and not refit_is_due(self._store.settings, shards, self.generation, self._tried):
+            return False
+        return self.generation is not None or want_features(self._store.client, self._wanted, self._store.settings)
 
     def refit_now(self) -> None:
         """Refit in this process, instead of a refit that is going on."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from consumers.worker.owned_shard import OwnedShard, write
+from consumers.worker.owned_shard import OwnedShard, unless_superseded, write
 from segmenter import crash_points
 from segmenter.errors import LogTruncated, TopicRecreated
 from segmenter.model.generation import Generation, space_of
@@ -26,8 +26,7 @@ class Owner(NamedTuple):
     """A new owner: the token by which it is known, and the number of the group that assigned the shard to it."""
 
     token: str
-    group_number: str | None = None
-    """None: it does not matter."""
+    group_number: str
 
 
 class ShardLog(NamedTuple):
@@ -68,7 +67,8 @@ def acquire(
         seen = DuplicateWindow(store.settings.duplicate_window, offsets, key)
     shard = OwnedShard(number, state, offsets, seen)
     if state.dirty:
-        _recount(store, shard, generation)
+        with unless_superseded(store, generation):
+            _recount(store, shard, generation)
     if state.offsets != offsets:
         after = shard.state._replace(offsets=offsets, topic_ids=dict(shard_log.topic_ids))
         known = state.offsets or {}
@@ -80,13 +80,17 @@ def acquire(
 
 
 def _first_offsets(store: Store, number: int, state: ShardState, shard_log: ShardLog) -> dict[str, int]:
-    """The next offsets to apply: those stored, 0 for a shard that Redis does not know, or later ``from_log_start``."""
+    """The next offsets to apply: those stored, 0 for a shard that Redis does not know, or later ``from_log_start``.
+
+    A topic whose kind was added begins where its log does.
+    """
     beginnings = shard_log.beginnings
     stored = dict.fromkeys(beginnings, 0) | (state.offsets or {})
     for topic, begin in beginnings.items():
         if stored[topic] >= begin:
             continue
-        if not shard_log.from_log_start:
+        is_added = state.offsets is not None and topic not in state.offsets
+        if not shard_log.from_log_start and not is_added:
             but = f"begins at {begin}" + ("" if state.offsets else ", and Redis knows nothing of the shard")
             raise LogTruncated(store.settings.topic_prefix + topic, number, stored[topic], but, RESTORE)
         log.warning("the log no longer holds these offsets", shard=number, topic=topic, first=stored[topic], end=begin)

@@ -6,7 +6,8 @@ When a write is not confirmed, the owner no longer knows the state of the shard,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -21,6 +22,7 @@ from segmenter.shards.duplicates import DuplicateWindow
 from segmenter.shards.row import Row
 from segmenter.shards.state import Commit, ShardState
 from segmenter.store.connection import Store
+from segmenter.store.models import read_model
 from segmenter.store.rows import read_rows
 from segmenter.store.shards import Outcome, commit_shard, heartbeat, members
 
@@ -42,17 +44,32 @@ class OwnedShard:
     seen: DuplicateWindow
     unswept: list[bytes] | None = None
     """The users still to be swept; None before the sweep has listed them."""
+    introduced: bool = False
+    """Whether a heartbeat has said what this owner knows."""
     paused_until: float | None = None
     """Until then, by the monotonic clock, the owner writes only what commands ask; None if it is not paused."""
+
+
+@contextmanager
+def unless_superseded(store: Store, generation: Generation | None) -> Iterator[None]:
+    """Raise `Superseded` instead of `Corrupt` if another generation is current: rows may be judged by it already."""
+    try:
+        yield
+    except Corrupt:
+        current = read_model(*store)
+        if (current and digest(current)) != (generation and digest(generation)):
+            raise Superseded from None
+        raise
 
 
 def fold(store: Store, shard: OwnedShard, batch: Batch, generation: Generation | None) -> Sequence[Row]:
     """Fold a batch into the rows of the shard, and return the rows that it changed."""
     users = list(batch.users)
     rows = dict(zip(users, read_rows(store.client, store.settings, users), strict=True))
-    commit = batch_commit(batch, rows, shard.state, store.settings.kinds, generation)
-    crash_points.reached("fold")
-    write(store, shard, commit, generation)
+    with unless_superseded(store, generation):
+        commit = batch_commit(batch, rows, shard.state, store.settings.kinds, generation)
+        crash_points.reached("fold")
+        write(store, shard, commit, generation)
     shard.offsets = batch.offsets
     crash_points.reached("commit")
     return commit.rows
@@ -82,10 +99,11 @@ def sweep(store: Store, shard: OwnedShard, generation: Generation) -> None:
     del shard.unswept[-store.settings.commit_rows :]
     found = read_rows(store.client, store.settings, users)
     old = [row for row in found if row is not None and row.generation != generation.number]
-    commit = sweep_commit(old, shard.state, store.settings.kinds, generation)
-    if not shard.unswept:
-        commit = commit._replace(after=commit.after._replace(generation=generation.number))
-    write(store, shard, commit, generation)
+    with unless_superseded(store, generation):
+        commit = sweep_commit(old, shard.state, store.settings.kinds, generation)
+        if not shard.unswept:
+            commit = commit._replace(after=commit.after._replace(generation=generation.number))
+        write(store, shard, commit, generation)
     crash_points.reached("sweep")
 
 

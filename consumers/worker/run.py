@@ -34,7 +34,7 @@ def run(
         try:
             results.append(worker.run(ends(settings, event_topics(worker.settings)) if once else None, stopping))
         except KindsAdded:
-            log.info("kinds were added", kinds=[kind.name for kind in settings.kinds])
+            log.info("kinds were added: beginning anew")
             results.append(worker.result())
             continue
         return WorkerResult(*map(sum, zip(*results, strict=True)))

@@ -84,10 +84,11 @@ REASONS = {
 """Every reason of an `InvalidRecord`, and what it means."""
 
 
-def agreeing(where: str, stored: Mapping[str, object], ours: Rules) -> Rules:
+def agreeing(where: str, stored: Mapping[str, object], ours: Rules, may_lack_kinds: bool = False) -> Rules:
     """The rules that are stored ``where``; rules that the version that stored them did not know have their defaults.
 
-    Raises `RulesDiffer` unless ``ours`` are the same, but for kinds that they add; and `NewerVersion`.
+    Raises `RulesDiffer` unless ``ours`` are the same, but for kinds that they add, or lack if they may; and
+    `NewerVersion`.
     """
     if unknown := sorted(stored.keys() - set(Rules.__struct_fields__)):
         raise NewerVersion(where, unknown)
@@ -104,7 +105,9 @@ def agreeing(where: str, stored: Mapping[str, object], ours: Rules) -> Rules:
         kinds=tuple([kind for kind in ours.kinds if kind.name in known]),
         currency=ours.currency if theirs.currency and ours.currency else theirs.currency,
     )
-    if theirs != without_added:
+    named = {kind.name for kind in ours.kinds}
+    compared = tuple([kind for kind in theirs.kinds if kind.name in named or not may_lack_kinds])
+    if msgspec.structs.replace(theirs, kinds=compared) != without_added:
         raise RulesDiffer(where, _each(theirs), _each(without_added))
     return theirs
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from segmenter.kinds import Kind
+from segmenter.model.features import named
+from segmenter.model.profiles import fields
+from segmenter.model.vectors import vectors
 
 NO_MEASURE = np.iinfo(np.int64).min
 """Stands in a column of measures for an event that has none."""
@@ -64,3 +69,8 @@ def fold(
 def columns(profiles: NDArray[np.int64], names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
     """The same profiles by field name."""
     return {name: profiles[:, index] for index, name in enumerate(names)}
+
+
+def vectors_of(profiles: NDArray[np.int64], features: Iterable[str], kinds: tuple[Kind, ...]) -> NDArray[np.int64]:
+    """The vectors, shape (users, features), of profiles; ``features`` are the names. Raises `UsageError` as `named`."""
+    return vectors(columns(profiles, fields(kinds)), named(features, kinds))

@@ -58,11 +58,17 @@ def fixed(values: NDArray[np.float64]) -> NDArray[np.int64]:
     import numpy as np
 
     missing = np.isnan(values)
-    squeezed = np.copysign(np.log1p(np.abs(np.where(missing, 0.0, values))), values)
-    numbers = np.rint(squeezed * 2.0**SCALE_BITS).astype(np.int64)
+    numbers = np.rint(squeezed(np.where(missing, 0.0, values)) * 2.0**SCALE_BITS).astype(np.int64)
     numbers[numbers == MISSING] = 0
     numbers[missing] = MISSING
     return numbers
+
+
+def squeezed(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log1p of numbers; a negative number keeps its sign."""
+    import numpy as np
+
+    return np.copysign(np.log1p(np.abs(values)), values)
 
 
 _NONE = "-"

@@ -90,8 +90,10 @@ class BothSides(NamedTuple):
         return bool(of_gaps) and bool(differing) and differing <= {*of_gaps, *TIMES}
 
 
-def read_both_sides(settings: Settings, snapshot_id: int | None, wait_s: float) -> BothSides:
-    """A snapshot, by default the latest, and the batch summary up to its cuts.
+def read_both_sides(
+    settings: Settings, snapshot_id: int | None, wait_s: float, kinds: tuple[Kind, ...] | None = None
+) -> BothSides:
+    """A snapshot, by default the latest, and the batch summary up to its cuts, of the kinds of the settings or fewer.
 
     Raises `WarehouseBehind` when the sink does not load within ``wait_s`` seconds what the snapshot needs.
     """
@@ -100,6 +102,8 @@ def read_both_sides(settings: Settings, snapshot_id: int | None, wait_s: float) 
         taken = warehouse.find_snapshot(database, snapshot_id)
         number, window = taken.snapshot_id, settings.duplicate_window
         warehouse.require_rules(database, Rules.of(settings))
+        kinds = kinds or settings.kinds
+        database = database._replace(kinds=kinds)
         _await_sink(database, taken, wait_s)
         cuts = {at: cut.next_pos for at, cut in warehouse.snapshot_cuts(database, number).items()}
         kept = warehouse.snapshot_counts(database, number)
@@ -110,7 +114,7 @@ def read_both_sides(settings: Settings, snapshot_id: int | None, wait_s: float) 
         summary = warehouse.batch_rows(database, number, window)
         batch_counts = warehouse.batch_counts(database, number, window)
         warehouse.find_snapshot(database, number)  # it was not removed meanwhile
-    names, wanted = fields(settings.kinds), catalogue(settings.kinds)
+    names, wanted = fields(kinds), catalogue(kinds)
     batch: dict[bytes, Values] = {
         user: (*profile, *features(dict(zip(names, profile, strict=True)), wanted).values())
         for user, profile in summary.items()
@@ -118,7 +122,7 @@ def read_both_sides(settings: Settings, snapshot_id: int | None, wait_s: float) 
     gaps = [gap for gap in recorded if _is_relevant(gap, cuts, reach, counts)]
     sides = BothSides(
         taken,
-        settings.kinds,
+        kinds,
         settings.partitions,
         cuts,
         stream,

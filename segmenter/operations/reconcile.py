@@ -61,9 +61,9 @@ def reconcile_and_repair(settings: Settings, wait_s: float) -> Iterator[Pass]:
         for _ in range(PASSES):
             with paused(store, with_living_owner(store, unsettled)):
                 taken = _take_snapshot(settings)
-                sides = read_both_sides(settings, taken.snapshot_id, wait_s)
+                sides = read_both_sides(settings, taken.snapshot_id, wait_s, store.settings.kinds)
                 result = sides.compared()
-                users, counts = _corrections(settings, sides, result)
+                users, counts = _corrections(store.settings, sides, result)
                 moved_on = repair_from_events(store, users, counts)
             yield Pass(
                 taken,

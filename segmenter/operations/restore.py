@@ -188,6 +188,8 @@ def records_to_come(
     says what to do ``instead``.
     """
     ids = topics.topic_ids(settings)
+    whole = {(kind.topic, part): Cut(None, 0) for kind in settings.kinds for part in range(settings.partitions)}
+    cuts = whole | dict(cuts)
 
     def position(partition: Partition) -> Position:
         return settings.topic_prefix + partition[0], partition[1]

@@ -72,11 +72,11 @@ def _known_dead_letters(database: Warehouse, cuts: Mapping[Partition, Cut]) -> d
     if latest is None:
         return {}
     kept = warehouse.snapshot_cuts(database, latest.snapshot_id)
-    counts = warehouse.snapshot_counts(database, latest.snapshot_id)
+    counts, nothing = warehouse.snapshot_counts(database, latest.snapshot_id), Cut(None, 0)
     return {
         number: msgspec.json.decode(each, type=Counts).dead_letters
         for number, each in counts.items()
-        if all(cut.next_pos <= cuts[at].next_pos for at, cut in kept.items() if at[1] == number)
+        if all(cut.next_pos <= cuts.get(at, nothing).next_pos for at, cut in kept.items() if at[1] == number)
     }
 
 

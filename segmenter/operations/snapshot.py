@@ -28,7 +28,8 @@ from segmenter.model.profiles import fields
 from segmenter.settings import Settings
 from segmenter.shards.row import Row
 from segmenter.shards.state import ShardState
-from segmenter.store.connection import Redis, connect
+from segmenter.store.agreement import check_kinds
+from segmenter.store.connection import Redis, Store, connect
 from segmenter.store.meta import check, in_force, require_rules, require_whole
 from segmenter.store.models import read_model
 from segmenter.store.rows import scan_rows
@@ -57,12 +58,13 @@ def take(settings: Settings, now_ms: int) -> Snapshot:
     """
     with closing(connect(settings)) as client, warehouse.connect(settings) as database:
         check(client, settings)
-        own = in_force(settings, require_rules(client, settings, Rules.of(settings)))
+        rules = Rules.of(settings)
         warehouse.migrate(database, now_ms)
-        warehouse.claim_rules(database, Rules.of(settings))
+        warehouse.claim_rules(database, rules, may_lack_kinds=True)  # what matters is what the store has
         for _ in range(TRIES):
             with suppress(Fenced):
-                return _copy(client, own, database._replace(kinds=own.kinds), now_ms)
+                store = Store(client, in_force(settings, require_rules(client, settings, rules)))
+                return _copy(store, database._replace(kinds=store.settings.kinds), now_ms)
     raise Fenced("shards lost writes or changed owners during each snapshot: try again when workers are steady")
 
 
@@ -94,7 +96,15 @@ def take_every(seconds: float, settings: Settings, keep: int | None, stopping: C
             log.warning("a snapshot was not taken, or old ones were not removed", reason=str(reason))
 
 
-def _copy(client: Redis, settings: Settings, database: Warehouse, now_ms: int) -> Snapshot:
+def _copy(store: Store, database: Warehouse, now_ms: int) -> Snapshot:
+    try:
+        return _copy_by_these_kinds(*store, database, now_ms)
+    except Corrupt:
+        check_kinds(store)
+        raise
+
+
+def _copy_by_these_kinds(client: Redis, settings: Settings, database: Warehouse, now_ms: int) -> Snapshot:
     require_whole(client, settings)
     model = read_model(client, settings)
     shards = read_shards(client, settings)
@@ -111,9 +121,10 @@ def _copy(client: Redis, settings: Settings, database: Warehouse, now_ms: int) -
 def user_rows(
     client: Redis, settings: Settings, begun: Mapping[int, ShardState], cuts: Mapping[Partition, Cut]
 ) -> Iterator[list[UserRow]]:
-    """Every user, in batches. Raises `Fenced` at the end if a shard may have lost writes meanwhile."""
+    """Every user, in batches. Raises `Fenced` at the end if a shard may have lost writes, or kinds were added."""
     for rows in scan_rows(client, settings):
         yield [user_row(row, cuts, settings) for row in rows]
+    check_kinds(Store(client, settings))
     now = read_shards(client, settings)
     for part, state in begun.items():
         if part not in now or now[part].token != state.token or now[part].version < state.version:

@@ -9,6 +9,7 @@ import numpy as np
 
 from segmenter.kinds import Feature
 from segmenter.model.features import is_count
+from segmenter.model.vectors import squeezed
 
 if TYPE_CHECKING:
     from matplotlib.axis import Axis
@@ -49,20 +50,15 @@ def axes_of(judging: Sequence[Feature], others: Sequence[Feature]) -> tuple[Feat
     return across, None
 
 
-def squeeze(numbers: Numbers) -> Numbers:
-    """log1p that keeps the sign, as the model takes it."""
-    return np.copysign(np.log1p(np.abs(numbers)), numbers)
-
-
-def stretch(numbers: Numbers) -> Numbers:
-    """The inverse of `squeeze`."""
+def stretched(numbers: Numbers) -> Numbers:
+    """The inverse of `squeezed`."""
     return np.copysign(np.expm1(np.abs(numbers)), numbers)
 
 
 def limits(numbers: Numbers, margin: float) -> tuple[float, float]:
     """From just below 0, or the least number below it, to just above the largest."""
-    low, high = squeeze(np.array([numbers.min(initial=0), numbers.max(initial=1)])) * 1.04
-    return min(-margin, float(stretch(low))), float(stretch(high))
+    low, high = squeezed(np.array([numbers.min(initial=0), numbers.max(initial=1)])) * 1.04
+    return min(-margin, float(stretched(low))), float(stretched(high))
 
 
 def plain_ticks(axis: Axis, numbers: Numbers) -> None:

@@ -17,7 +17,8 @@ from segmenter.errors import UsageError
 from segmenter.kinds import Feature, catalogue
 from segmenter.model.features import is_count, named
 from segmenter.model.generation import Generation, name_of
-from segmenter.report.axes import axes_of, limits, plain_ticks, scale_of, squeeze, stretch
+from segmenter.model.vectors import squeezed
+from segmenter.report.axes import axes_of, limits, plain_ticks, scale_of, stretched
 from segmenter.settings import Settings
 from segmenter.warehouse import Snapshot
 from segmenter.warehouse.snapshot_contents import read_users
@@ -102,8 +103,8 @@ def two_features(portrait: Portrait) -> Figure:
     shades = np.array([colours[slug] for slug in users["segment"]]).reshape(-1, 4)
     known = ~np.isnan(y)
     axes.set(xlim=limits(x, 0.4), ylim=limits(y[known], 0.2))
-    axes.set_xscale("function", functions=(squeeze, stretch))
-    axes.set_yscale("function", functions=(squeeze, stretch))
+    axes.set_xscale("function", functions=(squeezed, stretched))
+    axes.set_yscale("function", functions=(squeezed, stretched))
     plain_ticks(axes.xaxis, x)
     plain_ticks(axes.yaxis, y[known])
     spread = _spread(len(x), GOLDEN) / 3 if is_count(across.name) else np.zeros(len(x))
@@ -122,18 +123,18 @@ def two_features(portrait: Portrait) -> Figure:
 
 def _missing(axes: Axes, marks: Numbers, shades: Numbers, size: float, others: Numbers, divisor: float) -> None:
     """The users without a value, about the mean of the ``others``; anywhere if there are none."""
-    low, high = squeeze(np.array(axes.get_ylim()))
+    low, high = squeezed(np.array(axes.get_ylim()))
     label = f"no value\n{_people(len(marks))}"
     if len(others):
-        mean = float(stretch(squeeze(others).mean()) / divisor)
-        middle, reach = squeeze(np.array(mean)), 0.035 * (high - low)
+        mean = float(stretched(squeezed(others).mean()) / divisor)
+        middle, reach = squeezed(np.array(mean)), 0.035 * (high - low)
         axes.axhline(mean, color=GREY, linewidth=0.7, zorder=0.9)
         label += f", set about\nthe mean: {mean:,.1f} (in log1p)"
     else:
         middle, reach = (low + high) / 2, 0.46 * (high - low)
         axes.set_yticks([])
         axes.set_ylabel("nobody has a value: the height means nothing", color=INK)
-    heights = stretch(middle + reach * _spread(len(marks), SILVER))
+    heights = stretched(middle + reach * _spread(len(marks), SILVER))
     axes.scatter(
         marks, heights, s=size, marker="D", facecolors="none", edgecolors=list(shades), linewidths=0.5, alpha=0.7
     )

@@ -11,10 +11,8 @@ from segmenter.errors import Corrupt, SumTooLarge
 from segmenter.events import shown
 from segmenter.kinds import Kind
 from segmenter.model import census, folding, kmeans, profiles
-from segmenter.model.features import named
 from segmenter.model.generation import Generation, Space, space_of
 from segmenter.model.profiles import Profile
-from segmenter.model.vectors import vectors
 from segmenter.shards.batches import Applied, Batch
 from segmenter.shards.row import Row
 from segmenter.shards.state import Change, Commit, Removed, ShardState
@@ -134,7 +132,7 @@ def _judged(
 ) -> Commit:
     space = space_of(generation)
     state = state.counted_in(space)
-    after = _vectors(folded, space, kinds)
+    after = folding.vectors_of(folded, space.features, kinds)
     slugs = kmeans.judge(after, generation)
     number = generation.number if generation else 0
     judged = [
@@ -145,7 +143,7 @@ def _judged(
     before = counted(known, space)
     moved = census.moved(state.census, before, [row.segment for row in known], after, slugs)
     if older := [index for index, row in enumerate(known) if row.generation < space.since]:
-        before[older] = _vectors(_profiles([known[index] for index in older], kinds), space, kinds)
+        before[older] = folding.vectors_of(_profiles([known[index] for index in older], kinds), space.features, kinds)
     by_model = {row.user: slug for row, slug in zip(known, kmeans.judge(before, generation), strict=True)}
     changes = [change for row in judged if (change := _change(row, rows[row.user], by_model))]
     return Commit(judged, changes, state._replace(census=moved))
@@ -160,10 +158,6 @@ def _change(after: Row, before: Row | None, by_model: Mapping[bytes, str]) -> Ch
     return Change(
         after.user, before.segment, after.segment, "model" if by_model[after.user] == after.segment else "behaviour"
     )
-
-
-def _vectors(folded: Matrix, space: Space, kinds: Kinds) -> Matrix:
-    return vectors(folding.columns(folded, profiles.fields(kinds)), named(space.features, kinds))
 
 
 def _matrix(rows: Sequence[Profile], kinds: Kinds) -> Matrix:

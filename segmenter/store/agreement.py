@@ -6,25 +6,32 @@ shard without a living owner does not matter: the next one asks what is in force
 
 from __future__ import annotations
 
-import msgspec
-
+from segmenter.errors import Fenced
 from segmenter.events import Rules
 from segmenter.settings import Settings
 from segmenter.shards.state import Known
-from segmenter.store.connection import Redis, clock_ms
-from segmenter.store.meta import encoded_rules, in_force, replace_rules
+from segmenter.store.connection import Redis, Store, clock_ms
+from segmenter.store.meta import agreed_rules, decode_rules, encoded_rules, in_force, replace_rules
 from segmenter.store.shards import read_stored_shards
+
+
+def check_kinds(store: Store) -> None:
+    """Raise `Fenced` if other kinds are in force than when the store was opened: what was read may be misread."""
+    encoded = encoded_rules(*store)
+    if encoded and decode_rules(store.settings, encoded).kinds != store.settings.kinds:
+        raise Fenced("kinds of events were added meanwhile: run this again")
 
 
 def add_kinds(client: Redis, wanted: Settings) -> Settings:
     """Put the kinds of ``wanted`` in force that are not yet, if all living owners know them; returns what is in force.
 
-    The workers then move to another group, so that each begins anew, with the topics of all kinds.
+    The workers then move to another group, so that each begins anew, with the topics of all kinds. Raises `RulesDiffer`
+    if one is in force that ``wanted`` lacks.
     """
     before = encoded_rules(client, wanted)
     if before is None:
         return wanted
-    rules = msgspec.json.decode(before, type=Rules)
+    rules = agreed_rules(wanted, before, Rules.of(wanted))
     missing = [kind for kind in wanted.kinds if kind not in rules.kinds]
     if missing and all(known and set(missing) <= set(known.kinds) for known in living(client, wanted)):
         more = Rules.of(wanted)

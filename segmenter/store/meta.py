@@ -11,7 +11,7 @@ from typing import cast
 import msgspec
 import redis
 
-from segmenter.errors import Corrupt, NothingYet, SegmenterError, UsageError
+from segmenter.errors import Corrupt, NewerVersion, NothingYet, SegmenterError, UsageError
 from segmenter.events import Rules, agreeing
 from segmenter.kinds import catalogue
 from segmenter.settings import Settings
@@ -101,7 +101,7 @@ def claim_rules(client: redis.Redis, settings: Settings, rules: Rules) -> Rules:
 def require_rules(client: redis.Redis, settings: Settings, rules: Rules) -> Rules:
     """The rules of the store; these if it has none yet. Raises `RulesDiffer` if it has others, or kinds they lack."""
     encoded = encoded_rules(client, settings)
-    return agreeing(_where(settings), _fields(settings, encoded), rules) if encoded else rules
+    return agreed_rules(settings, encoded, rules) if encoded else rules
 
 
 def replace_rules(client: redis.Redis, settings: Settings, before: bytes, rules: Rules, regroup: bool) -> bool:
@@ -128,7 +128,15 @@ def encoded_rules(client: redis.Redis, settings: Settings) -> bytes | None:
 
 def decode_rules(settings: Settings, encoded: bytes) -> Rules:
     """The rules of `encoded_rules`; those that the version that stored them did not know have their defaults."""
-    return msgspec.convert(_fields(settings, encoded), type=Rules)
+    try:
+        return msgspec.convert(_fields(settings, encoded), type=Rules)
+    except msgspec.ValidationError as error:
+        raise NewerVersion(_where(settings), [str(error)]) from error
+
+
+def agreed_rules(settings: Settings, encoded: bytes, ours: Rules) -> Rules:
+    """The rules of `encoded_rules`. Raises `RulesDiffer` unless ours are the same, but for kinds that they add."""
+    return agreeing(_where(settings), _fields(settings, encoded), ours)
 
 
 def _fields(settings: Settings, encoded: bytes) -> dict[str, object]:

@@ -29,7 +29,8 @@ class _Migration(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"{self.file} {self.kind.name}" if self.kind else self.file
+        kind = self.kind
+        return f"{self.file} {kind.name} ({kind.plural}, {kind.measure})" if kind else self.file
 
 
 def _migrations(kinds: tuple[Kind, ...]) -> list[_Migration]:
@@ -54,7 +55,7 @@ def to_come(warehouse: Warehouse) -> list[str]:
     """The statements that `migrate` would execute. Changes nothing."""
     todo = _pending(warehouse)
     with reading(warehouse) as connection:
-        found = [statement for migration in todo for statement in _statements(connection, migration)]
+        found = [statement for migration in todo for statement in _statements(connection, migration, warehouse.kinds)]
     return [_RECORD, *found] if found else []
 
 
@@ -66,7 +67,7 @@ def migrate(warehouse: Warehouse, now_ms: int) -> list[str]:
         todo = _pending(warehouse)
         for migration in todo:
             with writing(warehouse, SUMMARY_SECONDS) as connection:
-                for statement in (_RECORD, *_statements(connection, migration)):
+                for statement in (_RECORD, *_statements(connection, migration, warehouse.kinds)):
                     connection.execute(text(statement))
                 insert(connection, "migrations", ("name", "applied_ms"), [(migration.name, now_ms)], unless_there=True)
     return [migration.name for migration in todo]
@@ -86,14 +87,17 @@ def _pending(warehouse: Warehouse) -> list[_Migration]:
     return [migration for migration in _migrations(warehouse.kinds) if migration.name not in done]
 
 
-def _statements(connection: Connection, migration: _Migration) -> list[str]:
+def _statements(connection: Connection, migration: _Migration, kinds: tuple[Kind, ...]) -> list[str]:
     """What is left to do of a migration, as the schema is now."""
     schema = inspect(connection)
     tables = schema.get_table_names()
-    context: dict[str, Any] = {"raw_topics": sorted(name[4:] for name in tables if name.startswith("raw_"))}
-    if migration.kind:
-        there = schema.get_columns("snapshot_users") if "snapshot_users" in tables else []
-        context = {"kind": migration.kind, "columns": {column["name"] for column in there}}
+
+    def columns(table: str) -> set[str]:
+        return {column["name"] for column in schema.get_columns(table)} if table in tables else set()
+
+    context: dict[str, Any] = {"raw_topics": [kind.topic for kind in kinds if f"raw_{kind.topic}" in tables]}
+    if kind := migration.kind:
+        context = {"kind": kind, "columns": columns("snapshot_users"), "raw_columns": columns(f"raw_{kind.topic}")}
     options = dialect(connection).table_options
     found = statements(migration.file, **context)
     return [f"{each} {options}".strip() if each.startswith("CREATE TABLE") else each for each in found]

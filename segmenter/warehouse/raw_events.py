@@ -39,10 +39,10 @@ class Move(NamedTuple):
     end: int
 
 
-def claim_rules(warehouse: Warehouse, rules: Rules) -> None:
+def claim_rules(warehouse: Warehouse, rules: Rules, may_lack_kinds: bool = False) -> None:
     """Make sure that the warehouse has these rules. It gets those that it lacks, and kinds that are new to it.
 
-    Raises `RulesDiffer` with each rule that is not the same.
+    Raises `RulesDiffer` with each rule that is not the same; ``may_lack_kinds`` allows that it has more kinds.
     """
     body = msgspec.json.encode(rules).decode()
     with reading(warehouse) as connection:
@@ -50,7 +50,10 @@ def claim_rules(warehouse: Warehouse, rules: Rules) -> None:
             return
     with writing(warehouse) as connection:
         insert(connection, "meta", ("name", "value"), [("rules", body)], unless_there=True)
-        agreeing("the warehouse", _stored_rules(connection), rules)
+        stored = _stored_rules(connection)
+        theirs = agreeing("the warehouse", stored, rules, may_lack_kinds)
+        if set(theirs.kinds) - set(rules.kinds):
+            return
         connection.execute(text("UPDATE meta SET value = :body WHERE name = 'rules'"), {"body": body})
 
 

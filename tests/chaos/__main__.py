@@ -6,8 +6,9 @@
 
 Two workers and a sink run; the schedule of faults follows from the seed. Each fault is printed with the point and the
 offset it struck, and must for the most part strike while records are in flight. There are five kinds of events, and one
-of them is added half-way: sink and workers are restarted one by one, with faults between. The end is compared with pandas over
-the replayed file, with a run that nobody disturbed, and with SQL. Exit codes: 0 everything holds, 1 something does not.
+of them is added half-way: sink and workers are restarted one by one, with faults between. The end is compared with
+pandas over the replayed file, with a run that nobody disturbed, and with SQL. Exit codes: 0 everything holds, 1
+something does not.
 """
 
 from __future__ import annotations

@@ -103,12 +103,13 @@ class World:
             assert publish(self.client, self.settings, self.model, found)
 
     def add_kind(self, step: int) -> None:
-        """The operator adds the last kind, in three steps: the tables and the sink, one worker, the other one."""
+        """The operator adds the last kind, in three steps: the tables and the sink, one worker, the other ones."""
         whole = self.environment | {"SEGMENTER_KINDS": ",".join([kind.name for kind in self.settings.kinds])}
         if step == 0:
             command("migrate", whole)
             self.environment = whole
-        (self.sink, *self.workers)[step].restart(whole)
+        for child in ([self.sink], self.workers[:1], self.workers[1:])[step]:
+            child.restart(whole)
 
     def recover(self) -> None:
         """Start again what has died."""

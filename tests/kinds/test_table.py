@@ -62,6 +62,8 @@ def test_a_variable_picks(tmp_path: Path) -> None:
         ('[kinds.x]\nplural = "clicks"\n', "'clicks' is taken"),
         ('[kinds.x]\nplural = "parts"\nmeasure = "amount"\n[kinds.y]\nplural = "parts_priced"\n', "parts_priced"),
         ('[kinds.x]\nplural = "user_id"\n', "'user_id' is taken"),
+        ('[kinds.part]\nplural = "parts"\n', "'part' is taken (part): give the kind another name or plural"),
+        ('[kinds.x]\nplural = "paid_amount"\n', "for sums"),
         ("kinds = 7\n", "kinds in segmenter.toml"),
         ('kinds = ["click", "cart"]\n', "there is no kind 'cart'"),
     ],
@@ -74,10 +76,17 @@ def test_what_a_kind_may_not_be(tmp_path: Path, file: str, says: str) -> None:
 
 
 def test_there_must_be_one(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="no kind ''"):
-        load(tmp_path, "", kinds="")
-    with pytest.raises(SettingsError, match="at least one"):
-        checked([])
+    for none in ("", " , "):
+        with pytest.raises(SettingsError, match="kinds is empty; name at least one of click, search"):
+            load(tmp_path, "", kinds=none)
+    assert [kind.name for kind in load(tmp_path, "", kinds="click, click").kinds] == ["click"]
+
+
+def test_names_are_checked_wherever_a_kind_comes_from() -> None:
+    """They get into SQL."""
+    for name, plural, topic in (("a; DROP", "x", "x"), ("a", "x y", "x"), ("a", "x", "x--"), ("a", "x", "X")):
+        with pytest.raises(SettingsError, match="allowed: up to 30"):
+            checked([Kind(name, plural, topic)])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from segmenter.model.generation import Generation, Lineage, Point, Segment
 from segmenter.model.kmeans import squared_distance
-from segmenter.model.segments import Match, initial, match
+from segmenter.model.matching import Match, initial, match
 
 SCALE = (2.0, 0.5)
 points = st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=4, unique=True).map(

@@ -10,7 +10,7 @@ from redis import Redis
 
 from consumers.worker.acquire import Owner, ShardLog, acquire
 from segmenter import crash_points
-from segmenter.errors import Corrupt, LogTruncated, SegmenterError, TopicRecreated
+from segmenter.errors import Corrupt, LogTruncated, OwnershipLost, SegmenterError, TopicRecreated
 from segmenter.model import census
 from segmenter.model.generation import Generation, Segment, digest
 from segmenter.settings import Settings
@@ -189,6 +189,18 @@ def test_workers_leave_a_group_that_is_stuck_once(client: Redis, settings: Setti
     assert group_in_use(client, settings) == f"{first}.1"
     next_group(client, settings, f"{first}.1")
     assert group_in_use(client, settings) == f"{first}.2"
+
+
+def test_a_group_that_was_left_assigns_no_shard(client: Redis, settings: Settings) -> None:
+    """Members of it read other topics, perhaps; the owner stays as it was."""
+    acquire_shard(client, settings, SHARD, group_number="")
+    before = read_shards(client, settings)
+    next_group(client, settings, group_in_use(client, settings))
+    with pytest.raises(OwnershipLost, match="another group"):
+        acquire_shard(client, settings, SHARD, group_number="")
+    assert read_shards(client, settings) == before
+    late = acquire_shard(client, settings, SHARD, group_number="1")
+    assert read_shards(client, settings) == {SHARD: late} and late.token != before[SHARD].token
 
 
 @pytest.mark.parametrize("field, value", [("version", "1"), ("offsets", '{"clickstream":7}')])

@@ -21,9 +21,9 @@ MIGRATIONS = [
     "003_snapshot_shards.sql",
     "004_sink_heartbeat.sql",
     "005_sink_gaps.sql",
-    "006_kind.sql click",
-    "006_kind.sql search",
-    "006_kind.sql view",
+    "006_kind.sql click (clicks, duration)",
+    "006_kind.sql search (searches, none)",
+    "006_kind.sql view (views, duration)",
 ]
 """By which the schema is made, in order."""
 

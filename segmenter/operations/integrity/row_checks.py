@@ -9,9 +9,9 @@ import numpy as np
 
 from segmenter.events import text_of
 from segmenter.kinds import Kind
-from segmenter.model import folding, kmeans, vectors
+from segmenter.model import kmeans, vectors
 from segmenter.model.census import Census, moved
-from segmenter.model.features import named
+from segmenter.model.folding import vectors_of
 from segmenter.model.generation import UNASSIGNED, Generation
 from segmenter.model.profiles import fields
 from segmenter.operations.integrity.differences import Difference
@@ -67,7 +67,7 @@ def add(
     check.events += int(profiles[:, events].sum())
     offsets = state.offsets or {}
     check.ahead |= any(last >= offsets.get(topic, 0) for row in rows for topic, last in row.offsets.items())
-    expected = _vectors(profiles, state.space.features, kinds)
+    expected = vectors_of(profiles, state.space.features, kinds)
     judged = _judged(rows, profiles, kinds, generations)
     for row, vector, slug in zip(rows, map(tuple, expected.tolist()), judged, strict=True):
         differing = _differing(row, vector if row.is_in(state.space) else row.vector, slug, state.generation, current)
@@ -80,10 +80,6 @@ def _slugs(rows: Sequence[Row]) -> list[str]:
     return [row.segment for row in rows]
 
 
-def _vectors(profiles: np.ndarray, features: Sequence[str], kinds: tuple[Kind, ...]) -> np.ndarray:
-    return vectors.vectors(folding.columns(profiles, fields(kinds)), named(features, kinds))
-
-
 def _judged(rows: Sequence[Row], profiles: np.ndarray, kinds: tuple[Kind, ...], generations: Generations) -> list[str]:
     """The slug that the row's generation gives to the profile; the row's own if that generation is gone."""
     slugs = _slugs(rows)
@@ -92,7 +88,7 @@ def _judged(rows: Sequence[Row], profiles: np.ndarray, kinds: tuple[Kind, ...], 
         judged = [UNASSIGNED] * len(at)
         if number:
             by = generations[number]
-            judged = kmeans.judge(_vectors(profiles[at], by.features, kinds), by)
+            judged = kmeans.judge(vectors_of(profiles[at], by.features, kinds), by)
         for index, slug in zip(at, judged, strict=True):
             slugs[index] = slug
     return slugs

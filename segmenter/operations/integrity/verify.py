@@ -14,6 +14,7 @@ from segmenter.operations.integrity.row_checks import RowCheck, add
 from segmenter.operations.owners import paused, with_living_owner
 from segmenter.settings import Settings
 from segmenter.shards.state import UNKNOWN_SHARD, Change, ShardState
+from segmenter.store.agreement import check_kinds
 from segmenter.store.connection import Store
 from segmenter.store.corruption import mistyped
 from segmenter.store.keys import Keys
@@ -93,7 +94,7 @@ def _unchanged(store: Store, numbers: Collection[int]) -> dict[int, Findings]:
 
 
 def examine(store: Store, numbers: Collection[int]) -> dict[int, Findings]:
-    """Compare some shards with their rows; exact for those to which nobody writes meanwhile."""
+    """Compare some shards with their rows; exact for those to which nobody writes meanwhile. Raises `Fenced`."""
     client, settings = store
     model, generations = read_model(client, settings), kept_generations(client, settings)
     current = model.number if model else 0
@@ -109,6 +110,7 @@ def examine(store: Store, numbers: Collection[int]) -> dict[int, Findings]:
         for number in own.keys() & states:
             rows = {user: found.get(user, StoredRow(None, None)) for user in own[number]}
             add(check[number], number, rows, states[number], settings.kinds, generations, current)
+    check_kinds(store)  # else a row with a kind that was added would seem unreadable
     slugs = audiences(client, settings, states)
     wrong_types = mistyped(client, settings, slugs)
     keys = Keys(settings.key_prefix)
