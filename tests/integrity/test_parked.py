@@ -169,6 +169,8 @@ def test_a_spoilt_row_parks_its_shard_until_it_is_repaired(store: Store, until: 
     settings, messages = store.settings, events(0)
     publish(settings, messages)
     worker.run(settings, once=True)
+    messages += (more := events(len(messages)))
+    publish(settings, more)
     with working(settings):
         until(lambda: folded(settings) == len(messages))
         owner = read_shards(*store)[1 - PARKED].token

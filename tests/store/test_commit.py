@@ -249,7 +249,7 @@ def test_a_commit_that_fails_half_way_is_recounted(client: Redis, settings: Sett
     client.delete(key)
     unknown = Keys(settings.key_prefix).audience(SHARD, "unknown_to_the_census")
     client.sadd(unknown, b"u5")
-    owned = acquire(store, SHARD, Owner(new_token()), ShardLog(IDS, ZERO), JUDGES, KEY)
+    owned = acquire(store, SHARD, Owner(new_token(), ""), ShardLog(IDS, ZERO), JUDGES, KEY)
     assert not owned.state.dirty and owned.offsets == {**ZERO, "clickstream": 1}
     written = [each.user for rows in scan_rows(client, settings) for each in rows]
     assert sorted(members(client, settings, SHARD, "low")) == sorted(written)
@@ -290,10 +290,10 @@ def test_a_recount_that_ends_half_way_is_done_again(
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(crash_points, "_watchers", [kill])
-        acquire(store, SHARD, Owner(new_token()), ShardLog(IDS, ZERO), JUDGES, KEY)
+        acquire(store, SHARD, Owner(new_token(), ""), ShardLog(IDS, ZERO), JUDGES, KEY)
     assert len(members(client, settings, SHARD, "low")) == 3 * commits
     assert read_shards(client, settings)[SHARD].dirty
-    owned = acquire(store, SHARD, Owner(new_token()), ShardLog(IDS, ZERO), JUDGES, KEY)
+    owned = acquire(store, SHARD, Owner(new_token(), ""), ShardLog(IDS, ZERO), JUDGES, KEY)
     assert client.smembers(keys.audience(SHARD, "low")) == set(users[:12])
     assert owned.state.census == state.census and not read_shards(client, settings)[SHARD].dirty
 
@@ -316,17 +316,17 @@ def test_a_shard_whose_writes_were_not_counted_stays_dirty_until_it_is_recounted
 def test_offsets_of_another_topic_are_refused(client: Redis, settings: Settings) -> None:
     """A recreated topic of the same name has other offsets."""
     store = Store(client, settings)
-    acquire(store, SHARD, Owner(new_token()), ShardLog(IDS, ZERO), None, KEY)
+    acquire(store, SHARD, Owner(new_token(), ""), ShardLog(IDS, ZERO), None, KEY)
     with pytest.raises(TopicRecreated, match="'clickstream' was recreated"):
-        acquire(store, SHARD, Owner(new_token()), ShardLog(IDS | {"clickstream": "another id"}, ZERO), None, KEY)
+        acquire(store, SHARD, Owner(new_token(), ""), ShardLog(IDS | {"clickstream": "another id"}, ZERO), None, KEY)
 
 
 def test_a_shard_that_redis_does_not_know_begins_at_offset_0_or_not_at_all(client: Redis, settings: Settings) -> None:
     """Unless the first events are to be left out: then the counts say where it began."""
     store, beginnings = Store(client, settings), {**ZERO, "views": 7}
     with pytest.raises(LogTruncated, match="begins at 7, and Redis knows nothing of the shard"):
-        acquire(store, SHARD, Owner(new_token()), ShardLog(IDS, beginnings), None, KEY)
+        acquire(store, SHARD, Owner(new_token(), ""), ShardLog(IDS, beginnings), None, KEY)
     assert read_shards(client, settings)[SHARD].offsets is None
-    shard = acquire(store, SHARD, Owner(new_token()), ShardLog(IDS, beginnings, from_log_start=True), None, KEY)
+    shard = acquire(store, SHARD, Owner(new_token(), ""), ShardLog(IDS, beginnings, from_log_start=True), None, KEY)
     assert shard.offsets == beginnings
     assert read_shards(client, settings)[SHARD].counts.begins == {"views": 7}

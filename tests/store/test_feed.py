@@ -40,7 +40,7 @@ class SoleOwner:
         self.log: Log = {topic: [] for topic in TOPICS}
         self.generation: Generation | None = None
         log = ShardLog({topic: f"id of {topic}" for topic in TOPICS}, dict.fromkeys(TOPICS, 0))
-        self.shard: OwnedShard = acquire(store, 0, Owner(new_token()), log, None, bytes(16))
+        self.shard: OwnedShard = acquire(store, 0, Owner(new_token(), ""), log, None, bytes(16))
 
     def apply(self, *events: tuple[str, str, int]) -> None:
         """So many events of a user on a topic, one after the other, in one batch."""

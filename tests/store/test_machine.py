@@ -89,7 +89,7 @@ class Machine(RuleBasedStateMachine):
         if self.owner:
             self.former.append(self.owner)
         self.judges = read_model(self.client, self.settings)
-        self.owner = acquire(self.store, 0, Owner(new_token()), ShardLog(TOPIC_IDS, ZERO), self.judges, KEY)
+        self.owner = acquire(self.store, 0, Owner(new_token(), ""), ShardLog(TOPIC_IDS, ZERO), self.judges, KEY)
         assert self.owner.state.token != self.ledger.token
         assert self.owner.state.version > self.ledger.version
         assert dict(self.owner.offsets) == self.ledger.offsets

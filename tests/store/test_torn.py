@@ -52,6 +52,6 @@ def test_half_of_a_lost_commit_that_comes_back_is_recounted(tmp_path: Path) -> N
                 commit_shard(client, settings, 0, first, batch_of(first, row(cut, 5)), digest(JUDGES))[0]
                 == "rolled back"
             )
-            owned = acquire(Store(client, settings), 0, Owner(new_token()), ShardLog(IDS, ZERO), JUDGES, KEY)
+            owned = acquire(Store(client, settings), 0, Owner(new_token(), ""), ShardLog(IDS, ZERO), JUDGES, KEY)
             assert owned.state.census["low"].users == 3 and not owned.state.dirty
             assert recount(client, settings, 0, SPACE) == (owned.state.census, [])
