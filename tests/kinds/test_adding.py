@@ -60,6 +60,12 @@ def offsets(settings: Settings) -> list[dict[str, int]]:
         return [state.offsets or {} for state in read_shards(client, settings).values()]
 
 
+def tokens(settings: Settings) -> set[str]:
+    """The tokens of the shards' owners."""
+    with closing(connect(settings)) as client:
+        return {state.token for state in read_shards(client, settings).values()}
+
+
 class Process:
     """A worker or a sink that can be restarted."""
 
@@ -115,9 +121,12 @@ def test_a_kind_is_added_under_load(settings: Settings, until: Until) -> None:
         published.extend(rest)
 
     with processes(work, work, load, load) as (one, other, sink_one, sink_other):
-        for each in (one, other, sink_one, sink_other):
-            each.start(settings)
+        one.start(settings)
         until(lambda: len(offsets(settings)) == 2)
+        alone = tokens(settings)
+        for each in (other, sink_one, sink_other):
+            each.start(settings)
+        until(lambda: len(tokens(settings) & alone) == 1)
         with in_background(load_of) as loading:
             for each in (sink_one, sink_other, one):
                 each.end()

@@ -98,7 +98,7 @@ def capacity(kind: str) -> int:
 @pytest.mark.parametrize("kind", BUILT_IN.values(), ids=BUILT_IN)
 def test_each_column_has_room_for_what_its_field_may_hold(kind: Kind) -> None:
     """By the types in ``sql/``, which SQLite does not heed. A currency is not stored with each amount."""
-    found = statements("006_kind.sql", kind=kind, columns=())
+    found = statements("006_kind.sql", kind=kind, columns=(), raw_columns=())
     (created,) = (each for each in found if f"EXISTS raw_{kind.topic} " in each)
     types = dict(re.findall(r"^ +([a-z_]+) ([A-Z]+(?:\(\d+\))?)", created, re.MULTILINE))
     numbers = {"time_ms": MAX_TIME_MS, "duration_ms": LONGEST_MS, "properties": PROPERTIES_BYTES}

@@ -182,7 +182,7 @@ def test_a_run_that_is_to_end_gives_up_when_all_fail(settings: Settings, monkeyp
     monkeypatch.setattr(loop, "HEARTBEAT_SECONDS", 0.02)
     monkeypatch.setattr(membership, "backoff_seconds", waits := Waits(0))
     monkeypatch.setattr(
-        heartbeat, "heartbeat", lambda client, settings, shards, asked: dict.fromkeys(shards, "rolled back")
+        heartbeat, "heartbeat", lambda client, settings, shards, *others: dict.fromkeys(shards, "rolled back")
     )
     worker, goal = ending_run(settings)
     with pytest.raises(RolledBack):
