@@ -50,8 +50,8 @@ def page() -> str:
 
 An event is one act of one user at one time, published as JSON (UTF-8) to the topic of its kind. The record's key is the
 bytes of `user_id`, its partition the one that Kafka's default partitioner (murmur2) gives to that key. Absent fields
-are left out or null; unknown fields are ignored. As JSON Schema: [event.schema.json](event.schema.json) and, for kinds that
-measure an amount, [priced-event.schema.json](priced-event.schema.json).
+are left out or null; unknown fields are ignored. As JSON Schema: [event.schema.json](event.schema.json) and, for kinds
+that measure an amount, [priced-event.schema.json](priced-event.schema.json).
 
 ```json
 {events.encode(EXAMPLE).decode()}

@@ -51,7 +51,7 @@ class Tally(msgspec.Struct, frozen=True, array_like=True):
     def is_possible(self) -> bool:
         """Whether there can be users who add up to this."""
         features = list(zip(self.present, self.sums, self.squares, strict=True))
-        return all(
+        return self.users >= 0 and all(
             0 <= present <= self.users and total**2 <= present * square and (present or not square)
             for present, total, square in features
         )

@@ -78,6 +78,8 @@ class ShardState(NamedTuple):
     """Why the shard is parked until somebody repairs it; empty if it is not."""
     space: Space = NO_SPACE
     """What the vectors in the census are made of."""
+    acquired_ms: int = 0
+    """When the owner acquired it, by Redis' clock."""
     known: Known | None = None
     """What the owner, or one before, has said that it knows."""
 

@@ -18,5 +18,7 @@ if wrong or (begun or 0) < version then
   redis.call('HDEL', KEYS[1], 'dirty')
 end
 redis.call('HINCRBY', KEYS[1], 'begun', '1')
-redis.call('HSET', KEYS[1], 'token', ARGV[1], 'version', string.format('%.0f', version + 1))
+local time = redis.call('TIME')
+redis.call('HSET', KEYS[1], 'token', ARGV[1], 'version', string.format('%.0f', version + 1), 'acquired_ms',
+  string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)))
 return redis.call('HGETALL', KEYS[1])

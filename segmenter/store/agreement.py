@@ -46,7 +46,7 @@ def want_features(client: Redis, wanted: tuple[str, ...], settings: Settings) ->
 
 
 def living(client: Redis, settings: Settings) -> list[Known | None]:
-    """What each living owner knows, None for one that does not say."""
+    """What each living owner knows, None for one that does not say, or has only just acquired its shard."""
     now_ms, states = clock_ms(client), [stored.state for stored in read_stored_shards(client, settings).values()]
-    alive = [state for state in states if now_ms - state.beat_ms <= settings.stale_after_ms]
+    alive = [state for state in states if now_ms - max(state.beat_ms, state.acquired_ms) <= settings.stale_after_ms]
     return [state.known if state.known and state.known.token == state.token else None for state in alive]

@@ -117,7 +117,7 @@ def age_heartbeats(settings: Settings) -> None:
     """As if the last worker had ended long ago."""
     with closing(connect(settings)) as client:
         for number in read_shards(client, settings):
-            client.hset(Keys(settings.key_prefix).shard(number), "beat_ms", 0)
+            client.hset(Keys(settings.key_prefix).shard(number), mapping={"beat_ms": 0, "acquired_ms": 0})
 
 
 def set_clock_ahead(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from segmenter.model.census import Census, Tally, tally
 from segmenter.model.generation import UNASSIGNED, Generation, Lineage, Segment, Space
 from segmenter.model.kmeans import judge, step
-from segmenter.model.ranks import engagement, ranked
 from segmenter.model.matching import initial, match
+from segmenter.model.ranks import engagement, ranked
 from segmenter.model.segments import refitted, successor, unfit
 from segmenter.model.vectors import fixed
 from segmenter.settings import Settings

@@ -21,6 +21,7 @@ from producers.synthetic.invalid import invalid_records
 from producers.synthetic.personas import PERSONAS, user_id
 from segmenter.kinds import HABITS
 from tests.chaos import events
+from tests.defaults import FIELDS
 
 HABIT_OF = {"clickstream": HABITS["click"], "searches": HABITS["search"], "views": HABITS["view"]}
 TOPICS = tuple(HABIT_OF)
@@ -42,7 +43,7 @@ class People:
     def __init__(self, seed: int) -> None:
         self.records: Counter[str] = Counter()
         """How many records there are of each kind: ``event`` (each once), ``repeat`` and ``invalid``."""
-        self.profiles = pd.DataFrame(columns=list(events.PROFILE), dtype="int64")
+        self.profiles = pd.DataFrame(columns=list(FIELDS), dtype="int64")
         """What all events amount to, by user, up to the last `add_up`."""
         self._random = np.random.default_rng(seed)
         self._persona: list[int] = []
