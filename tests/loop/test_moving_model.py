@@ -25,7 +25,7 @@ from segmenter.store.connection import Store, connect
 from segmenter.store.keys import Keys
 from segmenter.store.models import kept_generations, read_model
 from segmenter.store.models import publish as publish_model
-from tests.loop.helpers import START_MS, publish, rows
+from tests.loop.helpers import START_MS, age_heartbeats, publish, rows
 from tests.loop.population import crowd, is_swept, own, profile, put, sweep_all
 
 USERS, MINUTE = 400, 60.0
@@ -168,6 +168,7 @@ def test_users_who_fit_the_model_no_more_are_a_reason_to_refit(store: Store, unt
 def test_a_first_fit_that_finds_no_users_is_tried_again_after_a_pause(store: Store, until: Until) -> None:
     """They are counted, but their rows are gone: somebody has to repair that first."""
     put(store, crowd(range(30)))
+    age_heartbeats(store.settings)  # nobody lives who could want other features
     store.client.delete(*[Keys(store.settings.key_prefix).user(user) for user in crowd(range(30))])
     watching = Watching(store, until)
     assert watching.refits() == 1
@@ -182,6 +183,7 @@ def test_a_first_fit_that_finds_no_users_is_tried_again_after_a_pause(store: Sto
 def test_a_first_fit_that_finds_users_puts_off_no_other(store: Store, until: Until) -> None:
     """Also if its model is published while the worker, which knows of none yet, looks how it has ended."""
     put(store, crowd(range(30)))
+    age_heartbeats(store.settings)
     trainer = Trainer(store)
     trainer.advance()
     until(lambda: trainer.idle)
