@@ -35,6 +35,7 @@ from tests.defaults import FIELDS
 from tests.loop.helpers import START_MS, age_heartbeats, counts, differences, profiles, remove_keys, rows
 from tests.loop.plainly import counts_of
 
+Until = Callable[[Callable[[], object]], None]
 USERS = 330
 FIRST = [*generate(2_000, USERS, seed=1), *list(generate(2_000, USERS, seed=1))[1_900:]]
 """The last hundred are repeats."""
@@ -173,7 +174,7 @@ def change(settings: Settings, statement: str) -> None:
 
 
 def test_what_cannot_be_restored_is_named_and_nothing_written(
-    settings: Settings, environment: dict[str, str], log_begins: Callable[[str, int, int], None]
+    settings: Settings, environment: dict[str, str], log_begins: Callable[[str, int, int], None], until: Until
 ) -> None:
     """A worker lives, Redis holds users, the warehouse none, the log is another, begins too late or ends too early."""
     publish(settings, FIRST)
@@ -203,6 +204,7 @@ def test_what_cannot_be_restored_is_named_and_nothing_written(
         prepare_from_raw(settings, replace=True)
     with KafkaAdminClient(**client_options(settings)) as admin:
         admin.delete_topics([f"{settings.topic_prefix}views"])
+    until(lambda: not topics.has_topic(settings, f"{settings.topic_prefix}views"))
     topics.ensure_topics(settings)
     with pytest.raises(TopicRecreated, match="nothing can be restored"):
         prepare_from_raw(settings, replace=True)
