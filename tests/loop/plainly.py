@@ -1,4 +1,4 @@
-"""What published messages add up to, in plain Python.
+"""What published messages of the default kinds add up to, in plain Python.
 
 No code of the product but the names of a profile's fields, and which user is in which shard.
 """
@@ -10,30 +10,13 @@ from collections.abc import Iterable
 
 from producers.messages import Message
 from segmenter.events.sharding import shard_of
-from tests.defaults import FIELDS
-
-PREFIXES = {"clickstream": ("clicks", "click_ms"), "searches": ("searches", ""), "views": ("views", "view_ms")}
+from segmenter.kinds import DEFAULT
+from tests.kinds import plainly
 
 
 def profiles_of(messages: Iterable[Message]) -> dict[bytes, tuple[int, ...]]:
     """The profile of each user. Every message must be an event; one published again does not count."""
-    profiles: dict[bytes, dict[str, int]] = {}
-    seen = set()
-    for message in messages:
-        event = json.loads(message.value or b"")
-        if (known := (message.topic, message.key, event["event_id"])) in seen:
-            continue
-        seen.add(known)
-        time_ms = event["time_ms"]
-        profile = profiles.setdefault(message.key, dict.fromkeys(FIELDS, 0) | {"first_ms": time_ms})
-        count, total = PREFIXES[message.topic]
-        profile[count] += 1
-        if total and "duration_ms" in event:
-            profile[f"{count}_timed"] += 1
-            profile[total] += event["duration_ms"]
-        profile["first_ms"] = min(profile["first_ms"], time_ms)
-        profile["last_ms"] = max(profile["last_ms"], time_ms)
-    return {user: tuple(profile[name] for name in FIELDS) for user, profile in profiles.items()}
+    return {user: tuple(profile.values()) for user, profile in plainly.profiles_of(messages, DEFAULT).items()}
 
 
 def counts_of(messages: Iterable[Message], partitions: int) -> dict[int, tuple[int, int]]:
