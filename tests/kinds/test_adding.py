@@ -175,14 +175,15 @@ def test_a_worker_that_does_not_know_it_ends_when_it_is_added(settings: Settings
     """As when the rules change under it: it must not go on with a part of the topics."""
     new = with_kinds(settings, CARTS)
     publish(settings, generate(300, 20, seed=1))
-    with ThreadPoolExecutor() as pool:
-        old = pool.submit(work, settings, lambda: False)
+    with (
+        pytest.raises(RulesDiffer, match="the kind add_to_cart"),
+        in_background(lambda stopping: work(settings, stopping)) as old,
+    ):
         until(lambda: len(rows(settings)) == 20)
         age_heartbeats(settings)  # as if it were dead: nobody waits for it
         with in_background(lambda stopping: work(new, stopping)):
             until(lambda: age_heartbeats(settings) or in_force(settings)[-1] == "add_to_cart")
-            with pytest.raises(RulesDiffer, match="the kind add_to_cart"):
-                old.result(60)
+            until(old.done)
             until(lambda: len(offsets(new)) == 2 and all("carts" in each for each in offsets(new)))
     assert verify(new).differences == []
 
