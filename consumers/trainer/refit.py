@@ -22,6 +22,7 @@ from segmenter.model.ranks import renamed
 from segmenter.model.segments import judging_by, refitted, successor, unfit
 from segmenter.settings import Settings
 from segmenter.shards.state import ShardState
+from segmenter.store.agreement import unless_kinds_added
 from segmenter.store.connection import Store, connect
 from segmenter.store.meta import open_store
 from segmenter.store.models import publish, read_model
@@ -103,12 +104,14 @@ def refit_now(settings: Settings, now_ms: int) -> tuple[bool, int]:
 def refit(store: Store, now_ms: int, wanted: tuple[str, ...] = ()) -> bool:
     """Fit afresh, and publish if that is better by a margin than what is current. False if nothing was published.
 
-    If these ``wanted`` are other features than those of the current model, it is published in any case.
+    If these ``wanted`` are other features than those of the current model, it is published in any case. Raises `Fenced`
+    if kinds were added meanwhile.
     """
     before = read_model(store.client, store.settings)
     shards = read_shards(store.client, store.settings)
     number = before.number if before else 0
-    profiles = sample(store, number)
+    with unless_kinds_added(store):
+        profiles = sample(store, number)
     if not len(profiles):
         return False
     names = store.settings.segments

@@ -31,15 +31,12 @@ def send_heartbeats(
     asked_ms = clock_ms(store.client)  # before: both Kafka and Redis may take seconds to answer
     caught_up_ms = _caught_up_ms(membership, asked_ms, need_end)
     seen = {number: (shard.state, (caught_up_ms or {}).get(number)) for number, shard in membership.shards.items()}
-    unknown = {number: wanted for number, shard in membership.shards.items() if not shard.introduced}
-    for number, outcome in heartbeat(*store, seen, None if caught_up_ms is None else asked_ms, unknown).items():
+    for number, outcome in heartbeat(*store, seen, None if caught_up_ms is None else asked_ms, wanted).items():
         if isinstance(outcome, Corrupt):
             membership.park(number, membership.shards[number].state.token, outcome)
         elif outcome != "ok":
             error = OwnershipLost if outcome == "not owner" else RolledBack
             raise error(f"shard {number} is no longer as it was left")
-        else:
-            membership.shards[number].introduced = True
     membership.failures = 0
 
 

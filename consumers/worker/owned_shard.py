@@ -44,8 +44,6 @@ class OwnedShard:
     seen: DuplicateWindow
     unswept: list[bytes] | None = None
     """The users still to be swept; None before the sweep has listed them."""
-    introduced: bool = False
-    """Whether a heartbeat has said what this owner knows."""
     paused_until: float | None = None
     """Until then, by the monotonic clock, the owner writes only what commands ask; None if it is not paused."""
 

@@ -31,6 +31,8 @@ def run(
     results: list[WorkerResult] = []
     while True:
         worker = Worker(settings, may_refit, from_log_start, on_progress)
+        if waiting := [kind.name for kind in settings.kinds if kind not in worker.settings.kinds]:
+            log.info("kinds wait until all workers know them: see segmenter status", kinds=waiting)
         try:
             results.append(worker.run(ends(settings, event_topics(worker.settings)) if once else None, stopping))
         except KindsAdded:

@@ -80,6 +80,11 @@ def show(found: Status) -> None:
             *map(_count, (shard.fenced, shard.generation)),
         )
     common.console.print(table)
+    for what, shards in found.waiting.items():
+        others = ", ".join(map(str, shards))
+        common.console.print(
+            f"{what} waits for the workers of shards {others}: restart them with the same settings", markup=False
+        )
     for shard in found.shards:
         if shard.problem:
             common.console.print(f"shard {shard.shard} {shard.problem}", markup=False, soft_wrap=True)

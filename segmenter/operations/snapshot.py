@@ -28,8 +28,8 @@ from segmenter.model.profiles import fields
 from segmenter.settings import Settings
 from segmenter.shards.row import Row
 from segmenter.shards.state import ShardState
-from segmenter.store.agreement import check_kinds
-from segmenter.store.connection import Redis, Store, connect
+from segmenter.store.agreement import unless_kinds_added
+from segmenter.store.connection import Store, connect
 from segmenter.store.meta import check, in_force, require_rules, require_whole
 from segmenter.store.models import read_model
 from segmenter.store.rows import scan_rows
@@ -59,8 +59,9 @@ def take(settings: Settings, now_ms: int) -> Snapshot:
     with closing(connect(settings)) as client, warehouse.connect(settings) as database:
         check(client, settings)
         rules = Rules.of(settings)
+        warehouse.require_rules(database, rules, may_lack_kinds=True)  # what matters is what the store has
         warehouse.migrate(database, now_ms)
-        warehouse.claim_rules(database, rules, may_lack_kinds=True)  # what matters is what the store has
+        warehouse.claim_rules(database, rules, may_lack_kinds=True)
         for _ in range(TRIES):
             with suppress(Fenced):
                 store = Store(client, in_force(settings, require_rules(client, settings, rules)))
@@ -97,14 +98,7 @@ def take_every(seconds: float, settings: Settings, keep: int | None, stopping: C
 
 
 def _copy(store: Store, database: Warehouse, now_ms: int) -> Snapshot:
-    try:
-        return _copy_by_these_kinds(*store, database, now_ms)
-    except Corrupt:
-        check_kinds(store)
-        raise
-
-
-def _copy_by_these_kinds(client: Redis, settings: Settings, database: Warehouse, now_ms: int) -> Snapshot:
+    client, settings = store
     require_whole(client, settings)
     model = read_model(client, settings)
     shards = read_shards(client, settings)
@@ -112,20 +106,18 @@ def _copy_by_these_kinds(client: Redis, settings: Settings, database: Warehouse,
     if not begun:
         raise NothingYet("there is nothing to take a snapshot of: run `segmenter worker --once` first.")
     cuts = shard_cuts(shards, settings)
-    users = user_rows(client, settings, begun, cuts)
+    users = user_rows(store, begun, cuts)
     body = None if model is None else model.encode().decode()
     counts = {part: msgspec.json.encode(state.counts).decode() for part, state in begun.items()}
     return warehouse.write_snapshot(database, now_ms, cuts, users, model.number if model else 0, body, counts)
 
 
-def user_rows(
-    client: Redis, settings: Settings, begun: Mapping[int, ShardState], cuts: Mapping[Partition, Cut]
-) -> Iterator[list[UserRow]]:
+def user_rows(store: Store, begun: Mapping[int, ShardState], cuts: Mapping[Partition, Cut]) -> Iterator[list[UserRow]]:
     """Every user, in batches. Raises `Fenced` at the end if a shard may have lost writes, or kinds were added."""
-    for rows in scan_rows(client, settings):
-        yield [user_row(row, cuts, settings) for row in rows]
-    check_kinds(Store(client, settings))
-    now = read_shards(client, settings)
+    with unless_kinds_added(store):
+        for rows in scan_rows(*store):
+            yield [user_row(row, cuts, store.settings) for row in rows]
+    now = read_shards(*store)
     for part, state in begun.items():
         if part not in now or now[part].token != state.token or now[part].version < state.version:
             raise Fenced(f"shard {part} lost writes or changed owners")

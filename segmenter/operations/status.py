@@ -7,25 +7,18 @@ Redis, and when a sink last reached the warehouse.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import closing
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from segmenter import topics, warehouse
 from segmenter.errors import Unreachable
+from segmenter.operations import parts
+from segmenter.operations.parts import Live, Loaded, Log, Offsets, Sink
 from segmenter.settings import Settings
 from segmenter.settings.urls import masked
-from segmenter.store.connection import clock_ms, connect
-from segmenter.store.meta import check, stored_partitions
-from segmenter.store.models import read_model
-from segmenter.store.shards import StoredShard, read_stored_shards
-
-Offsets = dict[tuple[str, int], int]
-"""An offset for each topic, without prefix, and partition."""
+from segmenter.store.shards import StoredShard
 
 Answer = TypeVar("Answer")
 
@@ -69,17 +62,6 @@ class ShardStatus(msgspec.Struct, frozen=True):
     """What is wrong: why it is parked, or what cannot be read of it; None if nothing is."""
 
 
-class Sink(msgspec.Struct, frozen=True):
-    """The sink. An age is None if its event has never happened."""
-
-    beat_age_ms: int | None
-    """Since its last heartbeat."""
-    age_ms: int | None
-    """Since the latest moment of which it has loaded all that could then be read of the log."""
-    loaded_age_ms: int | None
-    """Since it last loaded anything."""
-
-
 class Status(msgspec.Struct, frozen=True):
     """A running system. What only a part that is away knows is None."""
 
@@ -102,38 +84,20 @@ class Status(msgspec.Struct, frozen=True):
     sink: Sink | None
     """None if the warehouse is away, or no sink has ever loaded into it."""
     duplicate_window: Window
+    waiting: dict[str, list[int]]
+    """What some workers are set up for and does not hold yet, and the shards whose workers are not."""
     shards: list[ShardStatus]
-
-
-class Loaded(NamedTuple):
-    """What the warehouse says."""
-
-    offsets: Offsets
-    sink: Sink | None
-
-
-class Log(NamedTuple):
-    """What Kafka says."""
-
-    ends: Offsets
-    window_ms: int | None
-
-
-class Live(NamedTuple):
-    """What Redis says."""
-
-    now_ms: int
-    generation: int
-    shards: dict[int, StoredShard]
 
 
 def read_status(settings: Settings) -> Status:
     """Ask every part of the system how far it is."""
     away: dict[str, str] = {}
-    log = _ask("kafka", _ask_kafka, settings, away)
-    live = _ask("redis", _ask_redis, settings, away)
-    loaded = _ask("warehouse", _ask_warehouse, settings, away)
-    unreachable = {part: Away(reason, _last_reached_ms(part, settings, log, live)) for part, reason in away.items()}
+    log = _ask("kafka", parts.ask_kafka, settings, away)
+    live = _ask("redis", parts.ask_redis, settings, away)
+    loaded = _ask("warehouse", parts.ask_warehouse, settings, away)
+    unreachable = {
+        part: Away(reason, parts.last_reached_ms(part, settings, log, live)) for part, reason in away.items()
+    }
     return status_of(settings, log, live, loaded, unreachable)
 
 
@@ -163,6 +127,7 @@ def status_of(
         sink_lag=None if sink_lag is None else sum(sink_lag.values()),
         sink=loaded.sink if loaded else None,
         duplicate_window=Window(settings.duplicate_window, log.window_ms if log else None),
+        waiting=live.waiting if live else {},
         shards=shards,
     )
 
@@ -174,39 +139,6 @@ def _ask(part: str, ask: Callable[[Settings], Answer], settings: Settings, away:
     except Unreachable as reason:
         away[part] = " ".join(str(reason).split())
         return None
-
-
-def _ask_kafka(settings: Settings) -> Log:
-    ends = topics.ends(settings, topics.topic_ids(settings))
-    starts = topics.window_starts_ms(settings, ends)
-    ages = [max(0, time.time_ns() // 1_000_000 - start) for start in starts.values()]
-    plain = {(topic.removeprefix(settings.topic_prefix), part): end for (topic, part), end in ends.items()}
-    return Log(plain, min(ages, default=None))
-
-
-def _ask_redis(settings: Settings) -> Live:
-    with closing(connect(settings)) as client:
-        check(client, settings)
-        model = read_model(client, settings)
-        found = read_stored_shards(client, settings, stored_partitions(client, settings))
-        return Live(clock_ms(client), model.number if model else 0, found)
-
-
-def _ask_warehouse(settings: Settings) -> Loaded:
-    with warehouse.connect(settings) as database:
-        if warehouse.pending(database):
-            return Loaded({}, None)
-        offsets = {partition: position.next_pos for partition, position in warehouse.loaded(database).items()}
-        heartbeat = warehouse.read_sink_heartbeat(database)
-    return Loaded(offsets, None if heartbeat.beat_age_ms is None else Sink(*heartbeat))
-
-
-def _last_reached_ms(part: str, settings: Settings, log: Log | None, live: Live | None) -> int | None:
-    if part == "kafka":
-        return max((stored.state.log_seen_ms for stored in live.shards.values()), default=0) or None if live else None
-    if log is None:
-        return None
-    return topics.store_reached_ms(settings) if part == "redis" else topics.warehouse_reached_ms(settings)
 
 
 def _shard_status(

@@ -1,7 +1,7 @@
 -- The owner is alive, works on the shard, and sees it as it left it. Writes no state, so the version stays.
 -- KEYS: shard   ARGV: token, version, when the owner asked where the log ends ('' if nobody answered), the latest
 --       moment of which the shard holds all that the log did ('' if there is no news), begun, what the owner knows
---       ('' for no news); times are by this clock
+--       ('' if it does not say); times are by this clock
 local owner = redis.call('HMGET', KEYS[1], 'token', 'version', 'begun')
 if owner[1] ~= ARGV[1] or owner[2] ~= ARGV[2] or owner[3] ~= ARGV[5] then
   if not owner[1] then return 'rolled back' end

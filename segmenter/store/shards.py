@@ -176,20 +176,20 @@ def heartbeat(
     settings: Settings,
     shards: Mapping[int, tuple[ShardState, int | None]],
     asked_ms: int | None,
-    wanted: Mapping[int, Settings] = {},
+    wanted: Settings | None = None,
 ) -> dict[int, Outcome | Corrupt]:
     """Send the owner's heartbeat of each shard, with the state last seen.
 
     With it goes the latest moment of which the shard holds all that its log did then, None if there is no news of that.
     ``asked_ms`` is when Kafka was asked where the log ends, None if it did not answer. Both are by Redis' clock.
-    ``wanted`` is what the owner is set up for, by shard, where it has not said so yet.
+    ``wanted`` is what the owner is set up for.
     """
     keys = Keys(settings.key_prefix)
     pipeline = client.pipeline(transaction=False)
     asked = "" if asked_ms is None else asked_ms
     for shard, (state, caught_up_ms) in shards.items():
         caught_up = "" if caught_up_ms is None else caught_up_ms
-        known = encode_known(state.token, wanted[shard]) if shard in wanted else ""
+        known = "" if wanted is None else encode_known(state.token, wanted)
         arguments: list[Argument] = [state.token, state.version, asked, caught_up, state.begun, known]
         script(client, "heartbeat")(keys=[keys.shard(shard)], args=arguments, client=pipeline)
     answers = answers_of(client, pipeline)

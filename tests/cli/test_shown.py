@@ -16,6 +16,7 @@ FOUND = Status(
     dead_letters={"empty": 7_000, "malformed": 100}, lag=8_000, sink_lag=9_000,
     sink=Sink(10_000, 11_000, 12_000),
     duplicate_window=Window(13_000, 14_000_000),
+    waiting={"the kind add_to_cart (carts, amount)": [0, 3]},
     shards=[
         ShardStatus(0, 20, 21, 22, 23_000, 24_000, 25_000, 26, 27, 28, 29),
         ShardStatus(1, 30, 31, 32, None, None, None, 36, 37, 38, 39, "is parked: a row cannot be read"),
@@ -43,6 +44,8 @@ def test_a_status_for_people_has_each_number_beside_its_name() -> None:
         "0 20 21 22 24.0 s ago 25.0 s ago 23.0 s ago 29 26",
         "1 30 31 32 never never never 39 36",
         "shard 1 is parked: a row cannot be read",
+        "the kind add_to_cart (carts, amount) waits for the workers of shards 0, 3: restart them with the same "
+        "settings",
     ):
         assert line in lines
 
@@ -53,6 +56,7 @@ def test_a_status_for_people_says_what_is_away_and_since_when() -> None:
     lines = lines_of(Status(
         parts=FOUND.parts, unreachable=away, generation=1, published=None, users=3, folded=4, duplicates=5, fenced=6,
         dead_letters={}, lag=None, sink_lag=None, sink=None, duplicate_window=Window(13_000, None),
+        waiting={},
         shards=[ShardStatus(0, 20, None, None, 0, 0, 0, 26, 27, 28, 29)],
     ))  # fmt: skip
     since = "kafka is away, last reached at 1970-01-02 00:00:00 UTC, "

@@ -27,11 +27,12 @@ from segmenter.operations.reconcile import reconcile
 from segmenter.operations.restore import restore
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
+from segmenter.store.keys import Keys
 from segmenter.store.meta import decode_rules, encoded_rules, open_store
 from segmenter.store.shards import read_shards
 from segmenter.topics import ensure_topics
 from tests.kinds.plainly import profiles_of
-from tests.loop.helpers import age_heartbeats, in_background, remove_keys, rows
+from tests.loop.helpers import age_heartbeats, in_background, remove_keys, rows, working
 
 Until = Callable[[Callable[[], object]], None]
 CARTS = Kind("add_to_cart", "carts", "carts", "amount")
@@ -186,6 +187,21 @@ def test_a_worker_that_does_not_know_it_ends_when_it_is_added(settings: Settings
             until(old.done)
             until(lambda: len(offsets(new)) == 2 and all("carts" in each for each in offsets(new)))
     assert verify(new).differences == []
+
+
+def test_an_owner_says_again_what_it_knows(settings: Settings, until: Until) -> None:
+    """Redis may lose its last second."""
+    ensure_topics(settings)
+    with working(settings), closing(connect(settings)) as client:
+
+        def said() -> bool:
+            states = read_shards(client, settings).values()
+            return len(states) == 2 and all(state.known and state.known.token == state.token for state in states)
+
+        until(said)
+        for shard in range(settings.partitions):
+            client.hdel(Keys(settings.key_prefix).shard(shard), "known")
+        until(said)
 
 
 def test_one_worker_alone_adds_kinds_in_one_run(settings: Settings) -> None:

@@ -24,6 +24,7 @@ from segmenter.model.segments import judging_by
 from segmenter.model.vectors import fixed
 from segmenter.operations import snapshot
 from segmenter.operations.integrity.verify import verify
+from segmenter.operations.parts import ask_redis
 from segmenter.operations.restore import restore
 from segmenter.operations.segments import read_segments
 from segmenter.settings import Settings
@@ -146,6 +147,8 @@ def test_all_workers_must_want_it(shop: Settings, until: Until) -> None:
             beats = _beats(shop)
             until(lambda: min(_beats(shop)) > max(beats) + 3_000)
             assert model(shop).features == first.features
+            (waiting,) = ask_redis(shop).waiting.items()
+            assert waiting[0] == f"judging by {', '.join(BY_VALUE)}" and len(waiting[1]) == 1
             stops["old"].append(True)
             start(pool, "other", by_value(shop))
             until(lambda: model(shop).features == BY_VALUE and settled(shop))

@@ -16,6 +16,7 @@ from segmenter import warehouse
 from segmenter.errors import Fenced, RulesDiffer
 from segmenter.kinds import Kind
 from segmenter.operations import snapshot
+from segmenter.operations.integrity import digests
 from segmenter.operations.integrity.repair import repair_shards
 from segmenter.operations.integrity.verify import find_differences, verify
 from segmenter.operations.reconcile import reconcile, reconcile_and_repair
@@ -53,10 +54,29 @@ def test_rows_with_a_new_kind_are_not_removed_by_a_repair_that_began_before(new:
         worker.run(new, once=True)
         age_heartbeats(new)
         before = profiles(new)
-        for use in (lambda: find_differences(store), lambda: repair_shards(store, range(new.partitions))):
+        for use in (
+            lambda: find_differences(store),
+            lambda: repair_shards(store, range(new.partitions)),
+            lambda: refit(store, 1),
+        ):
             with pytest.raises(Fenced, match="kinds of events were added meanwhile: run this again"):
                 use()
     assert profiles(new) == before and verify(new).differences == []
+
+
+def test_digests_that_were_begun_before_are_not_of_a_part(new: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = digests.scan_rows
+
+    def scan_rows(*of: object) -> object:
+        publish(new, generate(400, 40, seed=2, kinds=new.kinds))
+        worker.run(new, once=True)
+        return scan(*of)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(digests, "scan_rows", scan_rows)
+        with pytest.raises(Fenced, match="kinds of events were added meanwhile: run this again"):
+            digests.digest_store(new)
+    assert digests.digest_store(new).users == 40
 
 
 def test_a_snapshot_that_began_before_is_taken_again(new: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

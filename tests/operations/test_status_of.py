@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from segmenter.errors import Corrupt
 from segmenter.model.census import Tally
-from segmenter.operations.status import Away, Live, Loaded, Log, Sink, status_of
+from segmenter.operations.parts import Live, Loaded, Log, Sink
+from segmenter.operations.status import Away, status_of
 from segmenter.settings import Settings
 from segmenter.shards.state import UNKNOWN_SHARD, Counts
 from segmenter.store.shards import StoredShard
@@ -99,7 +100,7 @@ def test_each_value_is_what_the_parts_say(
     unreachable = {part: Away(f"{part} is gone", 5) for part in away}
     log = Log(partitions([shard.ends for shard in shards]), window_ms)
     acquired = {number: shard for number, shard in enumerate(shards) if shard.acquired}
-    live = Live(NOW_MS, 9, {number: shard.stored(number) for number, shard in acquired.items()})
+    live = Live(NOW_MS, 9, {number: shard.stored(number) for number, shard in acquired.items()}, {})
     loaded = Loaded(partitions([shard.loaded for shard in shards]), sink)
     known, stored, held = "kafka" not in away, "redis" not in away, "warehouse" not in away
     found = status_of(SETTINGS, log if known else None, live if stored else None, loaded if held else None, unreachable)
@@ -154,7 +155,7 @@ def test_what_nobody_reads_waits_as_a_whole() -> None:
     """A shard that no worker has acquired, and one that its worker has not begun, have their whole log to come."""
     log = Log({(topic, part): 10 * (part + 1) for topic in TOPICS for part in range(3)}, None)
     begun = UNKNOWN_SHARD._replace(offsets=dict.fromkeys(TOPICS, 4))
-    live = Live(NOW_MS, 0, {0: StoredShard(begun, None, {}), 1: StoredShard(UNKNOWN_SHARD, None, {})})
+    live = Live(NOW_MS, 0, {0: StoredShard(begun, None, {}), 1: StoredShard(UNKNOWN_SHARD, None, {})}, {})
     found = status_of(SETTINGS, log, live, Loaded({}, None), {})
     assert (found.lag, found.sink_lag) == (3 * (6 + 20 + 30), 3 * (10 + 20 + 30))
     assert [(shard.lag, shard.sink_lag) for shard in found.shards] == [(18, 30), (60, 60)]

@@ -11,11 +11,12 @@ from redis import Redis
 
 from segmenter.events import Rules
 from segmenter.kinds import DEFAULT, Kind
+from segmenter.operations.parts import ask_redis
 from segmenter.settings import Settings
 from segmenter.store.agreement import add_kinds, want_features
 from segmenter.store.connection import connect
 from segmenter.store.meta import claim, group_in_use
-from segmenter.store.shards import acquire_shard, heartbeat
+from segmenter.store.shards import acquire_shard, heartbeat, park_shard
 from tests.loop.helpers import age_heartbeats
 
 CARTS = Kind("add_to_cart", "carts", "carts", "amount")
@@ -30,8 +31,7 @@ def client(settings: Settings) -> Iterator[Redis]:
 def own(client: Redis, settings: Settings, shard: int, knows: Settings | None) -> None:
     """Become the owner of a shard, and say what it knows; None says nothing, as version 0.1.0."""
     state = acquire_shard(client, settings, shard)
-    said = {} if knows is None else {shard: knows}
-    assert heartbeat(client, settings, {shard: (state, None)}, None, said) == {shard: "ok"}
+    assert heartbeat(client, settings, {shard: (state, None)}, None, knows) == {shard: "ok"}
 
 
 @pytest.fixture
@@ -61,6 +61,32 @@ def test_who_is_dead_is_not_waited_for(client: Redis, settings: Settings, new: S
     age_heartbeats(settings)
     own(client, settings, 0, new)
     assert add_kinds(client, new).kinds == new.kinds
+
+
+def test_a_parked_shard_is_not_waited_for(client: Redis, settings: Settings, new: Settings) -> None:
+    """Now and then an owner tries it again, and parks it again: each is another one, and writes nothing."""
+    own(client, settings, 0, new)
+    state = acquire_shard(client, settings, 1)
+    assert add_kinds(client, new).kinds == settings.kinds
+    assert park_shard(client, settings, 1, state.token, "a row cannot be read")
+    acquire_shard(client, settings, 1)
+    assert add_kinds(client, new).kinds == new.kinds
+
+
+def test_status_says_for_whom_a_kind_waits(client: Redis, settings: Settings, new: Settings) -> None:
+    """One who measures it otherwise does not know it: the two never agree."""
+    counted = dataclasses.replace(settings, kinds=(*DEFAULT, Kind("add_to_cart", "carts", "carts")))
+    assert ask_redis(settings).waiting == {}
+    own(client, settings, 0, new)
+    own(client, settings, 1, settings)
+    assert ask_redis(settings).waiting == {"the kind add_to_cart (carts, amount)": [1]}
+    own(client, settings, 1, counted)
+    assert ask_redis(settings).waiting == {
+        "the kind add_to_cart (carts, amount)": [1],
+        "the kind add_to_cart (carts, none)": [0],
+    }
+    own(client, settings, 1, new)
+    assert ask_redis(settings).waiting == {}
 
 
 @pytest.mark.parametrize("other", [("total_views",), None])

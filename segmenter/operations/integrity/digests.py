@@ -12,6 +12,7 @@ from typing import NamedTuple
 from segmenter.model import census, profiles, vectors
 from segmenter.model.generation import space_of
 from segmenter.settings import Settings
+from segmenter.store.agreement import unless_kinds_added
 from segmenter.store.connection import Redis
 from segmenter.store.meta import open_store
 from segmenter.store.models import read_model
@@ -73,7 +74,7 @@ def _line(user: bytes, row: Judged) -> tuple[str, str]:
 
 def digest_store(settings: Settings) -> Digests:
     """The digests of the store; exact while nobody writes to it."""
-    with open_store(settings) as store:
+    with open_store(settings) as store, unless_kinds_added(store):
         return _digest(*store)
 
 

@@ -79,6 +79,7 @@ def find_differences(store: Store) -> dict[int, Findings]:
             return dict(sorted(found.items()))
         with suppress(Fenced), paused(store, with_living_owner(store, missing)):
             found |= _unchanged(store, missing)
+    check_kinds(store)
     raise Fenced(f"shards {sorted(missing)} were written to whenever they were examined: try again later")
 
 
