@@ -69,6 +69,7 @@ def run(
     began = time.monotonic()
     totals = _Totals(Counter(), Counter())
     with warehouse.connect(settings) as database:
+        warehouse.require_rules(database, Rules.of(settings))
         warehouse.migrate(database, now_ms=time.time_ns() // 1_000_000)
         warehouse.claim_rules(database, Rules.of(settings))
         ids = topics.ensure_topics(settings)

@@ -10,12 +10,12 @@ CREATE TABLE IF NOT EXISTS sink_gaps (
 
 -- The sink of 0.1.0 recorded no gap when it began above offset 0. What is before its first event may be one; the sink
 -- makes it empty if the log still begins at 0.
-{% if raw_topics %}
+{% if topics_of_0_1_0 %}
 INSERT INTO sink_gaps (topic, part, first_pos, end_pos, recorded_ms)
 SELECT o.topic, o.part, 0, COALESCE(r.pos, o.next_pos), 0
 FROM sink_offsets o
 LEFT JOIN (
-{% for topic in raw_topics %}
+{% for topic in topics_of_0_1_0 %}
     SELECT '{{ topic }}' AS topic, part, MIN(pos) AS pos FROM raw_{{ topic }} GROUP BY part
     {{ "UNION ALL" if not loop.last }}
 {% endfor %}

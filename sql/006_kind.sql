@@ -38,7 +38,7 @@ ALTER TABLE snapshot_users ADD COLUMN `{{ field }}` BIGINT NOT NULL DEFAULT 0;
 {% if feature.name not in columns %}
 ALTER TABLE snapshot_users ADD COLUMN {{ feature.name }} {{ "DOUBLE" if feature.denominator else "BIGINT NOT NULL DEFAULT 0" }};
 {% endif %}
-{% if not feature.denominator %}
+{% if not feature.denominator and feature.numerator in columns %}
 UPDATE snapshot_users SET {{ feature.name }} = `{{ feature.numerator }}` WHERE {{ feature.name }} <> `{{ feature.numerator }}`;
 {% endif %}
 {% endfor %}

@@ -21,12 +21,15 @@ def migrate(*, pending: bool = False, show: bool = False, json: common.Json = Fa
         Only print the SQL that would be executed; change nothing.
     """
     from segmenter import warehouse
+    from segmenter.events import Rules
 
-    with warehouse.connect(common.settings("warehouse_url")) as database:
+    settings, now_ms = common.settings("warehouse_url"), time.time_ns() // 1_000_000
+    with warehouse.connect(settings) as database:
+        warehouse.require_rules(database, Rules.of(settings))
         if show:
-            common.emit({"statements": warehouse.to_come(database)}, json, _show_statements)
+            common.emit({"statements": warehouse.to_come(database, now_ms)}, json, _show_statements)
             return
-        done = [] if pending else warehouse.migrate(database, time.time_ns() // 1_000_000)
+        done = [] if pending else warehouse.migrate(database, now_ms)
         report = {"done": done, "applied": warehouse.applied(database), "pending": warehouse.pending(database)}
     common.emit(report, json, _show)
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, inspect, text
 
 from segmenter.errors import UsageError
-from segmenter.kinds import Kind
+from segmenter.kinds import DEFAULT, Kind
 from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, alone, dialect, insert, reading, writing
 from segmenter.warehouse.templates import statements
 
@@ -51,11 +51,13 @@ def pending(warehouse: Warehouse) -> list[str]:
     return [migration.name for migration in _pending(warehouse)]
 
 
-def to_come(warehouse: Warehouse) -> list[str]:
+def to_come(warehouse: Warehouse, now_ms: int) -> list[str]:
     """The statements that `migrate` would execute. Changes nothing."""
-    todo = _pending(warehouse)
+    found = []
     with reading(warehouse) as connection:
-        found = [statement for migration in todo for statement in _statements(connection, migration, warehouse.kinds)]
+        for migration in _pending(warehouse):
+            found += _statements(connection, migration)
+            found.append(f"INSERT INTO migrations (name, applied_ms) VALUES ('{migration.name}', {now_ms})")
     return [_RECORD, *found] if found else []
 
 
@@ -67,7 +69,7 @@ def migrate(warehouse: Warehouse, now_ms: int) -> list[str]:
         todo = _pending(warehouse)
         for migration in todo:
             with writing(warehouse, SUMMARY_SECONDS) as connection:
-                for statement in (_RECORD, *_statements(connection, migration, warehouse.kinds)):
+                for statement in (_RECORD, *_statements(connection, migration)):
                     connection.execute(text(statement))
                 insert(connection, "migrations", ("name", "applied_ms"), [(migration.name, now_ms)], unless_there=True)
     return [migration.name for migration in todo]
@@ -87,7 +89,7 @@ def _pending(warehouse: Warehouse) -> list[_Migration]:
     return [migration for migration in _migrations(warehouse.kinds) if migration.name not in done]
 
 
-def _statements(connection: Connection, migration: _Migration, kinds: tuple[Kind, ...]) -> list[str]:
+def _statements(connection: Connection, migration: _Migration) -> list[str]:
     """What is left to do of a migration, as the schema is now."""
     schema = inspect(connection)
     tables = schema.get_table_names()
@@ -95,7 +97,7 @@ def _statements(connection: Connection, migration: _Migration, kinds: tuple[Kind
     def columns(table: str) -> set[str]:
         return {column["name"] for column in schema.get_columns(table)} if table in tables else set()
 
-    context: dict[str, Any] = {"raw_topics": [kind.topic for kind in kinds if f"raw_{kind.topic}" in tables]}
+    context: dict[str, Any] = {"topics_of_0_1_0": [kind.topic for kind in DEFAULT if f"raw_{kind.topic}" in tables]}
     if kind := migration.kind:
         context = {"kind": kind, "columns": columns("snapshot_users"), "raw_columns": columns(f"raw_{kind.topic}")}
     options = dialect(connection).table_options

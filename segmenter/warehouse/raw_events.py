@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from segmenter import crash_points
 from segmenter.errors import Fenced
@@ -57,11 +57,11 @@ def claim_rules(warehouse: Warehouse, rules: Rules, may_lack_kinds: bool = False
         connection.execute(text("UPDATE meta SET value = :body WHERE name = 'rules'"), {"body": body})
 
 
-def require_rules(warehouse: Warehouse, rules: Rules) -> None:
+def require_rules(warehouse: Warehouse, rules: Rules, may_lack_kinds: bool = False) -> None:
     """Raise `RulesDiffer` if the warehouse has other rules, or kinds that these lack; it may have none yet."""
     with reading(warehouse) as connection:
-        if stored := _stored_rules(connection):
-            agreeing("the warehouse", stored, rules)
+        if inspect(connection).has_table("meta") and (stored := _stored_rules(connection)):
+            agreeing("the warehouse", stored, rules, may_lack_kinds)
 
 
 def _stored_rules(connection: Connection) -> dict[str, object]:

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from consumers import sink, worker
 from segmenter import warehouse
+from segmenter.cli.migrate import migrate
 from segmenter.client import SegmentClient
 from segmenter.errors import Corrupt, NewerVersion, RulesDiffer, UsageError
 from segmenter.events import Rules
@@ -96,6 +97,25 @@ def test_a_rule_that_came_later_and_is_set_is_refused(place: Place, settings: Se
         with pytest.raises(RulesDiffer, match=r"differ: max_ahead_ms is 86400000 there and 7 here. Use the same"):
             use(strict)
     assert place.stored() == older
+
+
+def test_who_is_refused_changes_no_table(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a sink that lacks a kind would take its first events for lost, and one with another plural add columns."""
+    fewer = dataclasses.replace(settings, kinds=settings.kinds[:2])
+    with warehouse.connect(settings) as database:
+        pending = warehouse.pending(database)
+        assert pending
+        with pytest.raises(RulesDiffer, match="the kind view"):
+            sink.run(fewer, once=True)
+        monkeypatch.setenv("SEGMENTER_WAREHOUSE_URL", settings.warehouse_url)
+        monkeypatch.setenv("SEGMENTER_PARTITIONS", str(settings.partitions))
+        monkeypatch.setenv("SEGMENTER_KINDS", ",".join(kind.name for kind in fewer.kinds))
+        with pytest.raises(RulesDiffer, match="the kind view"):
+            migrate()
+        assert warehouse.pending(database) == pending
+        with pytest.raises(RulesDiffer, match="the kind view"):
+            snapshot.take(fewer, 1)
+        assert warehouse.recorded_gaps(database) == []
 
 
 def test_a_rule_of_a_newer_version_is_refused(place: Place, settings: Settings) -> None:
