@@ -17,6 +17,9 @@ from producers.recorded.readers import Row
 from segmenter.events import Event, type_of
 from segmenter.kinds import SUBJECTS, Kind
 
+Cells = tuple[str, ...]
+Converter = Callable[[Cells], tuple[Kind, Event]]
+
 
 class Recorded(NamedTuple):
     """One event of a file: the row it comes from, its kind, and itself."""
@@ -31,40 +34,56 @@ def to_events(rows: Iterable[Row | Refused], mapping: Mapping, kinds: tuple[Kind
 
     If their amounts are to be summed up, all events come in the end.
     """
-    convert, amount_of = _converter(mapping, kinds), _amount_reader(mapping)
-    index = mapping.needed().index
-    key_of = [index(column) for column in mapping.one_per]
+    convert, amount_of, key_of = _converter(mapping, kinds), _amount_reader(mapping), _key_reader(mapping)
     again = f"another row of the same {' and '.join(mapping.one_per)}"
-    first: dict[tuple[str, ...], Recorded | None] = {}
+    if mapping.amount.sum:
+        yield from _summed_up(rows, mapping, convert, again)
+        return
+    keys = set()
+    for row in rows:
+        if isinstance(row, Refused):
+            yield row
+            continue
+        number, cells = row
+        key = key_of(cells)
+        if key in keys:
+            yield Refused(number, again, " ".join(key)[:80])
+            continue
+        try:
+            recorded = Recorded(number, *convert(cells))
+            amount = amount_of(cells) if recorded.kind.measure == "amount" else None
+        except _Unfit as unfit:
+            yield Refused(number, unfit.reason, unfit.detail)
+            continue
+        if key:
+            keys.add(key)
+        yield _worth(recorded, amount, mapping)
+
+
+def _summed_up(
+    rows: Iterable[Row | Refused], mapping: Mapping, convert: Converter, again: str
+) -> Iterator[Recorded | Refused]:
+    """The event of the first row of each key that can become one; its amount is the sum of all rows that have one."""
+    amount_of, key_of = _amount_reader(mapping), _key_reader(mapping)
+    first: dict[tuple[str, ...], Recorded] = {}
     totals: dict[tuple[str, ...], Decimal] = {}
     for row in rows:
         if isinstance(row, Refused):
             yield row
             continue
         number, cells = row
-        key = tuple([cells[at] for at in key_of])
+        key = key_of(cells)
         try:
-            if key and key in first:
-                if mapping.amount.sum and (more := amount_of(cells)) is not None:
-                    totals[key] = totals.get(key, Decimal(0)) + more
-                yield Refused(number, f"summed up with {again}" if mapping.amount.sum else again, " ".join(key)[:80])
-                continue
-            recorded = Recorded(number, *convert(cells))
-            amount = amount_of(cells) if recorded.kind.measure == "amount" else None
+            if (amount := amount_of(cells)) is not None:
+                totals[key] = totals.get(key, Decimal(0)) + amount
+            if key in first:
+                yield Refused(number, f"summed up with {again}", " ".join(key)[:80])
+            else:
+                first[key] = Recorded(number, *convert(cells))
         except _Unfit as unfit:
             yield Refused(number, unfit.reason, unfit.detail)
-            continue
-        if mapping.amount.sum:
-            first[key] = recorded
-            if amount is not None:
-                totals[key] = amount
-            continue
-        if key:
-            first[key] = None
-        yield _worth(recorded, amount, mapping)
-    for key, kept in first.items():
-        if kept is not None:
-            yield _worth(kept, totals.get(key), mapping)
+    for key, recorded in first.items():
+        yield _worth(recorded, totals.get(key), mapping)
 
 
 def _worth(recorded: Recorded, amount: Decimal | None, mapping: Mapping) -> Recorded:
@@ -104,10 +123,7 @@ class _Unfit(Exception):
         self.reason, self.detail = reason, detail
 
 
-Cells = tuple[str, ...]
-
-
-def _converter(mapping: Mapping, kinds: tuple[Kind, ...]) -> Callable[[Cells], tuple[Kind, Event]]:
+def _converter(mapping: Mapping, kinds: tuple[Kind, ...]) -> Converter:
     """A function from the cells of a row to (kind, event), the amount still missing. Raises `_Unfit`."""
     index = mapping.needed().index
     user_at = index(mapping.columns["user_id"])
@@ -155,6 +171,12 @@ def _kind_reader(mapping: Mapping, kinds: tuple[Kind, ...]) -> Callable[[Cells],
         return on[found]
 
     return read
+
+
+def _key_reader(mapping: Mapping) -> Callable[[Cells], Cells]:
+    """What rows of the same ``one_per`` have in common; empty if there is none."""
+    at = [mapping.needed().index(column) for column in mapping.one_per]
+    return lambda cells: tuple([cells[each] for each in at])
 
 
 def _amount_reader(mapping: Mapping) -> Callable[[Cells], Decimal | None]:

@@ -30,7 +30,7 @@
     [amount]
     column = "price"               # a number of ``unit``: "major" (12.50) or "minor" (1250)
     times = "quantity"             # another column, by which it is multiplied
-    sum = true                     # with one_per: the sum over all rows of it, whatever else is in them
+    sum = true                     # with one_per: the sum of all rows of it, whether they become events or not
 
     [duration]
     column = "dwell"               # a number of ``unit``, "s" or "ms"

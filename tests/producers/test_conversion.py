@@ -150,30 +150,25 @@ def outcomes(rows: list[Cells], mapping: Mapping) -> list[tuple[int, Outcome]]:
     told: list[tuple[int, Outcome]] = []
     summed_up: list[tuple[int, Outcome]] = []
     first: dict[tuple[str, ...], tuple[str, dict[str, Any]]] = {}
-    amounts: dict[tuple[str, ...], list[Fraction]] = {}
+    amounts: dict[tuple[str, ...], list[Fraction | None]] = {}
     again = f"another row of the same {' and '.join(mapping.one_per)}"
     if mapping.amount.sum:
         again = f"summed up with {again}"
     for number, row in enumerate(rows, 1):
         key = tuple(row[column] for column in mapping.one_per) if mapping.one_per else (str(number),)
-        found: Outcome = {again}
-        amount = None
+        found: Outcome = {again} if key in first else converted(row, mapping)
         try:
-            if key in first:
-                amount = amount_of(row, mapping.amount) if mapping.amount.sum else None
-            else:
-                found = converted(row, mapping)
-                amount = amount_of(row, mapping.amount) if isinstance(found, tuple) and found[0] == "purchase" else None
+            if mapping.amount.sum or (isinstance(found, tuple) and found[0] == "purchase"):
+                amounts.setdefault(key, []).append(amount_of(row, mapping.amount))
         except ValueError:
             found = {"no amount"}
-        if amount is not None:
-            amounts.setdefault(key, []).append(amount)
         if isinstance(found, tuple):
             first[key] = found
         (summed_up if mapping.amount.sum and isinstance(found, tuple) else told).append((number, found))
     for key, (kind, fields) in first.items():
-        if kind == "purchase" and key in amounts:
-            fields["amount"] = round(sum(amounts[key], Fraction(0)) * (100 if mapping.amount.unit == "major" else 1))
+        given = [amount for amount in amounts.get(key, []) if amount is not None]
+        if kind == "purchase" and given:
+            fields["amount"] = round(sum(given, Fraction(0)) * (100 if mapping.amount.unit == "major" else 1))
     return told + summed_up
 
 
