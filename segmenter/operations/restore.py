@@ -184,11 +184,12 @@ def records_to_come(
 ) -> int:
     """The number of records beyond the cuts, after checking that the log holds all that they need.
 
-    ``reach`` is how far into each partition the rows go at most. Raises `TopicRecreated`, and `LogTruncated`, which
-    says what to do ``instead``.
+    Of a topic without any cut, whose kind was added since, it needs only what is there. ``reach`` is how far into each
+    partition the rows go at most. Raises `TopicRecreated`, and `LogTruncated`, which says what to do ``instead``.
     """
     ids = topics.topic_ids(settings)
-    whole = {(kind.topic, part): Cut(None, 0) for kind in settings.kinds for part in range(settings.partitions)}
+    known = {topic for topic, _ in cuts}
+    whole = {(topic, part): Cut(None, 0) for topic in known for part in range(settings.partitions)}
     cuts = whole | dict(cuts)
 
     def position(partition: Partition) -> Position:
@@ -202,7 +203,7 @@ def records_to_come(
     topics.check_beginnings(needed, begins, instead)
     topics.check_ends(needed, ends)
     topics.check_ends({position(at): cut for at, cut in reach.items()}, ends)
-    return sum(ends[at] - offset for at, offset in needed.items())
+    return sum(end - needed.get(at, begins[at]) for at, end in ends.items())
 
 
 def _write_users(
