@@ -14,7 +14,7 @@ import structlog
 from consumers.trainer.refit import features_of, population_of, refit, refit_is_due, refit_process, step
 from segmenter.errors import Corrupt
 from segmenter.model.drift import Drift
-from segmenter.model.generation import Generation, digest
+from segmenter.model.generation import Generation, digest, space_of
 from segmenter.model.kmeans import inertia
 from segmenter.shards.row import Row
 from segmenter.shards.state import ShardState
@@ -53,6 +53,8 @@ class Trainer:
         """Read the current generation; returns whether it differs from the one before."""
         current = read_model(self._store.client, self._store.settings)
         before, self.generation = self.generation, current
+        if space_of(before) != space_of(current):
+            self.rest()
         return (before and digest(before)) != (current and digest(current))
 
     def watch(self, rows: Sequence[Row]) -> None:
@@ -64,7 +66,7 @@ class Trainer:
             self._drifted |= self._drift.update(distance)
 
     def rest(self) -> None:
-        """Forget what has been watched: another worker looks for the next generation now."""
+        """Forget what has been watched, since another worker looks for the next generation now, or by new features."""
         self._drift, self._drifted = Drift(), False
 
     def advance(self) -> None:

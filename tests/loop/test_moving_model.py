@@ -165,6 +165,24 @@ def test_users_who_fit_the_model_no_more_are_a_reason_to_refit(store: Store, unt
     assert watching.refits() == 0
 
 
+def test_what_was_watched_by_other_features_is_no_drift(store: Store, until: Until) -> None:
+    """Of more features, distances are larger."""
+    before = fitted(store)
+    watching = Watching(store, until)
+    watching.watch(*watching.usual)
+    watching.watch(*watching.changed)
+    by_others = msgspec.structs.replace(
+        before, number=2, features=("total_views",), features_since=2, centres=tuple([(c[0],) for c in before.centres]),
+        scale=before.scale[:1], fill=before.fill[:1],
+    )  # fmt: skip
+    assert publish_model(*store, by_others, before)
+    watching.trainer.refresh()
+    restored = msgspec.structs.replace(before, number=3, features_since=3)
+    assert publish_model(*store, restored, by_others)
+    watching.trainer.refresh()
+    assert watching.refits() == 0
+
+
 def test_a_first_fit_that_finds_no_users_is_tried_again_after_a_pause(store: Store, until: Until) -> None:
     """They are counted, but their rows are gone: somebody has to repair that first."""
     put(store, crowd(range(30)))
