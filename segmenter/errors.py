@@ -86,7 +86,7 @@ class SumTooLarge(PromiseBroken):
         super().__init__(
             f"{field} of user {user} needs more than 64 bits, which takes millions of events at the bounds: is the key "
             "of these events a user? Stop who publishes them, and go on with an unused SEGMENTER_KEY_PREFIX and "
-            "SEGMENTER_TOPIC_PREFIX."
+            "SEGMENTER_TOPIC_PREFIX, and an empty database as SEGMENTER_WAREHOUSE_URL."
         )
 
 

@@ -196,8 +196,8 @@ def _checked(kind: Kind) -> Kind:
             raise SettingsError(
                 f"the {what} of {where} is {text!r}; allowed: up to 30 of a-z 0-9 _, of which the first is a letter"
             )
-    if kind.plural.endswith(("_amount", "_ms")):
-        raise SettingsError(f"the plural of {where} is {kind.plural!r}; names with this ending are for sums")
+    if f"_{kind.plural}".endswith(("_amount", "_ms")):
+        raise SettingsError(f"the plural of {where} is {kind.plural!r}; amount, ms and _amount, _ms are for sums")
     if kind.measure not in get_args(Measure):
         raise SettingsError(f"measure in {where} is {kind.measure!r}; allowed: {', '.join(get_args(Measure))}")
     return kind

@@ -1,8 +1,4 @@
-"""What an event is, and whether a record is one.
-
-The verdict is a pure function of the record and the `Rules`, so worker, sink and any later reader of the
-same log agree. An invalid record is a value, `InvalidRecord`, never an exception.
-"""
+"""What an event is, and how it is published."""
 
 from __future__ import annotations
 

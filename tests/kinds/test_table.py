@@ -64,6 +64,7 @@ def test_a_variable_picks(tmp_path: Path) -> None:
         ('[kinds.x]\nplural = "user_id"\n', "'user_id' is taken"),
         ('[kinds.part]\nplural = "parts"\n', "'part' is taken (part): give the kind another name or plural"),
         ('[kinds.x]\nplural = "paid_amount"\n', "for sums"),
+        ('[kinds.x]\nplural = "amount"\n', "for sums"),
         ("kinds = 7\n", "kinds in segmenter.toml"),
         ('kinds = ["click", "cart"]\n', "there is no kind 'cart'"),
     ],
