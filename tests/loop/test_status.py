@@ -170,6 +170,7 @@ def test_each_value_is_that_of_its_shard_and_its_reader(
         "lag": 16,
         "sink_lag": 27,
         "duplicate_window": {"records": 100_000, "spans_ms": None},
+        "waiting": {},
     }
 
 
