@@ -17,7 +17,7 @@ from segmenter.operations import snapshot
 from segmenter.settings import Settings
 from segmenter.shards.row import Row
 from segmenter.shards.state import Commit
-from segmenter.store.connection import Redis, connect
+from segmenter.store.connection import Redis, Store, connect
 from segmenter.store.rows import scan_rows
 from segmenter.store.shards import commit_shard, read_shards
 from tests.loop.helpers import START_MS, changing_owners
@@ -43,7 +43,7 @@ def test_rows_of_a_redis_that_went_back_are_no_snapshot(settings: Settings, redi
     worker.run(settings, once=True)
     with closing(connect(settings)) as client:
         begun = read_shards(client, settings)
-        copied = snapshot.user_rows(client, settings, begun, snapshot.shard_cuts(begun, settings))
+        copied = snapshot.user_rows(Store(client, settings), begun, snapshot.shard_cuts(begun, settings))
         redis.kill()
         redis.put_back()
         redis.restart()
