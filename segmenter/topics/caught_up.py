@@ -64,4 +64,4 @@ class CaughtUp(Generic[Part]):
 
     def _has_reached(self, ends: _Ends) -> bool:
         """Whether all partitions have been delivered up to there; one that was just assigned has no position yet."""
-        return all(end.is_reached(self._consumer.position(tp) or 0) for tp, end in ends.items())
+        return all(end.is_reached(self._consumer.position(tp, timeout_ms=ENDS_MS) or 0) for tp, end in ends.items())

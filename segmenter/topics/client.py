@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import (
     GroupAuthorizationFailedError,
     KafkaConnectionError,
@@ -21,6 +22,9 @@ from segmenter.errors import Forbidden, Unreachable
 from segmenter.settings import Settings
 
 ASKING_MS = 2_000
+
+METADATA_MS = 10_000
+"""How long a broker may take to tell a client of the topics and their partitions."""
 
 Position = tuple[str, int]
 """A topic, with its prefix, and a partition."""
@@ -75,6 +79,24 @@ def reaching(settings: Settings, right: str = "Read") -> Iterator[None]:
             f"{where} does not answer as it should ({found}). Is it running, is SEGMENTER_KAFKA its address, "
             f"{'' if user else 'must one log in (SEGMENTER_KAFKA_USER), '}{ABOUT_TLS[settings.kafka_tls]}?"
         ) from error
+
+
+def refresh_metadata(consumer: KafkaConsumer) -> None:
+    """Have a consumer learn of the topics that it is subscribed to. Raises `KafkaTimeoutError`.
+
+    ``consumer.topics()`` of kafka-python 3.0 does the same, but may wait for ever.
+    """
+    manager = consumer._manager
+    for _ in range(2):  # the first answer may be to a request from before the subscription
+        manager.run(manager.wait_for, manager.cluster.request_update(), METADATA_MS)
+
+
+def position_of(consumer: KafkaConsumer, partition: TopicPartition) -> int:
+    """The next offset to be read of a partition. Raises `KafkaTimeoutError` if the client does not know it in time."""
+    found: int | None = consumer.position(partition, timeout_ms=METADATA_MS)
+    if found is None:
+        raise KafkaTimeoutError(f"the position in {partition.topic} partition {partition.partition} is not known")
+    return found
 
 
 def missing_right(error: KafkaError, right: str) -> str:

@@ -15,7 +15,7 @@ from segmenter.events import InvalidRecord, Record
 from segmenter.events.dead_letters import DeadLetter, decode, describe, encode, letter_key
 from segmenter.settings import Settings
 from segmenter.topics.admin import dead_letter_topic, has_topic, topic_ids
-from segmenter.topics.client import reaching
+from segmenter.topics.client import position_of, reaching
 from segmenter.topics.producer import produce_all
 from segmenter.topics.reader import beginnings, ends, open_consumer, poll_held, read_to
 
@@ -83,7 +83,7 @@ def _record_at(settings: Settings, consumer: KafkaConsumer, tp: TopicPartition, 
     consumer.seek(tp, offset)
     deadline = time.monotonic() + PATIENCE_SECONDS
     with reaching(settings, "Read"):
-        while consumer.position(tp) <= offset:
+        while position_of(consumer, tp) <= offset:
             try:
                 polled = poll_held(consumer, 500, 1)
             except LogTruncated:

@@ -9,7 +9,7 @@ from kafka import TopicPartition
 
 from segmenter.errors import Unreachable
 from segmenter.settings import Settings
-from segmenter.topics.client import Position, reaching
+from segmenter.topics.client import Position, position_of, reaching
 from segmenter.topics.reader import beginnings, open_consumer, poll_held
 
 PATIENCE_SECONDS = 10.0
@@ -43,7 +43,7 @@ def _timestamps(settings: Settings, at: Mapping[Position, int], ends: Mapping[Po
                 for tp, records in poll_held(consumer, 500, 1_000).items():
                     found.setdefault((tp.topic, tp.partition), records[0].timestamp)
                 unread = {tp for tp in unread if (tp.topic, tp.partition) not in found}
-                unread = {tp for tp in unread if consumer.position(tp) < ends[tp.topic, tp.partition]}
+                unread = {tp for tp in unread if position_of(consumer, tp) < ends[tp.topic, tp.partition]}
                 consumer.pause(*consumer.assignment() - unread)
                 if time.monotonic() > deadline:
                     raise Unreachable(

@@ -17,7 +17,7 @@ from segmenter.events import Record
 from segmenter.settings import Settings
 from segmenter.topics.admin import check_partitions, event_topics
 from segmenter.topics.caught_up import CaughtUp
-from segmenter.topics.client import reaching
+from segmenter.topics.client import position_of, reaching, refresh_metadata
 from segmenter.topics.lag_offsets import noted, store_name
 from segmenter.topics.reader import check_held, held, open_consumer, poll_held
 
@@ -66,7 +66,7 @@ class ShardConsumer:
         self._consumer.subscribe(self._topics, listener=self._listener)
         try:
             with reaching(settings):
-                self._consumer.topics()  # a leader that does not know a topic yet would assign nothing of it
+                refresh_metadata(self._consumer)  # a leader that does not know a topic yet would assign nothing of it
         except Unreachable:
             self.close()
             raise
@@ -137,7 +137,7 @@ class ShardConsumer:
     def positions(self, shard: int) -> dict[str, int]:
         """The next offset to be delivered of each topic of a started shard."""
         with self._held():
-            return {self._plain(tp): self._consumer.position(tp) for tp in self._of(shard)}
+            return {self._plain(tp): position_of(self._consumer, tp) for tp in self._of(shard)}
 
     def knows_topics(self, ids: Mapping[str, str]) -> bool:
         """Whether the client knows the topics by these ids, and would know by now if they had changed.

@@ -13,7 +13,7 @@ from segmenter.errors import LogTruncated
 from segmenter.events import Record
 from segmenter.settings import Settings
 from segmenter.topics.caught_up import CaughtUp
-from segmenter.topics.client import Position, client_options, reaching
+from segmenter.topics.client import Position, client_options, position_of, reaching
 from segmenter.topics.lag_offsets import noted
 
 RESTORE = (
@@ -77,7 +77,7 @@ class Reader:
     def positions(self) -> dict[Position, int]:
         """The next offset to be read of each partition; beyond the last record if a transaction's marker follows it."""
         with reaching(self._settings), held(self._consumer, self._restore):
-            return {(tp.topic, tp.partition): self._consumer.position(tp) for tp in self._consumer.assignment()}
+            return {(tp.topic, tp.partition): position_of(self._consumer, tp) for tp in self._consumer.assignment()}
 
     def caught_up_ms(self, asked_ms: int) -> int | None:
         """The latest moment of which all has been read that the log held then; None if there is no news of that.
@@ -131,8 +131,8 @@ def ends(settings: Settings, topics: Iterable[str]) -> dict[Position, int]:
             deadline = time.monotonic() + _LAST_RECORD_SECONDS
             while unread and time.monotonic() < deadline:
                 polled = consumer.poll(500, _WHOLE_BATCH)
-                unread = {tp for tp in unread - polled.keys() if consumer.position(tp) < reported[tp]}
-            read = {tp: consumer.position(tp) for tp in consumer.assignment()}
+                unread = {tp for tp in unread - polled.keys() if position_of(consumer, tp) < reported[tp]}
+            read = {tp: position_of(consumer, tp) for tp in consumer.assignment()}
             return _positions({tp: max(end, read.get(tp, 0)) for tp, end in reported.items()})
     finally:
         consumer.close()

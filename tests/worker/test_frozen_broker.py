@@ -1,4 +1,4 @@
-"""A broker that falls silent just as a worker is to publish dead letters."""
+"""A broker that falls silent just as a worker is to publish dead letters, or asks for the topics."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
+from kafka.errors import KafkaTimeoutError
 
 from consumers import worker
 from segmenter.embedded import private_stack
 from segmenter.settings import Settings
+from segmenter.topics import client, event_topics
 from segmenter.topics.dead_letters import read_dead_letters
+from segmenter.topics.reader import open_consumer
 from tests.loop.helpers import publish_raw
 
 LETTERS = 50
@@ -82,3 +86,16 @@ def test_sigterm_ends_a_worker_that_cannot_tell(
     process.resume()
     assert worker.run(settings, once=True, may_refit=False).dead_letters == LETTERS
     assert len(read_dead_letters(settings)) == LETTERS
+
+
+def test_a_client_does_not_wait_for_ever_for_topics(
+    broker: tuple[Settings, psutil.Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, process = broker
+    monkeypatch.setattr(client, "METADATA_MS", 300)
+    with closing(open_consumer(settings, group_id="workers")) as consumer:
+        consumer.subscribe(list(event_topics(settings)))
+        process.suspend()
+        with pytest.raises(KafkaTimeoutError):
+            client.refresh_metadata(consumer)
+        process.resume()
