@@ -21,11 +21,9 @@ def migrate(*, pending: bool = False, show: bool = False, json: common.Json = Fa
         Only print the SQL that would be executed; change nothing.
     """
     from segmenter import warehouse
-    from segmenter.events import Rules
 
-    settings, now_ms = common.settings("warehouse_url"), time.time_ns() // 1_000_000
-    with warehouse.connect(settings) as database:
-        warehouse.require_rules(database, Rules.of(settings))
+    now_ms = time.time_ns() // 1_000_000
+    with warehouse.connect(common.settings("warehouse_url")) as database:
         if show:
             common.emit({"statements": warehouse.to_come(database, now_ms)}, json, _show_statements)
             return

@@ -15,7 +15,6 @@ from sqlalchemy import text
 
 from consumers import sink, worker
 from segmenter import warehouse
-from segmenter.cli.migrate import migrate
 from segmenter.client import SegmentClient
 from segmenter.errors import Corrupt, NewerVersion, RulesDiffer, UsageError
 from segmenter.events import Rules
@@ -99,7 +98,7 @@ def test_a_rule_that_came_later_and_is_set_is_refused(place: Place, settings: Se
     assert place.stored() == older
 
 
-def test_who_is_refused_changes_no_table(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_refused_changes_no_table(settings: Settings) -> None:
     """Else a sink that lacks a kind would take its first events for lost, and one with another plural add columns."""
     fewer = dataclasses.replace(settings, kinds=settings.kinds[:2])
     with warehouse.connect(settings) as database:
@@ -107,11 +106,6 @@ def test_who_is_refused_changes_no_table(settings: Settings, monkeypatch: pytest
         assert pending
         with pytest.raises(RulesDiffer, match="the kind view"):
             sink.run(fewer, once=True)
-        monkeypatch.setenv("SEGMENTER_WAREHOUSE_URL", settings.warehouse_url)
-        monkeypatch.setenv("SEGMENTER_PARTITIONS", str(settings.partitions))
-        monkeypatch.setenv("SEGMENTER_KINDS", ",".join(kind.name for kind in fewer.kinds))
-        with pytest.raises(RulesDiffer, match="the kind view"):
-            migrate()
         assert warehouse.pending(database) == pending
         with pytest.raises(RulesDiffer, match="the kind view"):
             snapshot.take(fewer, 1)
