@@ -27,7 +27,7 @@ from segmenter.store.models import read_model
 from segmenter.store.recount import recount
 from segmenter.store.shards import acquire_shard, read_shards
 from segmenter.topics import event_topics
-from segmenter.topics.client import client_options
+from segmenter.topics.client import client_options, refresh_metadata
 from tests.loop.helpers import rows
 
 USERS = 400
@@ -206,7 +206,7 @@ def first_in_the_group(settings: Settings, until: Until) -> Iterator[None]:
         members = [KafkaConsumer(**options) for _ in range(2)]
         for member in members:
             member.subscribe(list(event_topics(settings)))
-            member.topics()  # a leader that does not know the topics yet would assign nothing
+            refresh_metadata(member)  # a leader that does not know the topics yet would assign nothing
         for member in members:
             pool.submit(take_part, member)
         until(lambda: all(len({at.partition for at in member.assignment()}) == 1 for member in members))
