@@ -20,7 +20,13 @@ def features(profile: Mapping[str, int], wanted: Iterable[Feature]) -> dict[str,
 
 
 def named(names: Iterable[str], kinds: tuple[Kind, ...]) -> tuple[Feature, ...]:
-    """The features of these names. Raises `UsageError` for one that the kinds do not give."""
+    """The features of these names. Raises `UsageError` for one that the kinds do not give.
+
+    >>> from segmenter.kinds import DEFAULT
+    >>> named(["total_carts"], DEFAULT[1:2])
+    Traceback (most recent call last):
+    segmenter.errors.UsageError: the model judges by total_carts, but the kinds that are on give only total_searches.
+    """
     known = {feature.name: feature for feature in catalogue(kinds)}
     wanted = tuple(names)
     for name in wanted:
@@ -30,7 +36,11 @@ def named(names: Iterable[str], kinds: tuple[Kind, ...]) -> tuple[Feature, ...]:
 
 
 def is_count(feature: str) -> bool:
-    """Whether the feature of this name counts events; the others sum up or average what these measure."""
+    """Whether the feature of this name counts events; the others sum up or average what these measure.
+
+    >>> [is_count(name) for name in ("total_carts", "total_cart_amount", "mean_cart_amount")]
+    [True, False, False]
+    """
     return not feature.startswith("mean_") and not feature.endswith("_amount")
 
 

@@ -148,7 +148,8 @@ def test_rules_of_a_version_that_knew_fewer_have_what_it_did() -> None:
         (FIRST | {"partitions": 5}, "partitions is 5 there and 4 here"),
         (FIRST | {"duplicate_window": 99}, "duplicate_window is 99 there and 100000 here"),
         (FIRST | {"isolation": "read_uncommitted"}, "isolation"),
-        ({}, "partitions"),
+        ({}, "differ: partitions is missing there and 4 here"),
+        ({"max_ahead_ms": 5}, "differ: partitions is missing there and 4 here"),
     ],
 )
 def test_other_rules_are_refused_and_named(found: dict[str, object], says: str) -> None:
@@ -160,6 +161,9 @@ def test_other_rules_are_refused_and_named(found: dict[str, object], says: str) 
 def test_a_rule_of_a_later_version_is_refused_and_named() -> None:
     with pytest.raises(NewerVersion, match=r"the warehouse is of a newer version: .* \(of a later version\)"):
         agreeing("the warehouse", FIRST | {"of a later version": 1}, Rules(partitions=4))
+    click = msgspec.to_builtins(CLICK)
+    with pytest.raises(NewerVersion, match=r"the warehouse is of a newer version: .*'weight' - at `\$\.kinds\[0\]"):
+        agreeing("the warehouse", FIRST | {"kinds": [click | {"measure": "weight"}]}, Rules(partitions=4))
 
 
 def test_kinds_may_be_added() -> None:
@@ -170,6 +174,15 @@ def test_kinds_may_be_added() -> None:
     for before, after in ((few, more), (few, all_), (more, all_), (all_, all_)):
         assert agreeing("somewhere", stored(before), after) == before
     assert agreeing("somewhere", FIRST, all_) == Rules(partitions=4)
+
+
+def test_who_only_looks_may_lack_kinds_but_not_know_others() -> None:
+    """It is told what is stored; what it does know must be the same."""
+    more = Rules(partitions=4, kinds=(*DEFAULT, PURCHASE), currency="EUR")
+    for kinds in ((SEARCH,), (*DEFAULT, SOCIAL)):
+        assert agreeing("somewhere", stored(more), Rules(partitions=4, kinds=kinds), may_lack_kinds=True) == more
+    with pytest.raises(RulesDiffer, match="the kind view"):
+        agreeing("somewhere", stored(more), Rules(partitions=4, kinds=(SEARCH, OTHER)), may_lack_kinds=True)
 
 
 OTHER = Kind("view", "views", "views", "none")
@@ -195,6 +208,7 @@ def test_kinds_are_not_taken_away_or_changed(kinds: tuple[Kind, ...], currency: 
     with pytest.raises(RulesDiffer, match=says) as caught:
         agreeing("the warehouse", before, Rules(partitions=4, kinds=kinds, currency=currency))
     assert ("Kinds may be added, not taken away or changed" in str(caught.value)) is ("kind" in says)
+    assert "kinds is" not in str(caught.value)
 
 
 def test_the_rules_are_those_of_the_settings() -> None:

@@ -10,7 +10,6 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from scipy.optimize import linear_sum_assignment
 
 from consumers import worker
 from consumers.trainer.refit import refit, rename
@@ -19,8 +18,7 @@ from producers.publish import publish
 from producers.synthetic.generator import generate
 from segmenter.client import SegmentClient
 from segmenter.kinds import DEFAULT_FEATURES, Feature, catalogue, pick
-from segmenter.model.generation import Generation, Segment
-from segmenter.model.segments import judging_by
+from segmenter.model.generation import Generation
 from segmenter.model.vectors import fixed
 from segmenter.operations import snapshot
 from segmenter.operations.integrity.verify import verify
@@ -185,37 +183,3 @@ def test_half_way_all_adds_up_and_a_restore_takes_it_along(shop: Settings) -> No
     assert {row.generation for row in rows(shop).values()} == {current.number}
     assert verify(shop).differences == []
     assert all(len(row.vector) == len(BY_VALUE) for row in rows(shop).values())
-
-
-def test_segments_go_with_their_users() -> None:
-    """The new segments are the old ones with which they share most users: by a slow look at all pairs."""
-    random = np.random.default_rng(3)
-    old = random.integers(0, 3, 600)
-    shuffled = np.array([2, 0, 1])[old]
-    sample = fixed(
-        np.stack([10.0 ** (1 + shuffled) * random.uniform(0.8, 1.25, 600), random.uniform(1, 9, 600)], axis=1)
-    )
-    names = ("low", "middle", "high")
-    before = Generation(
-        number=7,
-        cause="refit",
-        features=("total_a",),
-        centres=((1.0,), (2.0,), (3.0,)),
-        segments=tuple(Segment(10 + index, slug, f"Name {index}") for index, slug in enumerate(names)),
-        scale=(1.0,),
-        fill=(0.0,),
-        population=600,
-        fitted_population=600,
-        created_ms=1,
-    )
-    slugs = [names[index] for index in old]
-    after = judging_by(("total_b", "mean_c_ms"), sample, slugs, before, names, 7, 9, 600)
-    new = [int(np.argmin(np.abs(np.array(after.centres)[:, 0] - each))) for each in sample[:, 0]]
-    shared = np.zeros((3, 3))
-    for was, now in zip(old, new, strict=True):
-        shared[was, now] += 1
-    _, best = linear_sum_assignment(-shared)
-    assert [after.segments[now].id for now in best] == [10, 11, 12]
-    assert {segment.name for segment in after.segments} == {"Name 0", "Name 1", "Name 2"}
-    assert after.slugs == names and (after.cause, after.features_since, after.number) == ("features", 8, 8)
-    assert after.changes == () and after.fitted_population == 600

@@ -54,6 +54,15 @@ def test_who_was_written_before_a_kind_was_added_has_done_it_never(before: tuple
     assert dict(zip(fields(ALL), read, strict=True)) == dict.fromkeys(fields(ALL), 0) | known
 
 
+@pytest.mark.parametrize("name", ["clicks", "clicks_timed", "click_ms", "view_ms"])
+def test_a_profile_with_a_part_of_a_kind_names_what_is_missing(name: str) -> None:
+    """No version has written that."""
+    named = dict.fromkeys(FIELDS, 1)
+    del named[name]
+    with pytest.raises(ValueError, match=f"^the profile has no '{name}'$"):
+        decode_profile(json.dumps(named).encode())
+
+
 @pytest.mark.parametrize("value", [None, "1", 1.5, LARGEST + 1, -LARGEST - 1, [1]])
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_number_that_no_profile_has_is_refused(name: str, value: object) -> None:

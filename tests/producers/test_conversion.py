@@ -277,12 +277,14 @@ def test_a_key_of_one_event_is_shown_by_its_beginning() -> None:
     assert refused == Refused(2, "another row of the same who and at", LONG[:80])
 
 
-def test_what_cannot_be_read_stays_refused() -> None:
+@pytest.mark.parametrize("amount", [Amount(), Amount("n", sum=True)])
+def test_what_cannot_be_read_stays_refused(amount: Amount) -> None:
     """And takes no key from a row that can."""
-    mapping = Mapping("csv", {"user_id": "who"}, TIMES[0], KINDS[0], one_per=("who",))
+    mapping = Mapping("csv", {"user_id": "who"}, TIMES[0], KINDS[0], amount=amount, one_per=("who",))
+    rows = [tuple({"who": "u", "at": at, "n": "2"}[column] for column in mapping.needed()) for at in ("x", "5")]
     unread = Refused(1, "not a row", "")
-    found = list(to_events([unread, (2, ("u", "x")), (3, ("u", "5"))], mapping, ON))
-    assert found[0] is unread
+    found = list(to_events([unread, (2, rows[0]), (3, rows[1])], mapping, ON))
+    assert found[0] is unread and found[1] == Refused(2, "no time", found[1].detail) and "x" in found[1].detail
     assert [type(each) for each in found] == [Refused, Refused, Recorded]
 
 

@@ -209,6 +209,15 @@ def test_every_key_of_a_mapping_is_read(tmp_path: Path) -> None:
     )
 
 
+def test_the_kinds_of_a_mapping_are_those_that_rows_may_become(mapping_file: MappingFile) -> None:
+    """Each once, the default first."""
+    time = Time("at", "iso")
+    values = {"a": "view", "b": "search", "c": "view", "d": "click"}
+    assert Mapping("csv", {}, time, Kind("did", "click", values)).kinds() == ["click", "view", "search"]
+    assert Mapping("csv", {}, time, Kind("did", None, values)).kinds() == ["view", "search", "click"]
+    assert Mapping("csv", {}, time, Kind(default="purchase")).kinds() == ["purchase"]
+
+
 def test_what_a_mapping_does_not_say_is_as_documented(mapping_file: MappingFile) -> None:
     small = load(mapping_file(), DEFAULT)
     assert (small.separator, small.encoding, small.one_per) == (",", "utf-8", ())

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segmenter.errors import Corrupt
+from segmenter.errors import Corrupt, SumTooLarge
 from segmenter.events import InvalidRecord
-from segmenter.kinds import DEFAULT
+from segmenter.kinds import BUILT_IN, DEFAULT
 from segmenter.model.census import Census, Tally
 from segmenter.model.folding import NO_MEASURE
-from segmenter.model.generation import NO_SPACE, Generation, Segment, Space
+from segmenter.model.generation import NO_SPACE, UNASSIGNED, Generation, Segment, Space
 from segmenter.shards.batches import Applied, Batch
 from segmenter.shards.commits import batch_commit, counted, repair_commit, restore_commit, sweep_commit
 from segmenter.shards.row import Row
@@ -293,6 +293,16 @@ def test_a_batch_is_folded_once_and_who_moves_is_told_with_the_cause(
         offsets=batch.offsets,
         counts=Counts(5 + len(events), 4, dead, {"views": 1}),
     )
+
+
+@pytest.mark.parametrize(("full", "more"), [(2**63 - 1, 1), (-(2**63), -1)])
+def test_a_sum_that_needs_more_than_64_bits_is_named(full: int, more: int) -> None:
+    """And whose it is."""
+    row = Row(b"u2", UNASSIGNED, 0, (9, 9, full, 10, 20), {}, ())
+    events = [Applied(at, "purchases", at, 30, more) for at in (0, 1)]
+    batch = Batch({"purchases": 2}, {b"u1": 0, b"u2": 1}, events, 0, [])
+    with pytest.raises(SumTooLarge, match="purchase_amount of user u2 needs more than 64 bits"):
+        batch_commit(batch, {b"u1": None, b"u2": row}, EMPTY.state, (BUILT_IN["purchase"],), None)
 
 
 @pytest.mark.parametrize("vector", [(5, 0, -1), (5, 0, -1, 9, 9), ()])
