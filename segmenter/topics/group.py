@@ -26,10 +26,10 @@ log = structlog.get_logger()
 JOIN_POLL_MS = 100
 """A join makes no progress in polls of a few ms."""
 
-LEAVING_SECONDS = 4.0
+LEAVING_SECONDS = 3.6
 """How long leaving may wait: longer than a join takes, shorter than a worker may take to end."""
 
-FAREWELL_MS = 1_000
+FAREWELL_MS = 500
 """How long to wait for the broker to confirm; it removes a silent member anyway."""
 
 
