@@ -93,8 +93,8 @@ def agreeing(where: str, stored: Mapping[str, object], ours: Rules, may_lack_kin
     if unknown := sorted(stored.keys() - set(Rules.__struct_fields__)):
         raise NewerVersion(where, unknown)
     own = _each(ours)
-    if any(field.required and field.name not in stored for field in msgspec.structs.fields(Rules)):
-        raise RulesDiffer(where, own | {"partitions": stored.get("partitions", "missing")}, own)
+    if "partitions" not in stored:  # the only one without a default
+        raise RulesDiffer(where, own | {"partitions": "missing"}, own)
     try:
         theirs = msgspec.convert(stored, type=Rules)
     except msgspec.ValidationError as error:

@@ -53,20 +53,34 @@ def test_a_variable_picks(tmp_path: Path) -> None:
     ("file", "says"),
     [
         ("[kinds.add_to_cart]\n", "plural"),
-        ('[kinds.add_to_cart]\nplural = "Carts"\n', "'Carts'"),
-        ('[kinds."add; DROP"]\nplural = "carts"\n', "allowed: up to 30 of a-z 0-9 _"),
+        ('[kinds.add_to_cart]\nplural = "Carts"\n', "the plural of [kinds.add_to_cart] is 'Carts'; allowed: up to 30"),
+        (
+            '[kinds."add; DROP"]\nplural = "carts"\n',
+            "the name of [kinds.add; DROP] is 'add; DROP'; allowed: up to 30 of",
+        ),
+        ("[kinds]\nx = 5\n", "kinds.x is 5; it must be a table: [kinds.x], then plural and measure"),
         ('[kinds.x]\nplural = "c` BIGINT, d"\n', "allowed"),
         ('[kinds.x]\nplural = "carts"\nmeasure = "weight"\n', "none, duration, amount"),
         ('[kinds.x]\nplural = "carts"\ntopic = "t"\n', "has no topic"),
         ('[kinds.click]\nmeasure = "none"\n', "built in"),
         ('[kinds.x]\nplural = "clicks"\n', "'clicks' is taken"),
         ('[kinds.x]\nplural = "parts"\nmeasure = "amount"\n[kinds.y]\nplural = "parts_priced"\n', "parts_priced"),
+        (
+            '[kinds.x]\nplural = "clickstream"\n',
+            "'clickstream' is taken (click, x): give the kind another name or plural",
+        ),
         ('[kinds.x]\nplural = "user_id"\n', "'user_id' is taken"),
+        ('[kinds.x]\nplural = "total_clicks"\n', "'total_clicks' is taken"),
+        ('[kinds.x]\nplural = "cut_views"\n', "'cut_views' is taken"),
         ('[kinds.part]\nplural = "parts"\n', "'part' is taken (part): give the kind another name or plural"),
         ('[kinds.x]\nplural = "paid_amount"\n', "for sums"),
+        ('[kinds.x]\nplural = "spent_ms"\n', "for sums"),
         ('[kinds.x]\nplural = "amount"\n', "for sums"),
         ("kinds = 7\n", "kinds in segmenter.toml"),
-        ('kinds = ["click", "cart"]\n', "there is no kind 'cart'"),
+        (
+            'kinds = ["click", "cart"]\n',
+            "there is no kind 'cart'; there are click, search, view, purchase, social. Define it",
+        ),
     ],
 )
 def test_what_a_kind_may_not_be(tmp_path: Path, file: str, says: str) -> None:
@@ -88,6 +102,8 @@ def test_names_are_checked_wherever_a_kind_comes_from() -> None:
     for name, plural, topic in (("a; DROP", "x", "x"), ("a", "x y", "x"), ("a", "x", "x--"), ("a", "x", "X")):
         with pytest.raises(SettingsError, match="allowed: up to 30"):
             checked([Kind(name, plural, topic)])
+    with pytest.raises(SettingsError, match=r"^the topic of \[kinds\.a\] is 'X'; allowed"):
+        checked([Kind("a", "x", "X")])
 
 
 @pytest.mark.parametrize(
