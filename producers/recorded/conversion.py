@@ -18,7 +18,6 @@ from segmenter.events import Event, type_of
 from segmenter.kinds import SUBJECTS, Kind
 
 Cells = tuple[str, ...]
-Converter = Callable[[Cells], tuple[Kind, Event]]
 
 
 class Recorded(NamedTuple):
@@ -32,58 +31,38 @@ class Recorded(NamedTuple):
 def to_events(rows: Iterable[Row | Refused], mapping: Mapping, kinds: tuple[Kind, ...]) -> Iterator[Recorded | Refused]:
     """The event of each row, or why it is refused. With ``one_per``, later rows with the same key are refused.
 
-    If their amounts are to be summed up, all events come in the end.
+    If their amounts are to be summed up, all events come in the end, each with the sum of all rows of its key.
     """
-    convert, amount_of, key_of = _converter(mapping, kinds), _amount_reader(mapping), _key_reader(mapping)
+    convert, amount_of, summing = _converter(mapping, kinds), _amount_reader(mapping), mapping.amount.sum
+    at = [mapping.needed().index(column) for column in mapping.one_per]
     again = f"another row of the same {' and '.join(mapping.one_per)}"
-    if mapping.amount.sum:
-        yield from _summed_up(rows, mapping, convert, again)
-        return
-    keys = set()
+    first: dict[Cells, Recorded | None] = {}
+    totals: dict[Cells, Decimal] = {}
     for row in rows:
         if isinstance(row, Refused):
             yield row
             continue
         number, cells = row
-        key = key_of(cells)
-        if key in keys:
-            yield Refused(number, again, " ".join(key)[:80])
-            continue
+        key = tuple([cells[each] for each in at])
         try:
+            if summing and (amount := amount_of(cells)) is not None:
+                totals[key] = totals.get(key, Decimal(0)) + amount
+            if key in first:
+                yield Refused(number, f"summed up with {again}" if summing else again, " ".join(key)[:80])
+                continue
             recorded = Recorded(number, *convert(cells))
-            amount = amount_of(cells) if recorded.kind.measure == "amount" else None
+            if not summing and recorded.kind.measure == "amount":
+                recorded = _worth(recorded, amount_of(cells), mapping)
         except _Unfit as unfit:
             yield Refused(number, unfit.reason, unfit.detail)
             continue
         if key:
-            keys.add(key)
-        yield _worth(recorded, amount, mapping)
-
-
-def _summed_up(
-    rows: Iterable[Row | Refused], mapping: Mapping, convert: Converter, again: str
-) -> Iterator[Recorded | Refused]:
-    """The event of the first row of each key that can become one; its amount is the sum of all rows that have one."""
-    amount_of, key_of = _amount_reader(mapping), _key_reader(mapping)
-    first: dict[tuple[str, ...], Recorded] = {}
-    totals: dict[tuple[str, ...], Decimal] = {}
-    for row in rows:
-        if isinstance(row, Refused):
-            yield row
-            continue
-        number, cells = row
-        key = key_of(cells)
-        try:
-            if (amount := amount_of(cells)) is not None:
-                totals[key] = totals.get(key, Decimal(0)) + amount
-            if key in first:
-                yield Refused(number, f"summed up with {again}", " ".join(key)[:80])
-            else:
-                first[key] = Recorded(number, *convert(cells))
-        except _Unfit as unfit:
-            yield Refused(number, unfit.reason, unfit.detail)
-    for key, recorded in first.items():
-        yield _worth(recorded, totals.get(key), mapping)
+            first[key] = recorded if summing else None
+        if not summing:
+            yield recorded
+    for key, kept in first.items():
+        if kept is not None:
+            yield _worth(kept, totals.get(key), mapping)
 
 
 def _worth(recorded: Recorded, amount: Decimal | None, mapping: Mapping) -> Recorded:
@@ -123,7 +102,7 @@ class _Unfit(Exception):
         self.reason, self.detail = reason, detail
 
 
-def _converter(mapping: Mapping, kinds: tuple[Kind, ...]) -> Converter:
+def _converter(mapping: Mapping, kinds: tuple[Kind, ...]) -> Callable[[Cells], tuple[Kind, Event]]:
     """A function from the cells of a row to (kind, event), the amount still missing. Raises `_Unfit`."""
     index = mapping.needed().index
     user_at = index(mapping.columns["user_id"])
@@ -171,12 +150,6 @@ def _kind_reader(mapping: Mapping, kinds: tuple[Kind, ...]) -> Callable[[Cells],
         return on[found]
 
     return read
-
-
-def _key_reader(mapping: Mapping) -> Callable[[Cells], Cells]:
-    """What rows of the same ``one_per`` have in common; empty if there is none."""
-    at = [mapping.needed().index(column) for column in mapping.one_per]
-    return lambda cells: tuple([cells[each] for each in at])
 
 
 def _amount_reader(mapping: Mapping) -> Callable[[Cells], Decimal | None]:
