@@ -20,6 +20,7 @@ from kafka.net.selector import NetworkSelector
 
 from segmenter.errors import Forbidden, Unreachable
 from segmenter.settings import Settings
+from segmenter.topics.waits import limited_client
 
 ASKING_MS = 2_000
 
@@ -41,6 +42,7 @@ def client_options(settings: Settings) -> dict[str, Any]:
     options = {
         "bootstrap_servers": settings.kafka.split(","),
         "client_id": "segmenter",
+        "kafka_client": limited_client,
         "bootstrap_timeout_ms": 10_000,
         "security_protocol": "SSL" if settings.kafka_tls == "on" else "PLAINTEXT",
         "ssl_cafile": settings.tls_ca or None,
