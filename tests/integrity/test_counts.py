@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, nullcontext
 
 import pytest
@@ -26,6 +25,7 @@ from segmenter.store.shards import acquire_shard, commit_shard, read_shards
 from tests.integrity.spoiling import Spoiler
 from tests.loop.helpers import START_MS, age_heartbeats, counts, differences, profiles
 from tests.loop.plainly import counts_of, profiles_of
+from tests.threads import Threads
 
 USERS = 80
 FIRST = [*generate(600, USERS, seed=1), *list(generate(600, USERS, seed=1))[:40]]
@@ -45,7 +45,7 @@ def store(settings: Settings) -> Iterator[Store]:
 def working(store: Store, until: Until) -> Iterator[None]:
     """A worker holds all shards."""
     stop, before = threading.Event(), {state.token for state in read_shards(*store).values()}
-    with ThreadPoolExecutor() as pool:
+    with Threads() as pool:
         running = pool.submit(worker.run, store.settings, False, False, stopping=stop.is_set)
         try:
             until(lambda: before.isdisjoint(state.token for state in read_shards(*store).values()))

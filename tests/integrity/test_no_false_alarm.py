@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -36,6 +35,7 @@ from segmenter.warehouse.engine import writing
 from tests.integrity.spoiling import FOLLOWING, SLUG, Spoiler
 from tests.loop.helpers import START_MS, age_heartbeats, counts, differences, profiles, rows
 from tests.loop.plainly import counts_of, profiles_of
+from tests.threads import Threads
 
 USERS, BUSY = 320, 100
 """The users, and those of them who have events all the time when there is load."""
@@ -70,7 +70,7 @@ def reconciled(settings: Settings) -> Reconciliation:
 def running(store: Store, until: Until) -> Iterator[None]:
     """A worker that holds all shards, and a sink."""
     settings, stop = store.settings, threading.Event()
-    with ThreadPoolExecutor() as pool:
+    with Threads() as pool:
         parts = [
             pool.submit(worker.run, settings, once=False, may_refit=False, stopping=stop.is_set),
             pool.submit(sink.run, settings, once=False, stopping=stop.is_set),

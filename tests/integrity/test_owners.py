@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from types import SimpleNamespace
 
@@ -30,6 +29,7 @@ from segmenter.store.commands import (
 )
 from segmenter.store.connection import Store, clock_ms, connect
 from segmenter.store.keys import Keys
+from tests.threads import Threads
 
 Until = Callable[[Callable[[], object]], None]
 
@@ -65,7 +65,7 @@ def obeying(settings: Settings) -> Iterator[dict[int, list[Pause]]]:
                         each for each in finish(Store(client, settings), shard, 99) if isinstance(each, Pause)
                     )
 
-    with ThreadPoolExecutor() as pool:
+    with Threads() as pool:
         running = pool.submit(obey)
         try:
             yield told
@@ -163,7 +163,7 @@ def test_a_reply_that_takes_longer_than_one_question_to_redis_is_still_awaited(s
 
     before, command = waits(), Rewrite("a")
     send_command(*store, 0, command)
-    with ThreadPoolExecutor() as pool, closing(connect(store.settings)) as client:
+    with Threads() as pool, closing(connect(store.settings)) as client:
         waiting = pool.submit(await_reply, client, store.settings, command, 60)
         until(lambda: waits() > before + 1 or waiting.done())
         finish(store, 0, 1)
@@ -174,7 +174,7 @@ def test_a_reply_is_awaited_although_the_connection_breaks(store: Store, until: 
     """It is opened again at once: only a Redis that stays away is an error."""
     command = Rewrite("a")
     send_command(*store, 0, command)
-    with ThreadPoolExecutor() as pool, closing(connect(store.settings)) as client:
+    with Threads() as pool, closing(connect(store.settings)) as client:
         number = str(client.client_id())
         waiting = pool.submit(await_reply, client, store.settings, command, 60)
         until(lambda: any((each["id"], each["cmd"]) == (number, "blpop") for each in store.client.client_list()))

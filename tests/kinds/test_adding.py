@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 
 import pytest
@@ -33,6 +32,7 @@ from segmenter.store.shards import read_shards
 from segmenter.topics import ensure_topics
 from tests.kinds.plainly import profiles_of
 from tests.loop.helpers import age_heartbeats, in_background, remove_keys, rows, working
+from tests.threads import Running, Threads
 
 Until = Callable[[Callable[[], object]], None]
 CARTS = Kind("add_to_cart", "carts", "carts", "amount")
@@ -70,10 +70,10 @@ def tokens(settings: Settings) -> set[str]:
 class Process:
     """A worker or a sink that can be restarted."""
 
-    def __init__(self, run: Callable[[Settings, Callable[[], bool]], object], pool: ThreadPoolExecutor) -> None:
+    def __init__(self, run: Callable[[Settings, Callable[[], bool]], object], pool: Threads) -> None:
         self._run, self._pool = run, pool
         self._stop = threading.Event()
-        self.running: Future[object] | None = None
+        self.running: Running[object] | None = None
 
     def start(self, settings: Settings) -> None:
         self._stop = threading.Event()
@@ -96,7 +96,7 @@ def load(settings: Settings, stopping: Callable[[], bool]) -> object:
 @contextmanager
 def processes(*runs: Callable[[Settings, Callable[[], bool]], object]) -> Iterator[list[Process]]:
     """Processes that end with the block."""
-    with ThreadPoolExecutor() as pool, ExitStack() as at_end:
+    with Threads() as pool, ExitStack() as at_end:
         made = [Process(run, pool) for run in runs]
         for each in made:
             at_end.callback(each.end)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import numpy as np
@@ -33,6 +32,7 @@ from segmenter.store.shards import read_shards
 from tests.kinds.plainly import profiles_of
 from tests.loop.helpers import age_heartbeats, in_background, rows
 from tests.loop.population import own
+from tests.threads import Threads
 
 Until = Callable[[Callable[[], object]], None]
 BY_VALUE = ("total_purchases", "total_purchase_amount")
@@ -99,7 +99,7 @@ def test_the_features_change_while_events_arrive(shop: Settings, until: Until) -
                 for answer in client.lookup_many(users):
                     seen[answer.generation, answer.segment in before.slugs] += 1
 
-    with in_background(look), ThreadPoolExecutor() as pool:
+    with in_background(look), Threads() as pool:
         stop: list[bool] = []
         running = pool.submit(worker.run, changed, False, True, lambda n: None, lambda: bool(stop))
         try:
@@ -128,7 +128,7 @@ def test_all_workers_must_want_it(shop: Settings, until: Until) -> None:
     first = model(shop)
     stops: dict[str, list[bool]] = {"old": [], "one": [], "other": []}
 
-    def start(pool: ThreadPoolExecutor, name: str, settings: Settings) -> object:
+    def start(pool: Threads, name: str, settings: Settings) -> object:
         stop = stops[name]
         return pool.submit(worker.run, settings, False, True, lambda n: None, lambda: bool(stop))
 
@@ -137,7 +137,7 @@ def test_all_workers_must_want_it(shop: Settings, until: Until) -> None:
             known = [state.known for state in read_shards(client, shop).values() if state.known]
         return len({each.features for each in known}) if len(known) == shop.partitions else 0
 
-    with ThreadPoolExecutor() as pool:
+    with Threads() as pool:
         try:
             start(pool, "old", shop)
             start(pool, "one", by_value(shop))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import TypeVar
 
@@ -23,6 +22,7 @@ from segmenter.store.keys import Keys
 from segmenter.store.rows import scan_rows
 from segmenter.store.shards import acquire_shard, read_shards
 from segmenter.topics import ensure_topics, open_producer, produce_all
+from tests.threads import Running, Threads
 
 START_MS = 1_700_000_000_000
 
@@ -35,10 +35,10 @@ def users_of(settings: Settings, part: int) -> list[str]:
 
 
 @contextmanager
-def in_background(task: Callable[[Callable[[], bool]], Result]) -> Iterator[Future[Result]]:
+def in_background(task: Callable[[Callable[[], bool]], Result]) -> Iterator[Running[Result]]:
     """A task that goes on beside the block, and is asked to stop when the block ends, also by an error."""
     stop = threading.Event()
-    with ThreadPoolExecutor() as pool:
+    with Threads() as pool:
         running = pool.submit(task, stop.is_set)
         try:
             yield running
@@ -48,7 +48,7 @@ def in_background(task: Callable[[Callable[[], bool]], Result]) -> Iterator[Futu
 
 
 @contextmanager
-def working(settings: Settings) -> Iterator[Future[WorkerResult]]:
+def working(settings: Settings) -> Iterator[Running[WorkerResult]]:
     """A worker that goes on until the block ends."""
     with in_background(lambda stop: worker.run(settings, once=False, may_refit=False, stopping=stop)) as running:
         yield running

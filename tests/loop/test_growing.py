@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 
 import msgspec
@@ -25,6 +24,7 @@ from segmenter.store.shards import read_shards
 from tests.defaults import FIELDS
 from tests.loop.helpers import START_MS, publish, rows
 from tests.loop.population import crowd, put, sweep_all
+from tests.threads import Threads
 
 Until = Callable[[Callable[[], object]], None]
 
@@ -42,7 +42,7 @@ def publish_clicks(settings: Settings, users: Iterable[tuple[int, int]]) -> None
 def running(settings: Settings) -> Iterator[None]:
     """A worker that looks for better models."""
     stop = threading.Event()
-    with ThreadPoolExecutor() as pool, ExitStack() as at_end:
+    with Threads() as pool, ExitStack() as at_end:
         at_end.callback(stop.set)
         future = pool.submit(worker.run, settings, once=False, stopping=stop.is_set)
         yield

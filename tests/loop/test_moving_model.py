@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import msgspec
@@ -27,6 +26,7 @@ from segmenter.store.models import kept_generations, read_model
 from segmenter.store.models import publish as publish_model
 from tests.loop.helpers import START_MS, age_heartbeats, publish, rows
 from tests.loop.population import crowd, is_swept, own, profile, put, sweep_all
+from tests.threads import Threads
 
 USERS, MINUTE = 400, 60.0
 """Enough users for a model that is not provisional, and the seconds between two tries."""
@@ -238,7 +238,7 @@ def running(store: Store, until: Until, monkeypatch: pytest.MonkeyPatch) -> Iter
     fitted(store)
     stop, found = threading.Event(), Running(store, until)
     monkeypatch.setattr(crash_points, "_watchers", [found.note])
-    with ThreadPoolExecutor() as pool:
+    with Threads() as pool:
         future = pool.submit(found.worker.run, None, stop.is_set)
         try:
             yield found

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from segmenter.store.shards import read_shards
 from tests.loop.helpers import folded, profiles, rows
 from tests.loop.plainly import profiles_of
 from tests.recovery.own_redis import OwnRedis
+from tests.threads import Threads
 
 USERS = 350
 COMMIT_ROWS = 50
@@ -150,7 +150,7 @@ def test_cuts_under_load_with_refits(
 ) -> None:
     """Events keep coming and the model moves: the aggregates are exact, and everyone is judged by one generation."""
     rng, stop = random.Random(4), threading.Event()
-    with running(environment, tmp_path / "log"), ThreadPoolExecutor() as pool, ExitStack() as at_end:
+    with running(environment, tmp_path / "log"), Threads() as pool, ExitStack() as at_end:
         at_end.callback(stop.set)
         publishing = pool.submit(keep_publishing, settings, stop)
         for strike in range(3):

@@ -10,7 +10,6 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -37,6 +36,7 @@ from segmenter.topics.client import client_options
 from segmenter.warehouse.engine import writing
 from tests.loop.helpers import START_MS, rows
 from tests.loop.plainly import profiles_of
+from tests.threads import Threads
 
 USERS = 320
 
@@ -151,7 +151,7 @@ def test_rows_beyond_the_offsets_take_in_nothing_twice(
         until(lambda: counts(settings, client)["folded"] == len(first) + len(between) - 200)
         return scan_rows(*arguments)
 
-    with ThreadPoolExecutor() as threads, monkeypatch.context() as patch:
+    with Threads() as threads, monkeypatch.context() as patch:
         running = threads.submit(worker.run, settings, once=False, may_refit=False, stopping=ended.is_set)
         try:
             until(lambda: before_it.isdisjoint(state.token for state in read_shards(client, settings).values()))

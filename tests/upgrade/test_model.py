@@ -6,7 +6,6 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -30,6 +29,7 @@ from segmenter.store.shards import read_shards
 from tests.integrity.spoiling import Spoiler
 from tests.loop.helpers import profiles, rows
 from tests.loop.plainly import profiles_of
+from tests.threads import Threads
 from tests.upgrade.left import Left
 
 Until = Callable[[Callable[[], object]], None]
@@ -108,7 +108,7 @@ def test_repairs_go_on(left: Left, settings: Settings, store: Store, stored: byt
     repair_shards(store, [number for number, each in find_differences(store).items() if each.differences])
     assert differences(store) == []
     stop = threading.Event()
-    with ThreadPoolExecutor() as pool:
+    with Threads() as pool:
         running = pool.submit(worker.run, settings, False, False, stopping=stop.is_set)
         try:
             until(

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
@@ -24,6 +23,7 @@ from segmenter.warehouse import Warehouse, raw_columns, user_columns
 from segmenter.warehouse.engine import writing
 from segmenter.warehouse.templates import statements
 from tests.defaults import VIEW
+from tests.threads import ENDS_SECONDS, Threads
 from tests.warehouse.world import MIGRATIONS
 
 SQL = Path(__file__).parents[2] / "sql"
@@ -78,7 +78,7 @@ def test_a_migration_that_stopped_half_way_is_finished(empty: Warehouse, stop_af
 
 def test_two_may_migrate_at_once(empty: Warehouse, warehouse_url: str) -> None:
     """As sinks do that are started together: on an empty warehouse, and with each kind that is added."""
-    together = Barrier(2)
+    together = Barrier(2, timeout=ENDS_SECONDS)
 
     def migrate(settings: Settings) -> None:
         with warehouse.connect(settings) as own:
@@ -88,8 +88,8 @@ def test_two_may_migrate_at_once(empty: Warehouse, warehouse_url: str) -> None:
 
     for count in range(1, len(KINDS) + 1):
         settings = Settings(warehouse_url=warehouse_url, kinds=KINDS[:count])
-        with ThreadPoolExecutor(2) as threads:
-            list(threads.map(migrate, [settings, settings]))
+        with Threads() as threads:
+            threads.map(migrate, [settings, settings])
         assert warehouse.pending(empty._replace(kinds=settings.kinds)) == []
     assert columns(empty) | written(KINDS) == columns(empty)
 

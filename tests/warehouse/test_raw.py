@@ -14,6 +14,7 @@ from segmenter.settings import Settings
 from segmenter.warehouse import Loaded, Move, RawRow, Warehouse
 from segmenter.warehouse.engine import insert, reading, writing
 from tests.defaults import RAW_COLUMNS
+from tests.threads import ENDS_SECONDS, Threads
 
 RULES = Rules(partitions=4, duplicate_window=100)
 
@@ -72,7 +73,7 @@ def test_beginning_again_keeps_what_is_there(begun: Warehouse) -> None:
 
 def test_of_two_loads_at_once_one_is_refused(begun: Warehouse) -> None:
     refused: list[Fenced] = []
-    start = threading.Barrier(4)
+    start = threading.Barrier(4, timeout=ENDS_SECONDS)
 
     def load() -> None:
         start.wait()
@@ -81,11 +82,8 @@ def test_of_two_loads_at_once_one_is_refused(begun: Warehouse) -> None:
         except Fenced as fenced:
             refused.append(fenced)
 
-    threads = [threading.Thread(target=load) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with Threads() as threads:
+        threads.map(lambda _: load(), range(4))
     assert len(refused) == 3
     assert count(begun) == 500
 
@@ -132,7 +130,7 @@ def test_the_first_rules_are_kept_and_others_refused(database: Warehouse) -> Non
 
 
 def test_writers_that_read_first_do_not_refuse_each_other(database: Warehouse) -> None:
-    start = threading.Barrier(4)
+    start = threading.Barrier(4, timeout=ENDS_SECONDS)
 
     def write(writer: int) -> None:
         start.wait()
@@ -141,11 +139,8 @@ def test_writers_that_read_first_do_not_refuse_each_other(database: Warehouse) -
                 connection.execute(text("SELECT COUNT(*) FROM meta")).scalar_one()
                 insert(connection, "meta", ("name", "value"), [(f"{writer}:{turn}", "")])
 
-    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with Threads() as threads:
+        threads.map(write, range(4))
     assert count(database, "meta") == 40
 
 

@@ -18,6 +18,7 @@ from segmenter.settings import Settings
 from segmenter.warehouse import Cut, UserRow, Warehouse
 from segmenter.warehouse.engine import writing
 from tests.defaults import TOPICS
+from tests.threads import ENDS_SECONDS, Threads
 from tests.warehouse.world import (
     PARTITIONS,
     WINDOW,
@@ -235,16 +236,13 @@ def test_snapshots_written_at_once_get_a_number_each(database: Warehouse) -> Non
     log = random_log(6)
     rows = stream_of(log, ends(log))
     taken = []
-    start = threading.Barrier(4)
+    start = threading.Barrier(4, timeout=ENDS_SECONDS)
 
     def write() -> None:
         start.wait()
         taken.append(snapshot(database, ends(log), rows))
 
-    threads = [threading.Thread(target=write) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with Threads() as threads:
+        threads.map(lambda _: write(), range(4))
     assert sorted(one.snapshot_id for one in taken) == [1, 2, 3, 4]
     assert {one.users for one in taken} == {12}

@@ -18,6 +18,7 @@ from segmenter.events import Event, encode, key_of
 from segmenter.settings import Settings
 from segmenter.warehouse.engine import reading, writing
 from tests.defaults import TOPICS
+from tests.threads import Threads
 
 BROKEN = [b"[]", b"not JSON", b'{"user_id":7,"time_ms":1}', b""]
 
@@ -124,11 +125,8 @@ def test_two_sinks_at_once_load_each_event_once(settings: Settings, monkeypatch:
         loaded.update(result.loaded)
         refused.update(result.invalid)
 
-    threads = [threading.Thread(target=load) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with Threads() as threads:
+        threads.map(lambda _: load(), range(2))
     assert held(settings) == loaded == dict.fromkeys(TOPICS, 60)
     assert sum(refused.values()) == 3 * len(BROKEN)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -24,6 +23,7 @@ from segmenter.store.meta import group_in_use
 from segmenter.store.shards import acquire_shard, commit_shard
 from segmenter.topics import TopicGuard, open_producer, produce_all
 from tests.loop.helpers import START_MS, publish, users_of
+from tests.threads import Threads
 
 EVENTS = 30
 
@@ -221,7 +221,7 @@ def test_reading_does_not_ask_for_topics_each_time(settings: Settings, turning: 
 
         turning(opened)
         asked, reads, records = guard.asked, 0, 0
-        with ThreadPoolExecutor() as pool:
+        with Threads() as pool:
             trickling = pool.submit(trickle)
             while records < EVENTS * 5:
                 found = polled()

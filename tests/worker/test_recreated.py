@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 
 import pytest
@@ -20,6 +19,7 @@ from segmenter.store.connection import connect
 from segmenter.store.shards import read_shards
 from segmenter.topics.client import client_options
 from tests.loop.helpers import START_MS, publish, rows
+from tests.threads import Threads
 
 Until = Callable[[Callable[[], object]], None]
 USERS = [f"u{number}" for number in range(50)]
@@ -71,7 +71,7 @@ def test_whoever_is_reading_it_ends_with_its_name(
     """Whether the new one is still empty, or already longer than the old one was."""
     publish(settings, "views", [Event(user, START_MS) for user in USERS])
     stop = threading.Event()
-    with ThreadPoolExecutor() as pool:
+    with Threads() as pool:
         running = pool.submit(run, settings, stop.is_set)
         try:
             until(lambda: read(settings) == len(USERS))
@@ -87,7 +87,7 @@ def test_nothing_of_one_that_is_filled_at_once_is_committed(settings: Settings, 
     """It is longer than the old one was before the worker's next heartbeat."""
     publish(settings, "views", [Event(user, START_MS) for user in USERS])
     stop = threading.Event()
-    with ThreadPoolExecutor() as pool:
+    with Threads() as pool:
         running = pool.submit(work, settings, stop.is_set)
         try:
             until(lambda: read_by_worker(settings) == len(USERS))

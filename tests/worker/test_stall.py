@@ -6,7 +6,6 @@ import dataclasses
 import random
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -20,6 +19,7 @@ from segmenter.settings import Settings
 from tests.loop.helpers import folded, profiles
 from tests.loop.plainly import profiles_of
 from tests.recovery.own_redis import OwnRedis
+from tests.threads import Threads
 
 Until = Callable[[Callable[[], object]], None]
 BEFORE, AFTER = list(generate(2_000, 200, seed=1)), list(generate(300, 200, seed=2))
@@ -56,7 +56,7 @@ class Watched:
 def working(settings: Settings) -> Iterator[Watched]:
     stop = threading.Event()
     watched = Watched(settings)
-    with ThreadPoolExecutor() as pool:
+    with Threads() as pool:
         running = pool.submit(watched.worker.run, None, stop.is_set)
         try:
             yield watched

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import msgspec
@@ -22,6 +21,7 @@ from segmenter.store.models import publish as publish_model
 from segmenter.store.models import read_model
 from segmenter.store.shards import read_shards
 from tests.recovery.own_redis import OwnRedis
+from tests.threads import Threads
 
 USERS = 350
 Until = Callable[[Callable[[], object]], None]
@@ -76,7 +76,7 @@ def test_redis_may_go_down_as_a_sweep_is_superseded(
                 current.number
             }
 
-    with ThreadPoolExecutor() as pool:
+    with Threads() as pool:
         running = pool.submit(worker.run, settings, False, False, stopping=stop.is_set)
         try:
             until(lambda: running.done() or (back.is_set() and swept()))

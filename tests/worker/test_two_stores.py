@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from segmenter.topics import store_reached_ms
 from tests.loop.helpers import folded, profiles
 from tests.loop.plainly import profiles_of
 from tests.recovery.own_redis import OwnRedis
+from tests.threads import Threads
 
 MESSAGES = list(generate(2_000, 200, seed=1))
 Until = Callable[[Callable[[], object]], None]
@@ -28,7 +28,7 @@ Until = Callable[[Callable[[], object]], None]
 def working(*stores: Settings) -> Iterator[None]:
     """A worker for each store, at the same time."""
     stop = threading.Event()
-    with ThreadPoolExecutor() as pool, ExitStack() as at_end:
+    with Threads() as pool, ExitStack() as at_end:
         at_end.callback(stop.set)
         running = [pool.submit(worker.run, each, False, False, lambda n: None, stop.is_set) for each in stores]
         yield

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 
 import pytest
@@ -29,6 +28,7 @@ from segmenter.store.shards import acquire_shard, read_shards
 from segmenter.topics import event_topics
 from segmenter.topics.client import client_options, refresh_metadata
 from tests.loop.helpers import rows
+from tests.threads import Threads
 
 USERS = 400
 
@@ -114,7 +114,7 @@ def test_the_population_decides_scale_and_fill(settings: Settings) -> None:
 def test_workers_share_the_shards(settings: Settings, until: Until) -> None:
     """A second worker joins and takes over one shard of two, then the first leaves; every event counts once."""
     first, second = threading.Event(), threading.Event()
-    with ThreadPoolExecutor() as pool, ExitStack() as at_end:
+    with Threads() as pool, ExitStack() as at_end:
         at_end.callback(first.set)
         at_end.callback(second.set)
         futures = [pool.submit(worker.run, settings, False, False, lambda n: None, first.is_set)]
@@ -137,7 +137,7 @@ def test_workers_share_the_shards(settings: Settings, until: Until) -> None:
 def test_a_worker_that_lost_its_shard_takes_it_back(settings: Settings, until: Until) -> None:
     """Fenced by another owner, it joins its group again and goes on; nothing counts twice."""
     stop = threading.Event()
-    with ThreadPoolExecutor() as pool, ExitStack() as at_end:
+    with Threads() as pool, ExitStack() as at_end:
         at_end.callback(stop.set)
         future = pool.submit(worker.run, settings, False, False, lambda n: None, stop.is_set)
         publish(settings, generate(1_000, USERS, seed=1))
@@ -201,7 +201,7 @@ def first_in_the_group(settings: Settings, until: Until) -> Iterator[None]:
             member.poll(1_000)
         member.close()
 
-    with ThreadPoolExecutor() as pool, ExitStack() as at_end:
+    with Threads() as pool, ExitStack() as at_end:
         at_end.callback(stop.set)
         members = [KafkaConsumer(**options) for _ in range(2)]
         for member in members:
