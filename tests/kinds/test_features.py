@@ -132,16 +132,23 @@ def test_all_workers_must_want_it(shop: Settings, until: Until) -> None:
         stop = stops[name]
         return pool.submit(worker.run, settings, False, True, lambda n: None, lambda: bool(stop))
 
-    def owners() -> int:
+    def tokens() -> set[str]:
         with closing(connect(shop)) as client:
-            known = [state.known for state in read_shards(client, shop).values() if state.known]
-        return len({each.features for each in known}) if len(known) == shop.partitions else 0
+            return {state.token for state in read_shards(client, shop).values()}
 
+    def wanted() -> list[tuple[str, ...]]:
+        """What each owner of a shard has said since the workers below were started."""
+        with closing(connect(shop)) as client:
+            states = read_shards(client, shop).values()
+        return [each.known.features for each in states if each.known and each.known.token == each.token not in ended]
+
+    ended = tokens()
     with Threads() as pool:
         try:
             start(pool, "old", shop)
+            until(lambda: len(wanted()) == 2)  # else the other one might own the only shard that has a living owner
             start(pool, "one", by_value(shop))
-            until(lambda: owners() == 2)
+            until(lambda: len(set(wanted())) == 2)
             beats = _beats(shop)
             until(lambda: min(_beats(shop)) > max(beats) + 3_000)
             assert model(shop).features == first.features
