@@ -7,11 +7,11 @@ import threading
 import pytest
 
 from tests import threads
-from tests.threads import Threads
+from tests.threads import ENDS_SECONDS, Threads
 
 
 def test_tasks_are_run_at_once_and_answered_in_order() -> None:
-    together = threading.Barrier(3, timeout=60)
+    together = threading.Barrier(3, timeout=ENDS_SECONDS)
 
     def meet(number: int) -> int:
         together.wait()

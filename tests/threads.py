@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-ENDS_SECONDS = 60.0
+ENDS_SECONDS = 120.0
 """Within this time a task has to end once it is to."""
 
 

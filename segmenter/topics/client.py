@@ -86,7 +86,7 @@ def reaching(settings: Settings, right: str = "Read") -> Iterator[None]:
 def refresh_metadata(consumer: KafkaConsumer) -> None:
     """Have a consumer learn of the topics that it is subscribed to. Raises `KafkaTimeoutError`.
 
-    ``consumer.topics()`` of kafka-python 3.0 does the same, but may wait for ever.
+    ``consumer.topics()`` of kafka-python 3.0 does the same, but has no limit of its own.
     """
     manager = consumer._manager
     for _ in range(2):  # the first answer may be to a request from before the subscription

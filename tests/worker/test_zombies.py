@@ -23,7 +23,7 @@ from segmenter.store.connection import connect
 from segmenter.store.shards import read_shards
 from tests.loop.helpers import folded, profiles
 from tests.loop.plainly import profiles_of
-from tests.threads import ENDS_SECONDS
+from tests.threads import Threads
 
 USERS = 1_000
 PATIENCE_SECONDS = 150
@@ -65,17 +65,16 @@ class Flow:
         self.messages: list[Message] = []
         self._settings = settings
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._publish, daemon=True)
 
     @contextmanager
     def flowing(self) -> Iterator[None]:
-        self._thread.start()
-        try:
-            yield
-        finally:
-            self._stop.set()
-            self._thread.join(ENDS_SECONDS)
-            assert not self._thread.is_alive()
+        with Threads() as pool:
+            publishing = pool.submit(self._publish)
+            try:
+                yield
+            finally:
+                self._stop.set()
+            publishing.result()
 
     def _publish(self) -> None:
         for seed in itertools.count(100):
