@@ -61,6 +61,16 @@ class Kind(msgspec.Struct, frozen=True):
         return total, amount, Feature(f"mean_{sum_}", sum_, measured, "minor units")
 
     @property
+    def summary_columns(self) -> tuple[str, str]:
+        """Its columns in ``user_activity_summary``: the number of its events, and how long they took on average.
+
+        >>> BUILT_IN["view"].summary_columns
+        ('total_views', 'avg_time_spent_on_articles')
+        """
+        counted, timed = _SUMMARY_WORDS.get(self.name, (self.plural, self.plural))
+        return f"total_{counted}", f"avg_time_spent_on_{timed}"
+
+    @property
     def subject(self) -> str | None:
         """The event field that only some kinds have, and that a mapping fills for this one: what it was about."""
         return _SUBJECTS.get(self.name, "item_id")
@@ -92,6 +102,7 @@ DEFAULT_FEATURES = ("total_clicks", "total_searches", "mean_click_ms", "mean_vie
 
 SUBJECTS = ("item_id", "query")
 _SUBJECTS = {"click": None, "search": "query"}
+_SUMMARY_WORDS = {"search": ("search_queries", "searches"), "view": ("views", "articles")}
 
 
 class Habit(NamedTuple):
@@ -115,7 +126,10 @@ HABITS = {
 """The habits of synthetic users; a kind that is not here has the default ones."""
 
 _NAME = re.compile("[a-z][a-z0-9_]{0,29}")
-_TAKEN = ("user_id", "part", "pos", "snapshot_id", "segment", "generation", "first_ms", "last_ms")
+_TAKEN = (
+    *("user_id", "part", "pos", "snapshot_id", "segment", "generation", "first_ms", "last_ms"),
+    *("distinct_days", "distinct_sessions", "distinct_pages", "distinct_queries"),
+)
 _KEYS = ("plural", "measure")
 
 
@@ -180,7 +194,7 @@ def checked(kinds: Iterable[Kind]) -> tuple[Kind, ...]:
     names: Counter[str] = Counter(_TAKEN)
     for kind in ordered:
         names.update({kind.name, kind.topic, *kind.fields})
-        names.update([f"cut_{kind.topic}", *[feature.name for feature in kind.features]])
+        names.update({f"cut_{kind.topic}", *[feature.name for feature in kind.features], *kind.summary_columns})
     for name, times in names.items():
         if times > 1:
             using = [kind.name for kind in ordered if name in (kind.name, kind.topic, *kind.fields)]

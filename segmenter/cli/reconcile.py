@@ -20,6 +20,7 @@ def reconcile(
     *,
     snapshot: int | None = None,
     wait: Annotated[float, Parameter(validator=Number(gte=0))] = 5,
+    full: bool = False,
     repair: bool = False,
     json: common.Json = False,
 ) -> int:
@@ -34,6 +35,9 @@ def reconcile(
         The number of the snapshot; the latest by default.
     wait
         How many seconds to wait for the sink to load all that the snapshot needs.
+    full
+        Sum up every raw event anew, and only read the warehouse. By default, new raw events are added to the batch
+        summary, which is kept there, and users are compared with that.
     repair
         Take a snapshot, compare, and repair the rows of users who differ, unless there are new events of them, and the
         counts of shards that differ, by the shard's owner if it has one; then compare again, until nothing differs, a
@@ -43,18 +47,18 @@ def reconcile(
     if repair:
         if snapshot is not None:
             raise UsageError("--repair takes its own snapshots: leave --snapshot out.")
-        return _repair(wait, json)
+        return _repair(wait, full, json)
     from segmenter.operations.reconcile import reconcile as compare
 
-    taken, result = compare(common.settings("warehouse_url"), snapshot, wait)
+    taken, result = compare(common.settings("warehouse_url"), snapshot, wait, full, common.progress)
     common.emit(_report(taken, result), json, _show)
     return 0 if result.equal else 1
 
 
-def _repair(wait_s: float, json: bool) -> int:
+def _repair(wait_s: float, full: bool, json: bool) -> int:
     from segmenter.operations.reconcile import reconcile_and_repair
 
-    done = list(reconcile_and_repair(common.settings("redis_url", "warehouse_url"), wait_s))
+    done = list(reconcile_and_repair(common.settings("redis_url", "warehouse_url"), wait_s, full, common.progress))
     last = done[-1]
     passes = [
         {**_numbers(each.result), **{name: getattr(each, name) for name in ("repaired", "moved_on", "repaired_counts")}}

@@ -11,14 +11,15 @@ import msgspec
 from segmenter import warehouse
 from segmenter.errors import WarehouseBehind
 from segmenter.events import Rules, shard_of
-from segmenter.kinds import Kind, by_topic, catalogue
+from segmenter.kinds import Feature, Kind, by_topic, catalogue
 from segmenter.model.features import features
-from segmenter.model.profiles import TIMES, fields
+from segmenter.model.profiles import TIMES, Profile, fields
 from segmenter.operations.comparison import Number, Reconciliation, compare, unequal
 from segmenter.operations.integrity.differences import Difference
+from segmenter.operations.progress import Progress, silent
 from segmenter.settings import Settings
 from segmenter.shards.state import Counts
-from segmenter.warehouse import BatchCounts, Gap, Partition, Snapshot, Warehouse
+from segmenter.warehouse import BatchCounts, Gap, Partition, Reach, Snapshot, Warehouse
 
 Values = tuple[Number, ...]
 """The numbers of one user, in the order of `warehouse.value_columns`."""
@@ -33,11 +34,14 @@ class BothSides(NamedTuple):
     cuts: dict[Partition, int]
     """The next offset of each partition, by the snapshot."""
     stream: dict[bytes, Values]
+    """Like ``batch``, only users who are not the same on both sides."""
     batch: dict[bytes, Values]
     stream_counts: dict[int, Counts]
     batch_counts: dict[int, BatchCounts]
     begins: dict[int, dict[str, int]]
     """The first offset of each topic that the batch knows of a shard, where that is not 0."""
+    full: bool
+    """Whether all raw events were summed up anew."""
     gaps: list[Gap]
     """What the batch lacks of the events that the stream may have, in shards that differ."""
 
@@ -66,7 +70,9 @@ class BothSides(NamedTuple):
     def compared(self) -> Reconciliation:
         """Stream minus batch."""
         found = compare(warehouse.value_columns(self.kinds), self.stream, self.batch, in_gap=self._in_gap)
-        return found._replace(counts=tuple(self._wrong_counts()), gaps=tuple(self.gaps))
+        both = self.taken.users - found.extra
+        wrong, gaps = tuple(self._wrong_counts()), tuple(self.gaps)
+        return found._replace(compared=both, counts=wrong, gaps=gaps, full=self.full)
 
     def _wrong_counts(self) -> list[Difference]:
         found = [
@@ -91,11 +97,17 @@ class BothSides(NamedTuple):
 
 
 def read_both_sides(
-    settings: Settings, snapshot_id: int | None, wait_s: float, kinds: tuple[Kind, ...] | None = None
+    settings: Settings,
+    snapshot_id: int | None,
+    wait_s: float,
+    full: bool = False,
+    kinds: tuple[Kind, ...] | None = None,
+    progress: Progress = silent,
 ) -> BothSides:
     """A snapshot, by default the latest, and the batch summary up to its cuts, of the kinds of the settings or fewer.
 
-    Raises `WarehouseBehind` when the sink does not load within ``wait_s`` seconds what the snapshot needs.
+    The batch summary is refreshed up to there. With ``full``, every raw event is summed up anew, and nothing is
+    written. Raises `WarehouseBehind` when the sink does not load within ``wait_s`` seconds what the snapshot needs.
     """
     with warehouse.connect(settings) as database:
         warehouse.require_schema(database)
@@ -104,40 +116,50 @@ def read_both_sides(
         warehouse.require_rules(database, Rules.of(settings))
         kinds = kinds or settings.kinds
         database = database._replace(kinds=kinds)
-        _await_sink(database, taken, wait_s)
-        cuts = {at: cut.next_pos for at, cut in warehouse.snapshot_cuts(database, number).items()}
+        reach = warehouse.reach_of(database, number)
+        _await_sink(database, taken, reach, wait_s)
         kept = warehouse.snapshot_counts(database, number)
         counts = {part: msgspec.json.decode(each, type=Counts) for part, each in kept.items()}
-        reach = warehouse.furthest_cuts(database, number)
         recorded = warehouse.recorded_gaps(database)
-        stream = warehouse.stream_rows(database, number)
-        summary = warehouse.batch_rows(database, number, window)
-        batch_counts = warehouse.batch_counts(database, number, window)
+        if not full:
+            with progress("summing up new raw events", warehouse.waiting(database, reach.cuts)) as advance:
+                warehouse.refresh_summary(database, window, reach.cuts, advance)
+        with progress("comparing users", taken.users) as advance:
+            found = warehouse.compare_snapshot(database, number, reach, window, full)
+            advance(taken.users)
         warehouse.find_snapshot(database, number)  # it was not removed meanwhile
     names, wanted = fields(kinds), catalogue(kinds)
-    batch: dict[bytes, Values] = {
-        user: (*profile, *features(dict(zip(names, profile, strict=True)), wanted).values())
-        for user, profile in summary.items()
-    }
-    gaps = [gap for gap in recorded if _is_relevant(gap, cuts, reach, counts)]
+    stream: dict[bytes, Values] = {}
+    batch: dict[bytes, Values] = {}
+    for user, in_stream, profile in found.unequal:
+        in_batch = None if profile is None else _values(profile, names, wanted)
+        if in_stream != in_batch:
+            stream |= {} if in_stream is None else {user: in_stream}
+            batch |= {} if in_batch is None else {user: in_batch}
+    gaps = [gap for gap in recorded if _is_relevant(gap, reach, counts)]
     sides = BothSides(
         taken,
         kinds,
         settings.partitions,
-        cuts,
+        reach.cuts,
         stream,
         batch,
         counts,
-        batch_counts,
+        found.counts,
         warehouse.begins(recorded),
+        found.full,
         gaps,
     )
     return sides.without_harmless_gaps()
 
 
-def _await_sink(database: Warehouse, taken: Snapshot, wait_s: float) -> None:
+def _values(profile: Profile, names: tuple[str, ...], wanted: tuple[Feature, ...]) -> Values:
+    return (*profile, *features(dict(zip(names, profile, strict=True)), wanted).values())
+
+
+def _await_sink(database: Warehouse, taken: Snapshot, reach: Reach, wait_s: float) -> None:
     deadline = time.monotonic() + wait_s
-    while behind := warehouse.behind(database, taken.snapshot_id):
+    while behind := warehouse.behind(database, reach):
         if time.monotonic() >= deadline:
             first = behind[0]
             raise WarehouseBehind(
@@ -149,10 +171,8 @@ def _await_sink(database: Warehouse, taken: Snapshot, wait_s: float) -> None:
         time.sleep(0.1)
 
 
-def _is_relevant(
-    gap: Gap, cuts: Mapping[Partition, int], reach: Mapping[Partition, int], counts: Mapping[int, Counts]
-) -> bool:
+def _is_relevant(gap: Gap, reach: Reach, counts: Mapping[int, Counts]) -> bool:
     """Whether the stream may have applied offsets of the gap: it did not begin after it, nor stop before."""
     at = gap.topic, gap.part
     begin = counts[gap.part].begins.get(gap.topic, 0) if gap.part in counts else 0
-    return gap.end_pos > begin and gap.first_pos < max(cuts.get(at, 0), reach.get(at, 0))
+    return gap.end_pos > begin and gap.first_pos < max(reach.cuts.get(at, 0), reach.furthest.get(at, 0))

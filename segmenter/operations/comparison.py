@@ -37,6 +37,8 @@ class Reconciliation(NamedTuple):
     """What the warehouse lacks of the events that the stream may have: without these the proof has a hole."""
     in_gaps: int = 0
     """How many of the users who differ or are extra may do so because of the gaps."""
+    full: bool = False
+    """Whether all raw events were summed up anew, and not only those that the batch summary lacked."""
 
     @property
     def differs(self) -> bool:

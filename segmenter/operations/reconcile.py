@@ -20,6 +20,7 @@ from segmenter.operations.integrity.repair import (
     verify_and_repair,
 )
 from segmenter.operations.owners import paused, with_living_owner
+from segmenter.operations.progress import Progress, silent
 from segmenter.settings import Settings
 from segmenter.store.meta import open_store
 from segmenter.warehouse import Snapshot
@@ -41,16 +42,25 @@ class Pass(NamedTuple):
     """Shards whose counts were repaired; the others have read on since the snapshot."""
 
 
-def reconcile(settings: Settings, snapshot_id: int | None = None, wait_s: float = 0) -> tuple[Snapshot, Reconciliation]:
+def reconcile(
+    settings: Settings,
+    snapshot_id: int | None = None,
+    wait_s: float = 0,
+    full: bool = False,
+    progress: Progress = silent,
+) -> tuple[Snapshot, Reconciliation]:
     """Compare a snapshot, by default the latest, with the batch summary up to its cuts.
 
+    The summary takes up new raw events only; with ``full``, all of them are summed up anew, and nothing is written.
     Raises `WarehouseBehind` when the sink does not load within ``wait_s`` seconds what the snapshot needs.
     """
-    sides = read_both_sides(settings, snapshot_id, wait_s)
+    sides = read_both_sides(settings, snapshot_id, wait_s, full, progress=progress)
     return sides.taken, sides.compared()
 
 
-def reconcile_and_repair(settings: Settings, wait_s: float) -> Iterator[Pass]:
+def reconcile_and_repair(
+    settings: Settings, wait_s: float, full: bool = False, progress: Progress = silent
+) -> Iterator[Pass]:
     """Take a snapshot, compare it and repair what differs, again and again until nothing differs.
 
     What cannot be read is removed first. There are `PASSES` passes at most. Raises `WarehouseBehind` as `reconcile`
@@ -61,7 +71,7 @@ def reconcile_and_repair(settings: Settings, wait_s: float) -> Iterator[Pass]:
         for _ in range(PASSES):
             with paused(store, with_living_owner(store, unsettled)):
                 taken = _take_snapshot(settings)
-                sides = read_both_sides(settings, taken.snapshot_id, wait_s, store.settings.kinds)
+                sides = read_both_sides(settings, taken.snapshot_id, wait_s, full, store.settings.kinds, progress)
                 result = sides.compared()
                 users, counts = _corrections(store.settings, sides, result)
                 moved_on = repair_from_events(store, users, counts)

@@ -6,6 +6,7 @@ the schema and the summary are in ``sql/``, the same text for all.
 
 from __future__ import annotations
 
+from segmenter.warehouse.behind import Behind, Reach, behind, reach_of
 from segmenter.warehouse.columns import raw_columns, user_columns, value_columns
 from segmenter.warehouse.engine import Warehouse, connect
 from segmenter.warehouse.gaps import Gap, begins, recorded_gaps, skip, withdraw
@@ -43,17 +44,22 @@ from segmenter.warehouse.snapshots import (
 )
 from segmenter.warehouse.summary import (
     AllLoaded,
+    Batch,
     BatchCounts,
-    Behind,
+    Refreshed,
+    Unequal,
     all_loaded,
-    batch_counts,
-    batch_rows,
-    behind,
-    stream_rows,
+    compare_snapshot,
+    empty_summary,
+    read_activity,
+    refresh_summary,
+    summed,
+    waiting,
 )
 
 __all__ = [
     "AllLoaded",
+    "Batch",
     "BatchCounts",
     "Behind",
     "Cut",
@@ -62,21 +68,24 @@ __all__ = [
     "Move",
     "Partition",
     "RawRow",
+    "Reach",
+    "Refreshed",
     "SinkHeartbeat",
     "Snapshot",
     "SnapshotUser",
+    "Unequal",
     "UserRow",
     "Warehouse",
     "all_loaded",
     "applied",
-    "batch_counts",
-    "batch_rows",
     "begin",
     "begins",
     "behind",
     "claim_rules",
     "clock_ms",
+    "compare_snapshot",
     "connect",
+    "empty_summary",
     "find_snapshot",
     "furthest_cuts",
     "latest_generation",
@@ -87,8 +96,11 @@ __all__ = [
     "pending",
     "raw_columns",
     "raw_rows",
+    "reach_of",
+    "read_activity",
     "read_sink_heartbeat",
     "recorded_gaps",
+    "refresh_summary",
     "remove_snapshots",
     "require_rules",
     "require_schema",
@@ -98,10 +110,11 @@ __all__ = [
     "snapshot_cuts",
     "snapshot_generation",
     "snapshot_users",
-    "stream_rows",
+    "summed",
     "to_come",
     "user_columns",
     "value_columns",
+    "waiting",
     "withdraw",
     "write_snapshot",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from sqlite3 import OperationalError
 from typing import Any, NamedTuple
 
@@ -41,6 +42,10 @@ class _Dialect(NamedTuple):
     mark: str
     unless_there: str
     now_ms: str
+    utc: str
+    """A number of milliseconds since 1970 as a date and time of UTC."""
+    digest: str
+    """The first 16 bytes of the SHA-256 of a text, of bytes or of a number as text."""
     options: Mapping[str, Any]
 
 
@@ -49,6 +54,8 @@ _SQLITE = _Dialect(
     mark="?",
     unless_there="ON CONFLICT DO NOTHING",
     now_ms="CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
+    utc="DATETIME({} / 1000, 'unixepoch')",
+    digest="digest({})",
     options={"connect_args": {"timeout": 60, "isolation_level": None}},
 )
 _MYSQL = _Dialect(
@@ -56,6 +63,8 @@ _MYSQL = _Dialect(
     mark="%s",
     unless_there="ON DUPLICATE KEY UPDATE {first} = {first}",
     now_ms="CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)",
+    utc="CAST(DATE_ADD('1970-01-01', INTERVAL FLOOR({} / 1000) SECOND) AS DATETIME)",
+    digest="LEFT(UNHEX(SHA2({}, 256)), 16)",
     options={
         "connect_args": {
             "charset": "utf8mb4",
@@ -114,6 +123,11 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     while not _turned_to_wal(connection, must=time.monotonic() > give_up):
         time.sleep(0.02)
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.create_function("digest", 1, _digest, deterministic=True)
+
+
+def _digest(value: bytes | str | int) -> bytes:
+    return sha256(value if isinstance(value, bytes) else str(value).encode()).digest()[:16]
 
 
 def _turned_to_wal(connection: Any, *, must: bool) -> bool:
@@ -150,6 +164,21 @@ def reading(warehouse: Warehouse, seconds: int = ANSWER_SECONDS) -> Iterator[Con
 
 
 @contextmanager
+def calculating(warehouse: Warehouse, *, writes: bool) -> Iterator[Connection]:
+    """One transaction with temporary tables, which are gone after it. It does not hold up who loads raw events.
+
+    Each query sees what was committed before it began, so nobody else may write what several of them read.
+    """
+    options: dict[str, Any] = {"writes": writes}
+    if warehouse.engine.dialect.name != "sqlite":
+        options["isolation_level"] = "READ COMMITTED"
+    with _transaction(warehouse.engine.execution_options(**options), SUMMARY_SECONDS) as connection:
+        if connection.dialect.name == "sqlite":
+            connection.detach()
+        yield connection
+
+
+@contextmanager
 def _transaction(engine: Engine, seconds: int) -> Iterator[Connection]:
     with _reaching(engine), engine.begin() as connection:
         if seconds > ANSWER_SECONDS and connection.dialect.name != "sqlite":
@@ -181,7 +210,7 @@ def _allow_silence(connection: Connection, seconds: int) -> None:
     connection.detach()
     driver: Any = connection.connection.dbapi_connection
     driver._read_timeout = seconds
-    connection.exec_driver_sql(f"SET SESSION wait_timeout = {seconds}")
+    connection.exec_driver_sql(f"SET SESSION wait_timeout = {seconds}, innodb_lock_wait_timeout = {ALONE_SECONDS}")
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def to_come(warehouse: Warehouse, now_ms: int) -> list[str]:
     found = []
     with reading(warehouse) as connection:
         for migration in _pending(warehouse):
-            found += _statements(connection, migration)
+            found += _statements(connection, migration, warehouse.kinds)
             found.append(f"INSERT INTO migrations (name, applied_ms) VALUES ('{migration.name}', {now_ms})")
     return [_RECORD, *found] if found else []
 
@@ -69,7 +69,7 @@ def migrate(warehouse: Warehouse, now_ms: int) -> list[str]:
         todo = _pending(warehouse)
         for migration in todo:
             with writing(warehouse, SUMMARY_SECONDS) as connection:
-                for statement in (_RECORD, *_statements(connection, migration)):
+                for statement in (_RECORD, *_statements(connection, migration, warehouse.kinds)):
                     connection.execute(text(statement))
                 insert(connection, "migrations", ("name", "applied_ms"), [(migration.name, now_ms)], unless_there=True)
     return [migration.name for migration in todo]
@@ -89,7 +89,7 @@ def _pending(warehouse: Warehouse) -> list[_Migration]:
     return [migration for migration in _migrations(warehouse.kinds) if migration.name not in done]
 
 
-def _statements(connection: Connection, migration: _Migration) -> list[str]:
+def _statements(connection: Connection, migration: _Migration, kinds: tuple[Kind, ...]) -> list[str]:
     """What is left to do of a migration, as the schema is now."""
     schema = inspect(connection)
     tables = schema.get_table_names()
@@ -99,7 +99,15 @@ def _statements(connection: Connection, migration: _Migration) -> list[str]:
 
     context: dict[str, Any] = {"topics_of_0_1_0": [kind.topic for kind in DEFAULT if f"raw_{kind.topic}" in tables]}
     if kind := migration.kind:
-        context = {"kind": kind, "columns": columns("snapshot_users"), "raw_columns": columns(f"raw_{kind.topic}")}
+        context = {
+            "kind": kind,
+            "columns": columns("snapshot_users"),
+            "raw_columns": columns(f"raw_{kind.topic}"),
+            "summary_columns": columns("user_summary"),
+            "kinds": kinds,
+            "utc": dialect(connection).utc,
+            "now_ms": dialect(connection).now_ms,
+        }
     options = dialect(connection).table_options
     found = statements(migration.file, **context)
     return [f"{each} {options}".strip() if each.startswith("CREATE TABLE") else each for each in found]

@@ -83,7 +83,8 @@ def test_eleven_users_stay_eleven(database: Warehouse, settings: Settings) -> No
     load(database, log)
     snapshot(database, ends(log), stream_of(log, ends(log)))
     assert reconcile(settings)[1] == Reconciliation(11, 0, 0, 0, ())
-    assert set(warehouse.stream_rows(database, 1)) == {user.encode() for user in USERS}
+    stored = {user for users in warehouse.snapshot_users(database, 1) for user, *_ in users}
+    assert stored == {user.encode() for user in USERS}
     with warehouse.engine.reading(database) as connection:
         for topic in TOPICS:
             count = connection.execute(text(f"SELECT COUNT(DISTINCT user_id) FROM raw_{topic}")).scalar_one()

@@ -61,13 +61,13 @@ def test_a_snapshot_that_is_removed_while_it_is_compared_proves_nothing(
     load(database, LOG)
     for _ in range(2):
         take(database, ends(LOG))
-    read = warehouse.batch_rows
+    read = warehouse.compare_snapshot
 
     def removed_meanwhile(*arguments: Any) -> Any:
         warehouse.remove_snapshots(database, 1)
         return read(*arguments)
 
-    monkeypatch.setattr(warehouse, "batch_rows", removed_meanwhile)
+    monkeypatch.setattr(warehouse, "compare_snapshot", removed_meanwhile)
     settings = Settings(warehouse_url=warehouse_url, partitions=PARTITIONS, duplicate_window=WINDOW)
     with pytest.raises(UsageError, match="no snapshot 1, only 2 to 2"):
         reconcile(settings, 1)

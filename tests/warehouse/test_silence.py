@@ -21,6 +21,7 @@ from segmenter.warehouse.engine import ANSWER_SECONDS, IDLE_SECONDS, SUMMARY_SEC
 from tests.defaults import TOPICS
 from tests.warehouse.test_sink import held, publish
 from tests.warehouse.way import Way
+from tests.warehouse.world import batch_rows
 
 Until = Callable[[Callable[[], object]], None]
 
@@ -127,7 +128,7 @@ def test_a_summary_may_take_longer_than_a_sink_waits(database: Warehouse) -> Non
     busy = threading.Thread(target=keep_busy)
     busy.start()
     assert locked.wait(60)
-    assert warehouse.batch_rows(database, 1, 10) == {}
+    assert batch_rows(database, 1, 10) == {}
     busy.join()
 
 

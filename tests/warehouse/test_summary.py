@@ -6,7 +6,6 @@ import random
 
 import pytest
 
-from segmenter import warehouse
 from segmenter.events import Event
 from segmenter.events.sharding import shard_of
 from segmenter.warehouse import Warehouse
@@ -16,6 +15,8 @@ from tests.warehouse.world import (
     WINDOW,
     Cuts,
     Log,
+    batch_counts,
+    batch_rows,
     ends,
     load,
     log_of,
@@ -30,7 +31,7 @@ def batch(database: Warehouse, log: Log, window: int = WINDOW) -> dict[bytes, tu
     """The summary of the whole log."""
     load(database, log)
     taken = snapshot(database, ends(log), [])
-    return warehouse.batch_rows(database, taken.snapshot_id, window)
+    return batch_rows(database, taken.snapshot_id, window)
 
 
 @pytest.mark.parametrize("window", [0, 1, WINDOW, 100_000])
@@ -55,7 +56,7 @@ def test_a_user_counts_up_to_the_own_cut_or_else_the_shards(database: Warehouse,
     taken = snapshot(database, shards, rows)
     expected = summed(log, lambda user, topic, part: own.get(user, {}).get(topic, shards[topic, part]))
     assert expected != summed(log, lambda user, topic, part: shards[topic, part])
-    assert warehouse.batch_rows(database, taken.snapshot_id, WINDOW) == expected
+    assert batch_rows(database, taken.snapshot_id, WINDOW) == expected
 
 
 @pytest.mark.parametrize("window", [0, 1, WINDOW, 100_000])
@@ -67,7 +68,7 @@ def test_a_shard_counts_up_to_its_own_cut_whatever_its_users_hold(database: Ware
     load(database, log)
     ahead = user_row(b"u4", (0,) * 9, [max(len(records) for records in log.values())] * 3)
     taken = snapshot(database, shards, [ahead])
-    found = warehouse.batch_counts(database, taken.snapshot_id, window)
+    found = batch_counts(database, taken.snapshot_id, window)
     for part in range(PARTITIONS):
         own = {
             user: profile
@@ -95,7 +96,7 @@ def test_snapshots_do_not_mix(database: Warehouse) -> None:
     for cut, one in taken.items():
         expected = summed(log, lambda user, topic, part, cut=cut: cut if user == b"u4" else 0)  # type: ignore[misc]
         assert list(expected) == [b"u4"]
-        assert warehouse.batch_rows(database, one.snapshot_id, WINDOW) == expected
+        assert batch_rows(database, one.snapshot_id, WINDOW) == expected
 
 
 def test_a_repeat_is_measured_from_the_one_before_counted_or_not(database: Warehouse) -> None:
@@ -130,4 +131,4 @@ def test_sums_beyond_32_bits_are_exact_integers(database: Warehouse) -> None:
 
 
 def batch_types(database: Warehouse) -> list[set[type]]:
-    return [set(map(type, values)) for values in warehouse.batch_rows(database, 1, WINDOW).values()]
+    return [set(map(type, values)) for values in batch_rows(database, 1, WINDOW).values()]

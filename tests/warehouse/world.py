@@ -6,11 +6,16 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import text
+
 from consumers.sink import raw_row
 from segmenter import warehouse
 from segmenter.events import Event
 from segmenter.events.sharding import shard_of
-from segmenter.warehouse import Cut, Loaded, Move, Partition, Snapshot, UserRow, Warehouse
+from segmenter.warehouse import BatchCounts, Cut, Loaded, Move, Partition, Snapshot, UserRow, Warehouse
+from segmenter.warehouse.engine import reading
+from segmenter.warehouse.summary.statement import insert_all, read_batch_counts
+from segmenter.warehouse.summary.work_tables import working
 from tests.defaults import FIELDS, TOPICS
 
 PARTITIONS = 3
@@ -24,6 +29,13 @@ MIGRATIONS = [
     "006_kind.sql click (clicks, duration)",
     "006_kind.sql search (searches, none)",
     "006_kind.sql view (views, duration)",
+    "009_user_summary.sql",
+    "010_user_summary_kind.sql click (clicks, duration)",
+    "010_user_summary_kind.sql search (searches, none)",
+    "010_user_summary_kind.sql view (views, duration)",
+    "011_views_kind.sql click (clicks, duration)",
+    "011_views_kind.sql search (searches, none)",
+    "011_views_kind.sql view (views, duration)",
 ]
 """By which the schema is made, in order."""
 
@@ -31,6 +43,7 @@ Log = dict[Partition, list[Event | None]]
 """The records of each partition in order; None where a record was refused."""
 
 Cuts = Mapping[Partition, int]
+Counts = dict[int, BatchCounts]
 Profile = tuple[int, ...]
 
 
@@ -135,3 +148,17 @@ def snapshot(database: Warehouse, shard_cuts: Cuts, rows: Sequence[UserRow]) -> 
     """Write a snapshot of these rows."""
     cuts = {partition: Cut("t1", pos) for partition, pos in shard_cuts.items()}
     return warehouse.write_snapshot(database, 1_000, cuts, [rows], 1, '{"number": 1}', {})
+
+
+def batch_rows(database: Warehouse, snapshot_id: int, window: int) -> dict[bytes, Profile]:
+    """The one statement of the batch summary, up to a snapshot's cuts."""
+    with working(database, writes=False) as connection:
+        insert_all(connection, database.kinds, snapshot_id, window)
+        found = connection.execute(text("SELECT * FROM recomputed")).all()
+    return {user: tuple(values) for user, *values in found}
+
+
+def batch_counts(database: Warehouse, snapshot_id: int, window: int) -> Counts:
+    """What became of the events of each shard, by the other statement."""
+    with reading(database) as connection:
+        return read_batch_counts(connection, database.kinds, snapshot_id, window)

@@ -1,0 +1,64 @@
+"""`segmenter summary`: the batch summary of each user, from the raw events in the warehouse."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from cyclopts import App
+
+from segmenter.cli import common
+
+summary = App(name="summary", help="Keep the batch summary up to date, and show it.")
+
+
+@summary.command
+def refresh(*, rebuild: bool = False, json: common.Json = False) -> None:
+    """Add the raw events that the sink has loaded since the last time to the batch summary of their users.
+
+    The summary is the table user_summary; analysts read it as user_activity_summary. A refresh that is interrupted is
+    continued by the next one.
+
+    Parameters
+    ----------
+    rebuild
+        Empty the summary first, and sum up every raw event anew.
+    """
+    from segmenter.operations.summary import refresh_summary
+
+    began = time.monotonic()
+    done = refresh_summary(common.settings("warehouse_url"), rebuild, common.progress)
+    report = {**done._asdict(), "seconds": round(time.monotonic() - began, 3)}
+    common.emit(report, json, _show_refreshed)
+
+
+@summary.command
+def show(*users: str, json: common.Json = False) -> None:
+    """Show what the batch summary says of users, as of its last refresh.
+
+    Parameters
+    ----------
+    users
+        The ids, exactly as in the events.
+    """
+    from segmenter.errors import UsageError
+    from segmenter.operations.summary import read_summaries
+
+    if not users:
+        raise UsageError("name at least one user: segmenter summary show USER ...")
+    found = read_summaries(common.settings("warehouse_url"), users)
+    common.emit({"users": found}, json, _show)
+
+
+def _show_refreshed(report: dict[str, Any]) -> None:
+    common.console.print(
+        f"{report['events']:,} new raw events, {report['duplicates']:,} of them duplicates; "
+        f"{report['user_rows']:,} rows of users written, in {report['seconds']:.1f} s"
+    )
+
+
+def _show(report: dict[str, Any]) -> None:
+    for user, row in report["users"].items():
+        common.console.print(f"{user!r}{'' if row else ': no event'}", markup=False, soft_wrap=True)
+        for name, value in (row or {}).items():
+            common.console.print(f"  {name}: {'-' if value is None else value}", markup=False)

@@ -1,0 +1,24 @@
+"""The batch summary: what each user has done, from the raw events alone."""
+
+from __future__ import annotations
+
+from segmenter.warehouse.summary.activity import read_activity
+from segmenter.warehouse.summary.compare import Batch, Unequal, compare_snapshot
+from segmenter.warehouse.summary.refresh import Refreshed, Summed, empty_summary, refresh_summary, summed, waiting
+from segmenter.warehouse.summary.statement import AllLoaded, BatchCounts, all_loaded
+
+__all__ = [
+    "AllLoaded",
+    "Batch",
+    "BatchCounts",
+    "Refreshed",
+    "Summed",
+    "Unequal",
+    "all_loaded",
+    "compare_snapshot",
+    "empty_summary",
+    "read_activity",
+    "refresh_summary",
+    "summed",
+    "waiting",
+]
