@@ -48,7 +48,7 @@ class Found(NamedTuple):
 
 
 def find(algorithm: Algorithm, points: Points, options: Options) -> Found:
-    """The clusters of points. Raises `UsageError` when there are too few different ones.
+    """The clusters of points, of which as many must differ as `require_different` says.
 
     >>> find("hierarchical", np.array([[0.0], [5.0], [0.1]]), Options(k=2)).labels.tolist()
     [0, 1, 0]

@@ -1,7 +1,8 @@
 """How many clusters? Three answers by K-Means, and the middle one of them.
 
 - **silhouette**: the k whose clusters are best apart. Rousseeuw, Silhouettes, 1987.
-- **elbow**: where the curve of the inertia bends most (`segmenter.analysis.knee`).
+- **elbow**: where the curve of the inertia bends most (`segmenter.analysis.knee`), on a logarithmic axis: otherwise the
+  first groups, whose separation saves most, outweigh all later ones.
 - **gap**: the gap of k is how far the log of its inertia lies below that of users spread evenly in the box along the
   principal axes. The answer is the smallest k whose gap is not below that of k + 1 less one standard error; the last k
   if there is none. If one cluster passes already, it is 1: there are no groups to find. Tibshirani, Walther and Hastie,
@@ -87,7 +88,7 @@ def choose(points: Points, lowest: int, highest: int, advance: Callable[[int], N
         advance(1)
     in_range = [each for each in tried if lowest <= each.k <= highest]
     best = max(in_range, key=lambda each: each.silhouette or 0.0).k
-    bend, gap = _elbow(tried, lowest), _by_gap(tried, lowest)
+    bend, gap = by_elbow(tried, lowest), by_gap(tried, lowest)
     return Choice(best, bend, gap, statistics.median_low((best, bend, gap)), len(some), tried)
 
 
@@ -110,13 +111,14 @@ def _even_spread(points: Points, random: np.random.Generator) -> Points:
     return spread
 
 
-def _elbow(tried: list[Candidate], lowest: int) -> int:
+def by_elbow(tried: list[Candidate], lowest: int) -> int:
     """The bend of the curve from one cluster on; the lowest of the range if it is before that."""
-    bend = knee(np.array([float(each.k) for each in tried]), np.array([each.inertia for each in tried]))
+    bend = knee(np.array([float(each.k) for each in tried]), np.log([each.inertia for each in tried]))
     return max(lowest, tried[bend].k)
 
 
-def _by_gap(tried: list[Candidate], lowest: int) -> int:
+def by_gap(tried: list[Candidate], lowest: int) -> int:
+    """The smallest k, 1 or in the range, that passes by the rule of one standard error; else the last of the range."""
     pairs = [pair for pair in pairwise(tried) if pair[0].k == 1 or pair[0].k >= lowest]
     passed = [one.k for one, after in pairs if one.gap >= after.gap - after.error]
     return passed[0] if passed else tried[-1].k

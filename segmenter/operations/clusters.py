@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from segmenter import warehouse
-from segmenter.analysis.algorithms import Algorithm, Found, Options, find, require_different
+from segmenter.analysis.algorithms import WITH_K, Algorithm, Found, Options, find, require_different
 from segmenter.analysis.choosing import Choice, candidates, choose
 from segmenter.analysis.clusters import Cluster, Described, describe
 from segmenter.analysis.points import NOISE, Labels, Prepared, prepare
@@ -78,10 +78,10 @@ def cluster(
     with scikit_learn(), warehouse.connect(settings) as database:
         source = _read(database, settings)
         prepared = prepare(source.users, source.features)
-        require_different(prepared.points, 2)
         choice = _choose(prepared, k_range, progress)
         if choice:
             options = options._replace(k=choice.k)
+        require_different(prepared.points, options.k if set(algorithms) & set(WITH_K) else 2)
         with progress("clustering", len(algorithms)) as advance:
             found: dict[str, Found] = {}
             for algorithm in algorithms:

@@ -113,6 +113,6 @@ def read_users(warehouse: Warehouse, snapshot_id: int, columns: Sequence[str] = 
             pd.DataFrame.from_records([tuple(row) for row in part], columns=names).astype(
                 dict.fromkeys(means, "float64")
             )
-            for part in found.partitions()
+            for part in found.partitions(USERS_AT_A_TIME)
         ]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=names)
