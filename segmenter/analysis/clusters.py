@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from segmenter.analysis.points import NOISE, Labels, Prepared
-from segmenter.model.census import UNIT, Tally, tally
+from segmenter.model.census import filled_mean, tally, typical
 from segmenter.model.ranks import engagement
 
 NOISE_NAME = "noise"
@@ -30,7 +26,7 @@ class Described(NamedTuple):
     """The clusters of all users, the least engaged first."""
 
     clusters: list[Cluster]
-    names: NDArray[np.str_]
+    names: list[str]
     """The name of the cluster of each user."""
 
 
@@ -41,28 +37,14 @@ def describe(prepared: Prepared, labels: Labels, slugs: Sequence[str]) -> Descri
     """
     tallies = {label: each for label, each in tally(prepared.vectors, labels.tolist()).items() if label != NOISE}
     fill, scale = prepared.population.fill, prepared.population.scale
-    means = {label: _mean(each, fill) for label, each in tallies.items()}
+    means = {label: filled_mean(each, fill) for label, each in tallies.items()}
     order = sorted(tallies, key=lambda label: (engagement(means[label], prepared.features, scale), means[label]))
     names = list(slugs) if len(order) == len(slugs) else [f"cluster {rank}" for rank in range(1, len(order) + 1)]
     clusters = [
         Cluster(
-            name, tallies[label].users, tallies[label].users / len(labels), _typical(tallies[label], prepared.features)
+            name, tallies[label].users, tallies[label].users / len(labels), typical(tallies[label], prepared.features)
         )
         for name, label in zip(names, order, strict=True)
     ]
-    called = np.array([NOISE_NAME, *names])
-    rank = np.zeros(max(order, default=0) + 2, dtype=np.intp)
-    rank[np.array(order, dtype=np.intp) + 1] = range(1, len(order) + 1)
-    return Described(clusters, called[rank[labels + 1]])
-
-
-def _mean(part: Tally, fill: Sequence[float]) -> tuple[float, ...]:
-    features = zip(part.sums, part.present, fill, strict=True)
-    return tuple([(total + (part.users - present) * stand_in) / part.users for total, present, stand_in in features])
-
-
-def _typical(part: Tally, features: Sequence[str]) -> dict[str, float | None]:
-    return {
-        feature: math.copysign(math.expm1(abs(total / present / UNIT)), total) if present else None
-        for feature, present, total in zip(features, part.present, part.sums, strict=True)
-    }
+    called = {NOISE: NOISE_NAME, **dict(zip(order, names, strict=True))}
+    return Described(clusters, [called[label] for label in labels.tolist()])

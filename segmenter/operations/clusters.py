@@ -118,8 +118,9 @@ def _read(database: Warehouse, settings: Settings) -> _Source:
 
 def _live(segments: pd.Series[str]) -> Labels:
     """The segments as labels; whoever no model has judged yet is in none."""
-    slugs, labels = np.unique(segments.to_numpy(dtype=np.str_), return_inverse=True)
-    return np.where(slugs[labels] == UNASSIGNED, NOISE, labels)
+    labels, slugs = segments.factorize()
+    unjudged = [index for index, slug in enumerate(slugs) if slug == UNASSIGNED]
+    return np.where(np.isin(labels, unjudged), NOISE, labels)
 
 
 def _choose(prepared: Prepared, k_range: tuple[int, int] | None, progress: Progress) -> Choice | None:
@@ -148,6 +149,6 @@ def _store(
         compared.agreement[LIVE],
         now_ms,
     )
-    members = zip(source.users["user_id"], described.names.tolist(), strict=True)
+    members = zip(source.users["user_id"], described.names, strict=True)
     number = warehouse.write_clusters(database, run, members)
     return Run(number, compared.name, parameters, described.clusters, compared.noise)

@@ -33,7 +33,7 @@ def test_three_clusters_have_the_names_of_ranks_by_their_events() -> None:
         ("highly_engaged", 2, 0.25),
     ]
     expected = ["highly_engaged"] * 2 + ["low_engagement"] * 2 + ["moderate_engagement"] * 3 + ["noise"]
-    assert found.names.tolist() == expected
+    assert found.names == expected
 
 
 @pytest.mark.parametrize("swapped", [[2, 0, 1], [0, 2, 1], [1, 2, 0]])
@@ -42,7 +42,7 @@ def test_the_numbers_that_an_algorithm_gives_change_nothing(swapped: list[int]) 
     numbers = np.array([*swapped, NOISE])[LABELS]
     one, other = describe(prepared, LABELS, SLUGS), describe(prepared, numbers, SLUGS)
     assert one.clusters == other.clusters
-    np.testing.assert_array_equal(one.names, other.names)
+    assert one.names == other.names
 
 
 def test_any_other_number_of_clusters_is_counted_from_the_least_engaged_on() -> None:
@@ -61,4 +61,4 @@ def test_the_typical_user_is_the_mean_of_the_logarithms_of_those_who_have_the_fe
 def test_when_all_is_noise_there_is_no_cluster() -> None:
     found = describe(prepare(USERS, FEATURES), np.full(8, NOISE), SLUGS)
     assert found.clusters == []
-    assert set(found.names.tolist()) == {"noise"}
+    assert set(found.names) == {"noise"}
