@@ -54,7 +54,7 @@ def hdbscan(points: Points, min_samples: int | None, most: int = MOST_USERS) -> 
 
     rows = sample(len(points), most)
     some, needed = points[rows], _needed(points, min_samples, len(rows))
-    least = max(needed, -(-len(rows) // 100))
+    least = max(2, needed, -(-len(rows) // 100))
     fit = HDBSCAN(min_cluster_size=least, min_samples=needed, algorithm="kd_tree", copy=True)
     of_sample = fit.fit_predict(some).astype(np.intp)
     labels = _everybody(points, rows, of_sample, of_sample != NOISE, _distances(some, needed))
@@ -81,7 +81,9 @@ def _distances(points: Points, count: int) -> NDArray[np.float64]:
 def _bend(distances: NDArray[np.float64], needed: int) -> float:
     rising = np.sort(distances[distances > 0])
     if not len(rising):
-        raise UsageError(f"every user has {needed - 1:,} others who are equal, so that no eps stands out: set --eps.")
+        raise UsageError(
+            f"no eps stands out, since everybody's distance to the {needed:,}. user, itself the first, is 0: set --eps."
+        )
     return float(rising[knee(np.arange(len(rising), dtype=np.float64), rising)])
 
 

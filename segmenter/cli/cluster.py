@@ -25,7 +25,7 @@ def cluster(
     algorithm: Name = "kmeans",
     k: Annotated[int | None, Parameter(validator=Number(gte=2))] = None,
     choose_k: str | None = None,
-    eps: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    eps: Annotated[float | None, Parameter(validator=Number(gt=0, lt=float("inf")))] = None,
     min_samples: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     json: common.Json = False,
 ) -> None:
@@ -144,8 +144,8 @@ def _show_run(run: dict[str, Any], features: list[str], users: int) -> None:
 def _show_comparison(report: dict[str, Any]) -> None:
     rows, users = report["comparison"], report["users"]
     sampled = report["silhouette_sample"]
-    of = f" of a sample of {sampled:,} users" if sampled < users else ""
-    table = Table("", title=f"scores, without noise; silhouette{of}")
+    of = f"; silhouette of a sample of {sampled:,} users" if sampled < users else ""
+    table = Table("", title=f"scores, without noise{of}")
     for title in ("k", "noise", "silhouette", "Davies-Bouldin", "Calinski-Harabasz"):
         table.add_column(title, justify="right")
     for row in rows:

@@ -77,5 +77,14 @@ def test_too_few_users_and_equal_ones_are_errors_that_say_what_to_do() -> None:
     for find in (lambda: dbscan(points, None, None), lambda: hdbscan(points, None)):
         with pytest.raises(UsageError, match=r"^7 users are too few.* 8 to be dense: set --min-samples lower"):
             find()
-    with pytest.raises(UsageError, match=r"every user has 3 others who are equal, .*: set --eps"):
-        dbscan(np.repeat(points, 4, axis=0), None, 4)
+    for needed in (4, 1):
+        with pytest.raises(UsageError, match=f"distance to the {needed}. user, itself the first, is 0: set --eps"):
+            dbscan(np.repeat(points, 4, axis=0), None, needed)
+
+
+def test_one_user_may_be_dense_enough() -> None:
+    points, planted = plainly.blobs(60, 2)
+    assert plainly.same_groups(dbscan(points, 2.0, 1)[0], planted)
+    found, said = hdbscan(points, 1)
+    assert said["min_cluster_size"] == 2
+    assert agreement(found, planted) is not None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,6 +182,18 @@ def test_runs_outlive_their_snapshot(settings: Settings, database: Warehouse) ->
         (1, 120),
         (2, 150),
     ]
+
+
+def test_the_query_of_the_page_is_answered(settings: Settings, database: Warehouse) -> None:
+    """Users and mean clicks of each cluster, which pandas takes from the snapshot and the segments."""
+    page = (Path(__file__).parents[2] / "docs" / "algorithms.md").read_text("utf-8")
+    assert [name for name in ALGORITHMS if f"| `{name}` |" not in page] == []
+    (query,) = re.findall(r"```sql\n(.*?);\n```", page, re.DOTALL)
+    take(database, planted())
+    cluster(settings, ["kmeans"], Options(k=3), None, now_ms=1)
+    expected = read_users(database, 1).groupby("segment")["total_clicks"].agg(["size", "mean"]).sort_values("mean")
+    found = [(name, users, float(str(clicks))) for name, users, clicks in rows(database, query)]
+    assert found == [(name, size, pytest.approx(mean, rel=1e-4)) for name, size, mean in expected.itertuples()]
 
 
 def test_users_are_read_in_parts_and_only_the_columns_that_are_wanted(database: Warehouse) -> None:
