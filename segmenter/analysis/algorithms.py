@@ -8,6 +8,7 @@ are in their files.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -106,4 +107,9 @@ def gmm(points: Points, k: int) -> tuple[Labels, dict[str, float]]:
     return labels.astype(np.intp), said
 
 
-_BY_K: dict[str, Any] = {"kmeans": kmeans, "minibatch": minibatch, "hierarchical": hierarchical, "gmm": gmm}
+_BY_K: dict[str, Callable[[Points, int], tuple[Labels, dict[str, float]]]] = {
+    "kmeans": kmeans,
+    "minibatch": minibatch,
+    "hierarchical": hierarchical,
+    "gmm": gmm,
+}

@@ -87,7 +87,7 @@ def choose(points: Points, lowest: int, highest: int, advance: Callable[[int], N
         tried.append(_candidate(some, spreads, k))
         advance(1)
     in_range = [each for each in tried if lowest <= each.k <= highest]
-    best = max(in_range, key=lambda each: each.silhouette or 0.0).k
+    best = max(in_range, key=lambda each: each.silhouette or -1.0).k
     bend, gap = by_elbow(tried, lowest), by_gap(tried, lowest)
     return Choice(best, bend, gap, statistics.median_low((best, bend, gap)), len(some), tried)
 

@@ -82,7 +82,7 @@ def _bend(distances: NDArray[np.float64], needed: int) -> float:
     rising = np.sort(distances[distances > 0])
     if not len(rising):
         raise UsageError(
-            f"no eps stands out, since everybody's distance to the {needed:,}. user, itself the first, is 0: set --eps."
+            f"no eps stands out: as many as --min-samples, {needed:,}, are equal wherever one looks. Set --eps."
         )
     return float(rising[knee(np.arange(len(rising), dtype=np.float64), rising)])
 

@@ -30,7 +30,7 @@ Merge = tuple[float, int, int]
 
 def hierarchical(
     points: Points, k: int, most: int = MOST_POINTS, micro: int = MICRO_CLUSTERS
-) -> tuple[Labels, dict[str, int]]:
+) -> tuple[Labels, dict[str, float]]:
     """The cluster of each point, of ``k``, and how many points Ward joined."""
     different, which, times = distinct(points)
     if len(different) <= most:

@@ -126,6 +126,7 @@ def _live(segments: pd.Series[str]) -> Labels:
 def _choose(prepared: Prepared, k_range: tuple[int, int] | None, progress: Progress) -> Choice | None:
     if k_range is None:
         return None
+    require_different(prepared.points, 2)
     with progress("choosing k", len(candidates(*k_range))) as advance:
         return choose(prepared.points, *k_range, advance)
 

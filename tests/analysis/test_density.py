@@ -78,7 +78,7 @@ def test_too_few_users_and_equal_ones_are_errors_that_say_what_to_do() -> None:
         with pytest.raises(UsageError, match=r"^7 users are too few.* 8 to be dense: set --min-samples lower"):
             find()
     for needed in (4, 1):
-        with pytest.raises(UsageError, match=f"distance to the {needed}. user, itself the first, is 0: set --eps"):
+        with pytest.raises(UsageError, match=f"as many as --min-samples, {needed}, are equal .* Set --eps"):
             dbscan(np.repeat(points, 4, axis=0), None, needed)
 
 

@@ -208,9 +208,9 @@ def test_users_are_read_in_parts_and_only_the_columns_that_are_wanted(database: 
 
 
 def test_what_cannot_be_clustered_is_an_error_and_nothing_is_stored(settings: Settings, database: Warehouse) -> None:
-    def error(k: int = 3) -> str:
+    def error(k: int = 3, k_range: tuple[int, int] | None = None) -> str:
         with pytest.raises(UsageError) as raised:
-            cluster(settings, ALGORITHMS, Options(k), None, now_ms=1)
+            cluster(settings, ALGORITHMS, Options(k), k_range, now_ms=1)
         return str(raised.value)
 
     with pytest.raises(NothingYet, match="the warehouse holds no snapshot yet: run `segmenter snapshot`"):
@@ -221,6 +221,7 @@ def test_what_cannot_be_clustered_is_an_error_and_nothing_is_stored(settings: Se
     assert error().startswith("1 user is only one: there is nothing to cluster.")
     take(database, [(user, SLUGS[0], (1,) * 9) for user, _, _ in planted()])
     assert error().startswith("120 users have all the same features: there is nothing to cluster.")
+    assert error(k_range=(2, 9)) == error()
     take(database, planted(each=2)[:3])
     assert error(k=4).startswith("only 3 users differ, so there cannot be 4 clusters: set --k lower")
     assert rows(database, "SELECT COUNT(*) FROM cluster_runs") == [(0,)]
