@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import text
 
@@ -105,14 +105,12 @@ def read_users(warehouse: Warehouse, snapshot_id: int, columns: Sequence[str] = 
     names = list(columns or user_columns(warehouse.kinds))
     means = [feature.name for feature in catalogue(warehouse.kinds) if feature.denominator and feature.name in names]
     query = f"SELECT {listed(names)} FROM snapshot_users WHERE snapshot_id = :snapshot_id ORDER BY user_id"
+    options = {"yield_per": USERS_AT_A_TIME}
+
+    def frame(rows: Iterable[Any]) -> pd.DataFrame:
+        return pd.DataFrame.from_records(map(tuple, rows), columns=names).astype(dict.fromkeys(means, "float64"))
+
     with reading(warehouse, SUMMARY_SECONDS) as connection:
-        found = connection.execute(
-            text(query), {"snapshot_id": snapshot_id}, execution_options={"yield_per": USERS_AT_A_TIME}
-        )
-        parts = [
-            pd.DataFrame.from_records([tuple(row) for row in part], columns=names).astype(
-                dict.fromkeys(means, "float64")
-            )
-            for part in found.partitions(USERS_AT_A_TIME)
-        ]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=names)
+        found = connection.execute(text(query), {"snapshot_id": snapshot_id}, execution_options=options)
+        parts = [frame(part) for part in found.partitions(USERS_AT_A_TIME)]
+    return pd.concat(parts, ignore_index=True) if parts else frame([])
