@@ -21,7 +21,8 @@ VERBS = {
     "Parts": ("up", "down", "status", "migrate", "config"),
     "Events": ("generate", "replay", "dead-letters"),
     "Live": ("worker", "refit", "lookup", "segments", "rename", "restore"),
-    "Proof": ("sink", "snapshot", "summary", "reconcile", "verify", "plot"),
+    "Proof": ("sink", "snapshot", "reconcile", "verify", "plot"),
+    "Analysis": ("summary", "cluster"),
 }
 """Every verb, by its heading in the help."""
 

@@ -136,6 +136,24 @@ def population(census: Mapping[Label, Tally]) -> Population:
     )
 
 
+def filled_mean(part: Tally, fill: Sequence[float]) -> tuple[float, ...]:
+    """The mean of the users of a tally, with the fill for missing features.
+
+    >>> filled_mean(Tally(2, (2, 1), (7, 5), (25, 25)), (0.0, 3.0))
+    (3.5, 4.0)
+    """
+    features = zip(part.sums, part.present, fill, strict=True)
+    return tuple([(total + (part.users - present) * stand_in) / part.users for total, present, stand_in in features])
+
+
+def typical(part: Tally, features: Sequence[str]) -> dict[str, float | None]:
+    """By feature, exp(m) - 1, where m is the mean of log(1 + x) over the users who have it; None if nobody has."""
+    return {
+        feature: _unsqueezed(summed / present / UNIT) if present else None
+        for feature, present, summed in zip(features, part.present, part.sums, strict=True)
+    }
+
+
 def encode(census: Census) -> bytes:
     """A census as JSON, the same bytes for the same census.
 
@@ -173,6 +191,10 @@ def _minus(numbers: Iterable[int]) -> tuple[int, ...]:
 
 def _totals(rows: Iterable[tuple[int, ...]]) -> list[int]:
     return [sum(column) for column in zip(*rows, strict=True)]
+
+
+def _unsqueezed(number: float) -> float:
+    return math.copysign(math.expm1(abs(number)), number)
 
 
 def _spread(users: int, present: int, total: int, square: int) -> float:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from segmenter.model.census import Census, Tally, population, tally
+from segmenter.model.census import Census, Tally, filled_mean, population, tally
 from segmenter.model.generation import UNASSIGNED, Generation, Point, slugs_of
 from segmenter.model.vectors import MISSING
 
@@ -187,12 +187,7 @@ def _lloyd(vectors: NDArray[np.int64], centres: tuple[Point, ...], scale: Point,
 
 def _means(tallies: Sequence[Tally | None], centres: Sequence[Point], fill: Point) -> tuple[Point, ...]:
     pairs = zip(tallies, centres, strict=True)
-    return tuple([_mean(part, fill) if part else centre for part, centre in pairs])
-
-
-def _mean(part: Tally, fill: Point) -> Point:
-    features = zip(part.sums, part.present, fill, strict=True)
-    return tuple([(total + (part.users - present) * stand_in) / part.users for total, present, stand_in in features])
+    return tuple([filled_mean(part, fill) if part else centre for part, centre in pairs])
 
 
 def _inertia_about(part: Tally, mean: Point, scale: Point, fill: Point) -> float:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
-from segmenter.model.census import Census, Tally, merged
+from segmenter.model.census import Census, Tally, merged, typical
 from segmenter.model.generation import Generation, name_of, space_of
-from segmenter.model.vectors import SCALE_BITS
 from segmenter.settings import Settings
 from segmenter.store.meta import open_store
 from segmenter.store.models import read_model
@@ -57,17 +55,6 @@ def segment_rows(census: Census, generation: Generation | None) -> list[SegmentR
     empty = Tally(0, *((0,) * len(features) for _ in range(3)))
     found = [(slug, name, census.get(slug, empty)) for slug, name in names.items()]
     return [
-        SegmentRow(slug, name, t.users, t.users / total if total else 0.0, _typical(t, features))
+        SegmentRow(slug, name, t.users, t.users / total if total else 0.0, typical(t, features))
         for slug, name, t in found
     ]
-
-
-def _typical(tally: Tally, features: tuple[str, ...]) -> dict[str, float | None]:
-    return {
-        feature: _unsqueezed(summed / present / 2**SCALE_BITS) if present else None
-        for feature, present, summed in zip(features, tally.present, tally.sums, strict=True)
-    }
-
-
-def _unsqueezed(number: float) -> float:
-    return math.copysign(math.expm1(abs(number)), number)

@@ -1,4 +1,4 @@
-"""The warehouse: raw events, snapshots and the batch summary, in SQLite, MySQL or MariaDB.
+"""The warehouse: raw events, snapshots, clusters and the batch summary, in SQLite, MySQL or MariaDB.
 
 The only place that imports SQLAlchemy. What differs between the databases is in `segmenter.warehouse.engine`;
 the schema and the summary are in ``sql/``, the same text for all.
@@ -7,6 +7,7 @@ the schema and the summary are in ``sql/``, the same text for all.
 from __future__ import annotations
 
 from segmenter.warehouse.behind import Behind, Reach, behind, reach_of
+from segmenter.warehouse.clusters import ClusterRun, write_clusters
 from segmenter.warehouse.columns import raw_columns, user_columns, value_columns
 from segmenter.warehouse.engine import Warehouse, connect
 from segmenter.warehouse.gaps import Gap, begins, recorded_gaps, skip, withdraw
@@ -62,6 +63,7 @@ __all__ = [
     "Batch",
     "BatchCounts",
     "Behind",
+    "ClusterRun",
     "Cut",
     "Gap",
     "Loaded",
@@ -116,5 +118,6 @@ __all__ = [
     "value_columns",
     "waiting",
     "withdraw",
+    "write_clusters",
     "write_snapshot",
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import text
 
@@ -95,14 +95,22 @@ def snapshot_users(warehouse: Warehouse, snapshot_id: int) -> Iterator[list[Snap
         after = bytes(found[-1].user_id)
 
 
-def read_users(warehouse: Warehouse, snapshot_id: int) -> pd.DataFrame:
-    """The users of a snapshot, one row each, with the columns `user_columns`; a mean that is missing is NaN."""
+def read_users(warehouse: Warehouse, snapshot_id: int, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """The users of a snapshot, one row each, in the order of their ids; a mean that is missing is NaN.
+
+    ``columns`` are those of `user_columns` that are wanted; by default all.
+    """
     import pandas as pd  # here, since nothing else in the warehouse needs it
 
-    columns = user_columns(warehouse.kinds)
-    query = f"SELECT {listed(columns)} FROM snapshot_users WHERE snapshot_id = :snapshot_id ORDER BY user_id"
+    names = list(columns or user_columns(warehouse.kinds))
+    means = [feature.name for feature in catalogue(warehouse.kinds) if feature.denominator and feature.name in names]
+    query = f"SELECT {listed(names)} FROM snapshot_users WHERE snapshot_id = :snapshot_id ORDER BY user_id"
+    options = {"yield_per": USERS_AT_A_TIME}
+
+    def frame(rows: Iterable[Any]) -> pd.DataFrame:
+        return pd.DataFrame.from_records(map(tuple, rows), columns=names).astype(dict.fromkeys(means, "float64"))
+
     with reading(warehouse, SUMMARY_SECONDS) as connection:
-        found = connection.execute(text(query), {"snapshot_id": snapshot_id}).all()
-    users = pd.DataFrame.from_records([tuple(row) for row in found], columns=list(columns))
-    means = [feature.name for feature in catalogue(warehouse.kinds) if feature.denominator]
-    return users.astype(dict.fromkeys(means, "float64"))
+        found = connection.execute(text(query), {"snapshot_id": snapshot_id}, execution_options=options)
+        parts = [frame(part) for part in found.partitions(USERS_AT_A_TIME)]
+    return pd.concat(parts, ignore_index=True) if parts else frame([])

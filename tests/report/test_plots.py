@@ -159,7 +159,7 @@ def test_a_snapshot_is_read_back_as_it_was_written(tmp_path: Path) -> None:
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     given = {"KAFKA": "localhost:1", "REDIS_URL": "redis://localhost:1/0", "WAREHOUSE_URL": f"sqlite:///{folder}/w.db"}
     environ = os.environ | {f"SEGMENTER_{name}": value for name, value in given.items()}
-    environ["PYTHONPATH"] = str(Path(charts.__file__).parents[1])
+    environ["PYTHONPATH"] = str(Path(charts.__file__).parents[2])
     command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
 
