@@ -1,4 +1,4 @@
-"""The warehouse: raw events, snapshots and the batch summary, in SQLite, MySQL or MariaDB.
+"""The warehouse: raw events, snapshots, the batch summary and attributes of users, in SQLite, MySQL or MariaDB.
 
 The only place that imports SQLAlchemy. What differs between the databases is in `segmenter.warehouse.engine`;
 the schema and the summary are in ``sql/``, the same text for all.
@@ -6,6 +6,16 @@ the schema and the summary are in ``sql/``, the same text for all.
 
 from __future__ import annotations
 
+from segmenter.warehouse.attribute_values import AttributeValue, attributes_of, read_attributes
+from segmenter.warehouse.attributes import (
+    ATTRIBUTE_TYPES,
+    MAX_VALUE,
+    ArrivingValue,
+    Attribute,
+    LoadedValues,
+    attributes,
+    load_attributes,
+)
 from segmenter.warehouse.columns import raw_columns, user_columns, value_columns
 from segmenter.warehouse.engine import Warehouse, connect
 from segmenter.warehouse.gaps import Gap, begins, recorded_gaps, skip, withdraw
@@ -53,12 +63,18 @@ from segmenter.warehouse.summary import (
 )
 
 __all__ = [
+    "ATTRIBUTE_TYPES",
+    "MAX_VALUE",
     "AllLoaded",
+    "ArrivingValue",
+    "Attribute",
+    "AttributeValue",
     "BatchCounts",
     "Behind",
     "Cut",
     "Gap",
     "Loaded",
+    "LoadedValues",
     "Move",
     "Partition",
     "RawRow",
@@ -69,6 +85,8 @@ __all__ = [
     "Warehouse",
     "all_loaded",
     "applied",
+    "attributes",
+    "attributes_of",
     "batch_counts",
     "batch_rows",
     "begin",
@@ -82,11 +100,13 @@ __all__ = [
     "latest_generation",
     "latest_snapshot",
     "load",
+    "load_attributes",
     "loaded",
     "migrate",
     "pending",
     "raw_columns",
     "raw_rows",
+    "read_attributes",
     "read_sink_heartbeat",
     "recorded_gaps",
     "remove_snapshots",

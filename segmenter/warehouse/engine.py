@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sqlite3 import OperationalError
 from typing import Any, NamedTuple
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from segmenter.errors import Forbidden, SettingsError, Unreachable
@@ -41,6 +41,7 @@ class _Dialect(NamedTuple):
     mark: str
     unless_there: str
     now_ms: str
+    new_view: tuple[str, ...]
     options: Mapping[str, Any]
 
 
@@ -49,6 +50,7 @@ _SQLITE = _Dialect(
     mark="?",
     unless_there="ON CONFLICT DO NOTHING",
     now_ms="CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
+    new_view=("DROP VIEW IF EXISTS {name}", "CREATE VIEW {name} AS {query}"),
     options={"connect_args": {"timeout": 60, "isolation_level": None}},
 )
 _MYSQL = _Dialect(
@@ -56,6 +58,7 @@ _MYSQL = _Dialect(
     mark="%s",
     unless_there="ON DUPLICATE KEY UPDATE {first} = {first}",
     now_ms="CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)",
+    new_view=("CREATE OR REPLACE SQL SECURITY INVOKER VIEW {name} AS {query}",),
     options={
         "connect_args": {
             "charset": "utf8mb4",
@@ -233,3 +236,9 @@ def insert(
     if unless_there:
         statement += " " + particular.unless_there.format(first=columns[0])
     connection.exec_driver_sql(statement, list(rows))
+
+
+def replace_view(connection: Connection, name: str, query: str) -> None:
+    """Make a view, in place of the one of this name; who reads it needs the right to read what it reads."""
+    for statement in dialect(connection).new_view:
+        connection.execute(text(statement.format(name=name, query=query)))
