@@ -34,29 +34,29 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _text = msgspec.json.Decoder(str)
 
 
-def columns(file: Path, layout: Layout) -> list[str]:
+def columns(file: Path, mapping: Layout) -> list[str]:
     """The names of the file's columns; of JSON Lines, those of its first `HEAD` lines."""
-    with _opened(file, layout) as opened:
-        return _COLUMNS[layout.format](opened, layout)
+    with _opened(file, mapping) as opened:
+        return _COLUMNS[mapping.format](opened, mapping)
 
 
-def rows(file: Path, layout: Layout, wanted: list[str]) -> Iterator[Row | Refused]:
+def rows(file: Path, mapping: Layout, wanted: list[str]) -> Iterator[Row | Refused]:
     """Each row of the file with the cells of the ``wanted`` columns, in that order.
 
     Raises `UsageError` when the file cannot be read.
     """
-    with _opened(file, layout) as opened:
-        yield from _ROWS[layout.format](opened, layout, wanted)
+    with _opened(file, mapping) as opened:
+        yield from _ROWS[mapping.format](opened, mapping, wanted)
 
 
 @contextmanager
-def _opened(file: Path, layout: Layout) -> Iterator[IO[Any]]:
+def _opened(file: Path, mapping: Layout) -> Iterator[IO[Any]]:
     try:
         with _bytes(file) as raw:
-            yield raw if layout.format == "parquet" else _decoded(raw, layout.encoding)
+            yield raw if mapping.format == "parquet" else _decoded(raw, mapping.encoding)
     except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
         reason = (isinstance(error, OSError) and error.strerror) or str(error).splitlines()[0]
-        raise UsageError(f"cannot read {file} as {layout.format}: {str(reason).rstrip('.')}.") from None
+        raise UsageError(f"cannot read {file} as {mapping.format}: {str(reason).rstrip('.')}.") from None
 
 
 def _bytes(file: Path) -> IO[bytes]:
@@ -69,13 +69,13 @@ def _decoded(raw: IO[bytes], encoding: str) -> IO[str]:
     return io.TextIOWrapper(raw, with_mark, errors="surrogateescape", newline="")
 
 
-def _csv_columns(opened: IO[str], layout: Layout) -> list[str]:
-    return next(csv.reader(opened, delimiter=layout.separator), [])
+def _csv_columns(opened: IO[str], mapping: Layout) -> list[str]:
+    return next(csv.reader(opened, delimiter=mapping.separator), [])
 
 
-def _csv_rows(opened: IO[str], layout: Layout, wanted: list[str]) -> Iterator[Row | Refused]:
+def _csv_rows(opened: IO[str], mapping: Layout, wanted: list[str]) -> Iterator[Row | Refused]:
     csv.field_size_limit(sys.maxsize)
-    reader = csv.reader(opened, delimiter=layout.separator)
+    reader = csv.reader(opened, delimiter=mapping.separator)
     header = next(reader)
     pick = _picking([header.index(column) for column in wanted])
     for number, cells in enumerate(filter(None, reader), 1):
@@ -91,7 +91,7 @@ def _picking(indexes: list[int]) -> Callable[[list[str]], tuple[str, ...]]:
     return itemgetter(*indexes)
 
 
-def _json_columns(opened: IO[str], layout: Layout) -> list[str]:
+def _json_columns(opened: IO[str], mapping: Layout) -> list[str]:
     seen: dict[str, None] = {}
     for line in islice(opened, HEAD):
         with suppress(msgspec.DecodeError, UnicodeError, RecursionError):
@@ -99,7 +99,7 @@ def _json_columns(opened: IO[str], layout: Layout) -> list[str]:
     return list(seen)
 
 
-def _json_rows(opened: IO[str], layout: Layout, wanted: list[str]) -> Iterator[Row | Refused]:
+def _json_rows(opened: IO[str], mapping: Layout, wanted: list[str]) -> Iterator[Row | Refused]:
     for number, line in enumerate((line for line in opened if not line.isspace()), 1):
         try:
             cells = _object.decode(line)
@@ -118,11 +118,11 @@ def _cell(raw: msgspec.Raw | None) -> str:
     return "" if written == b"null" else written.decode()
 
 
-def _parquet_columns(opened: IO[bytes], layout: Layout) -> list[str]:
+def _parquet_columns(opened: IO[bytes], mapping: Layout) -> list[str]:
     return list(_parquet(opened).schema_arrow.names)
 
 
-def _parquet_rows(opened: IO[bytes], layout: Layout, wanted: list[str]) -> Iterator[Row | Refused]:
+def _parquet_rows(opened: IO[bytes], mapping: Layout, wanted: list[str]) -> Iterator[Row | Refused]:
     batches = _parquet(opened).iter_batches(batch_size=20_000, columns=wanted)
     yield from enumerate(chain.from_iterable(_cells(batch, wanted) for batch in batches), 1)
 

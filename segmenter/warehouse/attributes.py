@@ -26,6 +26,9 @@ ATTRIBUTE_TYPES: tuple[AttributeType, ...] = get_args(AttributeType)
 MAX_VALUE = 512
 """The most characters of a value."""
 
+MAX_ATTRIBUTES = 200
+"""The most columns of the view ``users``, beside that of the user."""
+
 _COLUMNS = "user_id, attribute, as_of_ms, category, number, day"
 _REPLACE = f"REPLACE INTO user_attributes ({_COLUMNS}) SELECT {_COLUMNS} FROM last_values"
 """Of the ways to put a row in the place of the one with its key, the one that all three databases have."""
@@ -84,11 +87,11 @@ def load_attributes(
     that held at the same time the greatest, so the order of rows and files does not matter. Otherwise it is the one
     that stands last, and it replaces what another file has brought before; the same value again changes nothing.
 
-    Raises `UsageError` when one of the ``mapped`` attributes is stored under another type.
+    Raises `UsageError` when one of the ``mapped`` attributes is stored under another type, or there are too many.
     """
     with alone(warehouse):
         with writing(warehouse, SUMMARY_SECONDS) as connection:
-            _require_same_types(connection, mapped)
+            _require_fitting(connection, mapped)
             for statement in statements("users_arriving.sql"):
                 options = dialect(connection).table_options if statement.startswith("CREATE") else ""
                 connection.execute(text(f"{statement} {options}"))
@@ -104,8 +107,13 @@ def load_attributes(
     return found
 
 
-def _require_same_types(connection: Connection, mapped: Sequence[Attribute]) -> None:
+def _require_fitting(connection: Connection, mapped: Sequence[Attribute]) -> None:
     stored = {attribute.name: attribute for attribute in _attributes(connection)}
+    if (many := len(stored.keys() | {attribute.name for attribute in mapped})) > MAX_ATTRIBUTES:
+        raise UsageError(
+            f"with this mapping users had {many} attributes; allowed are {MAX_ATTRIBUTES}: map fewer, or remove some "
+            "that are stored (docs/users.md)."
+        )
     for attribute in mapped:
         before = stored.get(attribute.name, attribute)
         if before != attribute:

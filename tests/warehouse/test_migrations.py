@@ -30,6 +30,7 @@ SQL = Path(__file__).parents[2] / "sql"
 KINDS = tuple(BUILT_IN.values())
 OTHERS = {"migrations", "sink_offsets", "meta", "sink_heartbeat", "sink_gaps"} | {
     *("snapshots", "snapshot_cuts", "snapshot_shards", "generations"),
+    *("user_attributes", "attributes"),
 }
 """The tables whose columns depend on no kind of event."""
 
@@ -59,13 +60,13 @@ def test_migrating_twice_is_migrating_once(empty: Warehouse) -> None:
     assert warehouse.pending(empty) == []
 
 
-@pytest.mark.parametrize("stop_after", range(24))
+@pytest.mark.parametrize("stop_after", range(27))
 def test_a_migration_that_stopped_half_way_is_finished(empty: Warehouse, stop_after: int) -> None:
     """After any of the statements; here there is one kind of event."""
     one = empty._replace(kinds=(VIEW,))
     names = [name for name in MIGRATIONS if "click" not in name and "search" not in name]
     to_come = warehouse.to_come(one, now_ms=5)
-    assert len(to_come) == 23
+    assert len(to_come) == 26
     for statement in to_come[:stop_after]:
         with writing(one) as connection:
             connection.execute(text(statement))
@@ -123,12 +124,20 @@ def test_every_statement_is_mysql(path: Path) -> None:
     for kind in KINDS:
         for there in (set[str](), {*kind.fields[:1], *[feature.name for feature in kind.features[:1]]}):
             found = statements(
-                path.name, kinds=KINDS, kind=kind, columns=there, raw_columns={"part"}, topics_of_0_1_0=topics
+                path.name,
+                kinds=KINDS,
+                kind=kind,
+                columns=there,
+                raw_columns={"part"},
+                topics_of_0_1_0=topics,
+                attributes=[warehouse.Attribute("groups", "date")],
+                some=bool(there),
+                timed=bool(there),
             )
             assert found
             for statement in found:
                 (parsed,) = sqlglot.parse(statement, read="mysql", error_level=sqlglot.ErrorLevel.RAISE)
-                assert parsed is not None and parsed.key in ("create", "alter", "insert", "update", "select")
+                assert parsed is not None and parsed.key in ("create", "alter", "insert", "update", "select", "delete")
 
 
 def test_every_statement_may_be_run_twice(empty: Warehouse) -> None:

@@ -24,6 +24,7 @@ MIGRATIONS = [
     "006_kind.sql click (clicks, duration)",
     "006_kind.sql search (searches, none)",
     "006_kind.sql view (views, duration)",
+    "007_users.sql",
 ]
 """By which the schema is made, in order."""
 

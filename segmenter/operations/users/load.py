@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from producers.messages import Refused, RefusedRows, count_refused
 from producers.recorded import readers
+from producers.recorded.mapping_file import check_columns
 from segmenter import warehouse
 from segmenter.operations.progress import Progress, silent
 from segmenter.operations.users.conversion import UserRow, to_users
@@ -61,7 +62,7 @@ def load(settings: Settings, file: Path, mapping_path: Path, now_ms: int, progre
     Without a time in the mapping, the values hold since ``now_ms``. Raises `MappingError` when the mapping is wrong or
     does not fit the file, and `UsageError` when the file cannot be read, or an attribute is stored under another type.
     """
-    mapping = load_mapping(mapping_path, file)
+    mapping = _mapping(mapping_path, file)
     tally = _Tally(Counter(dict.fromkeys(mapping.attributes, 0)))
     with warehouse.connect(settings) as database, progress("loading users", None) as advance:
         warehouse.migrate(database, now_ms)
@@ -74,7 +75,7 @@ def load(settings: Settings, file: Path, mapping_path: Path, now_ms: int, progre
 
 def preview(settings: Settings, file: Path, mapping_path: Path, now_ms: int, count: int) -> Preview:
     """The first ``count`` users that `load` would load; needs no warehouse. Raises what `load` does of the file."""
-    mapping = load_mapping(mapping_path, file)
+    mapping = _mapping(mapping_path, file)
     refused: dict[str, RefusedRows] = {}
     users: list[UserRow] = []
     for row in _users(file, mapping, now_ms + settings.max_ahead_ms):
@@ -85,6 +86,12 @@ def preview(settings: Settings, file: Path, mapping_path: Path, now_ms: int, cou
         if len(users) == count:
             break
     return Preview(users, refused)
+
+
+def _mapping(path: Path, file: Path) -> UserMapping:
+    mapping = load_mapping(path)
+    check_columns(mapping, path, file, readers.columns(file, mapping))
+    return mapping
 
 
 def _users(file: Path, mapping: UserMapping, latest_ms: int) -> Iterator[UserRow | Refused]:

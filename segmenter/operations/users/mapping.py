@@ -26,14 +26,12 @@ from pathlib import Path
 
 import msgspec
 
-from producers.recorded import mapping_file, readers
+from producers.recorded import mapping_file
 from producers.recorded.mapping import Format, Moment
 from segmenter.errors import MappingError
 from segmenter.warehouse import ATTRIBUTE_TYPES, Attribute
 
 _NAME = re.compile("[a-z][a-z0-9_]{0,63}")
-MAX_ATTRIBUTES = 200
-"""Of one mapping."""
 
 
 class AttributeColumn(msgspec.Struct, frozen=True):
@@ -82,13 +80,12 @@ class UserMapping(msgspec.Struct, frozen=True):
         return list(dict.fromkeys(column for _, column in self.uses()))
 
 
-def load(path: Path, file: Path) -> UserMapping:
-    """Read a mapping, for this file. Raises `MappingError` naming the mapping, the key and what is allowed."""
+def load(path: Path) -> UserMapping:
+    """Read a mapping. Raises `MappingError` naming the file, the key and what is allowed."""
     tables: dict[str, type[msgspec.Struct]] = {"columns": UserColumns, "time": Moment, "attributes": AttributeColumn}
     mapping = mapping_file.read(path, UserMapping, tables, listed="attributes")
     for problem in _problems(mapping):
         raise MappingError(f"{path}: {problem}")
-    mapping_file.check_columns(mapping, path, file, readers.columns(file, mapping))
     return mapping
 
 
@@ -97,8 +94,8 @@ def _problems(mapping: UserMapping) -> Iterator[str]:
     yield from mapping_file.layout_problems(mapping)
     if mapping.time is not None:
         yield from mapping_file.moment_problems(mapping.time)
-    if not 0 < len(mapping.attributes) <= MAX_ATTRIBUTES:
-        yield f"[attributes] has {len(mapping.attributes)} attributes; allowed are 1 to {MAX_ATTRIBUTES}."
+    if not mapping.attributes:
+        yield '[attributes] is empty; it needs at least one, as in age_band = { column = "age", type = "category" }.'
     for name, each in mapping.attributes.items():
         yield from _attribute_problems(name, each)
 
