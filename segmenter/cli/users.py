@@ -135,7 +135,7 @@ def _show(user: bytes, found: list[AttributeValue]) -> None:
 
     common.console.print(shown(user), markup=False, soft_wrap=True)
     for name, kind, value, as_of_ms in found:
-        written = f"{value:,.6g}" if isinstance(value, float) else ascii(value)
+        written = f"{value:,}" if isinstance(value, float) else ascii(value)
         common.console.print(f"  {name}: {written} ({kind}, since {_moment(as_of_ms)})", markup=False, soft_wrap=True)
 
 
