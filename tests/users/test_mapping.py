@@ -85,9 +85,7 @@ def test_a_column_that_the_file_lacks_is_named_with_the_nearest(tmp_path: Path) 
     settings = Settings(warehouse_url=f"sqlite:///{tmp_path}/w.db")
     said = "attributes.income names 'earns', which .*users.csv does not have. Its columns are who, group, earn, joined"
     with pytest.raises(MappingError, match=f"{said}, likes. Did you mean 'earn'[?]"):
-        loading.load(
-            Settings(warehouse_url=f"sqlite:///{tmp_path}/w.db"), tmp_path / "users.csv", tmp_path / "m.toml", 1
-        )
+        loading.load(settings, tmp_path / "users.csv", tmp_path / "m.toml", 1)
     assert not (tmp_path / "w.db").exists()
 
 
