@@ -16,21 +16,21 @@ GROUP BY user_id, attribute, as_of_ms;
 DELETE FROM last_values
 WHERE EXISTS (
     SELECT 1
-    FROM user_attributes stored
-    WHERE stored.user_id = last_values.user_id
-        AND stored.attribute = last_values.attribute
+    FROM user_attributes held
+    WHERE held.user_id = last_values.user_id
+        AND held.attribute = last_values.attribute
         AND (
-            stored.as_of_ms > last_values.as_of_ms
+            held.as_of_ms > last_values.as_of_ms
 {% if timed %}
-            OR stored.as_of_ms = last_values.as_of_ms AND (
-                stored.category IS NOT NULL AND HEX(stored.category) >= HEX(last_values.category)
-                OR stored.number >= last_values.number
-                OR stored.day >= last_values.day
+            OR held.as_of_ms = last_values.as_of_ms AND (
+                held.category IS NOT NULL AND HEX(held.category) >= HEX(last_values.category)
+                OR held.number >= last_values.number
+                OR held.day >= last_values.day
             )
 {% else %}
-            OR stored.category IS NOT NULL AND HEX(stored.category) = HEX(last_values.category)
-            OR stored.number = last_values.number
-            OR stored.day = last_values.day
+            OR held.category IS NOT NULL AND HEX(held.category) = HEX(last_values.category)
+            OR held.number = last_values.number
+            OR held.day = last_values.day
 {% endif %}
         )
 );
