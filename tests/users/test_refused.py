@@ -105,7 +105,7 @@ def test_any_cells(warehouse_url: str, tmp_path: Path) -> None:
     engine = sqlalchemy.create_engine(warehouse_url)
     load(settings, tmp_path, [])
 
-    @hypothesis.settings(max_examples=60 if engine.dialect.name == "sqlite" else 15)
+    @hypothesis.settings(max_examples=40 if engine.dialect.name == "sqlite" else 15)
     @hypothesis.given(rows, st.sampled_from(["utf-8", "utf-8-sig"]))
     def agree(given: list[Row], encoding: str) -> None:
         with engine.begin() as connection:
