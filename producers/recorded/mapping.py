@@ -44,7 +44,7 @@ that measure one, and of ``query`` and ``item_id`` the one that the kind has.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 import msgspec
 from msgspec import Meta
@@ -57,18 +57,36 @@ Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _AMOUNT = (("amount", "column"), ("amount", "times"))
 
 
-class Time(msgspec.Struct, frozen=True):
-    """Which columns hold the time of an event, and how to read them."""
+class Layout(Protocol):
+    """What a mapping says of how a file is written, and which of its columns are used."""
+
+    @property
+    def format(self) -> Format: ...
+    @property
+    def separator(self) -> str: ...
+    @property
+    def encoding(self) -> str: ...
+    def uses(self) -> Iterator[tuple[str, str]]:
+        """Each (key of the mapping, column of the file) that it names."""
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """Which columns hold a time, and how to read them."""
 
     column: str | tuple[str, ...]
     format: str
-    order: str | None = None
-    step_ms: Whole = 1_000
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns whose texts, joined by a space, are the time."""
         return (self.column,) if isinstance(self.column, str) else self.column
+
+
+class Time(Moment, frozen=True):
+    """Which columns hold the time of an event, and how to read them."""
+
+    order: str | None = None
+    step_ms: Whole = 1_000
 
 
 class Kind(msgspec.Struct, frozen=True):

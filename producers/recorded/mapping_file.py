@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from producers.recorded.mapping import Amount, Duration, Kind, Mapping, Time
+from producers.recorded.mapping import Amount, Duration, Kind, Layout, Mapping, Moment, Time
 from segmenter import kinds
 from segmenter.errors import MappingError
 
@@ -22,18 +22,35 @@ FIELDS = ("user_id", "event_id", "session_id", "device", "url", "referrer", "ite
 TIME_FORMATS = ("unix_s", "unix_ms", "iso")
 MAX_CAP_S = 86_400
 
+Schema = TypeVar("Schema", bound=msgspec.Struct)
+
 
 def load(path: Path, known: Iterable[kinds.Kind]) -> Mapping:
     """Read a mapping, which may name the kinds that are ``known`` or built in.
 
     Raises `MappingError` naming the file, the key and what is allowed.
     """
+    mapping = read(path, Mapping, {"time": Time, "kind": Kind, "duration": Duration, "amount": Amount})
+    for problem in _problems(mapping, list(kinds.BUILT_IN | {kind.name: kind for kind in known})):
+        raise MappingError(f"{path}: {problem}")
+    return mapping
+
+
+def read(path: Path, schema: type[Schema], tables: dict[str, type[msgspec.Struct]], listed: str = "") -> Schema:
+    """Read a TOML file as ``schema``; likewise. Its ``tables`` have the keys of their schemas and no others.
+
+    ``listed`` names the one that has a table of that schema for each of its keys.
+    """
     try:
-        tables = tomllib.loads(path.read_text("utf-8"))
-        _check_keys(path, tables, "", Mapping)
-        for name, table in (("time", Time), ("kind", Kind), ("duration", Duration), ("amount", Amount)):
-            _check_keys(path, tables.get(name, {}), f"[{name}] ", table)
-        mapping = msgspec.convert(tables, Mapping)
+        found = tomllib.loads(path.read_text("utf-8"))
+        _check_keys(path, found, "", schema)
+        for name, table in tables.items():
+            given = found.get(name, {})
+            if name != listed:
+                _check_keys(path, given, f"[{name}] ", table)
+            for key in given if name == listed and isinstance(given, dict) else ():
+                _check_keys(path, given[key], f"[{name}] {key} ", table)
+        return msgspec.convert(found, schema)
     except OSError as error:
         raise MappingError(f"cannot read {path}: {error.strerror}. --mapping needs a TOML file.") from None
     except msgspec.ValidationError as error:
@@ -41,12 +58,9 @@ def load(path: Path, known: Iterable[kinds.Kind]) -> Mapping:
         raise MappingError(f"{path}: {said}. See examples/mappings/ for whole mappings.") from None
     except (ValueError, RecursionError) as error:
         raise MappingError(f"{path} is not TOML in UTF-8: {error}.") from None
-    for problem in _problems(mapping, list(kinds.BUILT_IN | {kind.name: kind for kind in known})):
-        raise MappingError(f"{path}: {problem}")
-    return mapping
 
 
-def check_columns(mapping: Mapping, mapping_path: Path, file: Path, columns: list[str]) -> None:
+def check_columns(mapping: Layout, mapping_path: Path, file: Path, columns: list[str]) -> None:
     """Raise `MappingError` unless every column that the mapping names is one of the file's ``columns``."""
     for key, column in mapping.uses():
         if columns.count(column) > 1:
@@ -85,20 +99,21 @@ def _problems(mapping: Mapping, names: list[str]) -> Iterator[str]:
         yield '[columns] needs user_id: the column whose text says whose event it is, as in user_id = "customer".'
     for field in mapping.columns.keys() & mapping.constants.keys():
         yield f"{field} is in [columns] and in [constants]; keep one of them."
-    if len(mapping.separator) != 1:
-        yield f"separator must be one character, not {mapping.separator!r}."
-    yield from _encoding_problems(mapping.encoding)
+    yield from layout_problems(mapping)
     yield from _kind_problems(mapping.kind, names)
-    yield from _time_problems(mapping.time)
+    yield from moment_problems(mapping.time)
     yield from _duration_problems(mapping)
     yield from _amount_problems(mapping)
 
 
-def _encoding_problems(encoding: str) -> Iterator[str]:
+def layout_problems(layout: Layout) -> Iterator[str]:
+    """What is wrong with how a file is said to be written."""
+    if len(layout.separator) != 1:
+        yield f"separator must be one character, not {layout.separator!r}."
     try:
-        "".encode(encoding)
+        "".encode(layout.encoding)
     except (LookupError, ValueError):
-        yield f"encoding {encoding!r} is unknown; give one that Python knows, such as utf-8, latin-1 or utf-16."
+        yield f"encoding {layout.encoding!r} is unknown; give one that Python knows, such as utf-8, latin-1 or utf-16."
 
 
 def _kind_problems(kind: Kind, names: list[str]) -> Iterator[str]:
@@ -114,21 +129,27 @@ def _kind_problems(kind: Kind, names: list[str]) -> Iterator[str]:
         yield "[kind] names a column but no values; add [kind.values], which say what each value means."
 
 
-def _time_problems(time: Time) -> Iterator[str]:
+def moment_problems(time: Moment) -> Iterator[str]:
+    """What is wrong with the columns of a time, or with its format."""
     if not time.columns:
         yield "[time] column names no column."
-    if time.format in TIME_FORMATS:
+    yield from format_problems(time.format, "[time] format")
+
+
+def format_problems(format: str, key: str) -> Iterator[str]:
+    """What is wrong with the format of a time, which is the value of ``key``."""
+    if format in TIME_FORMATS:
         return
-    if "%" not in time.format:
+    if "%" not in format:
         yield (
-            f"[time] format is {time.format!r}; allowed are {', '.join(TIME_FORMATS)}, or a strptime pattern "
-            f"such as '%Y-%m-%d %H:%M:%S'.{did_you_mean(time.format, TIME_FORMATS)}"
+            f"{key} is {format!r}; allowed are {', '.join(TIME_FORMATS)}, or a strptime pattern "
+            f"such as '%Y-%m-%d %H:%M:%S'.{did_you_mean(format, TIME_FORMATS)}"
         )
     try:
-        datetime.strptime("", time.format)
+        datetime.strptime("", format)
     except (ValueError, re.error) as error:
         if not str(error).startswith("time data"):
-            yield f"[time] format is not a strptime pattern: {error}."
+            yield f"{key} is not a strptime pattern: {error}."
 
 
 def _duration_problems(mapping: Mapping) -> Iterator[str]:

@@ -22,7 +22,7 @@ from typing import IO, Any, cast
 import msgspec
 
 from producers.messages import Refused
-from producers.recorded.mapping import Mapping
+from producers.recorded.mapping import Layout
 from segmenter.errors import UsageError
 
 Row = tuple[int, tuple[str, ...]]
@@ -34,13 +34,13 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _text = msgspec.json.Decoder(str)
 
 
-def columns(file: Path, mapping: Mapping) -> list[str]:
+def columns(file: Path, mapping: Layout) -> list[str]:
     """The names of the file's columns; of JSON Lines, those of its first `HEAD` lines."""
     with _opened(file, mapping) as opened:
         return _COLUMNS[mapping.format](opened, mapping)
 
 
-def rows(file: Path, mapping: Mapping, wanted: list[str]) -> Iterator[Row | Refused]:
+def rows(file: Path, mapping: Layout, wanted: list[str]) -> Iterator[Row | Refused]:
     """Each row of the file with the cells of the ``wanted`` columns, in that order.
 
     Raises `UsageError` when the file cannot be read.
@@ -50,7 +50,7 @@ def rows(file: Path, mapping: Mapping, wanted: list[str]) -> Iterator[Row | Refu
 
 
 @contextmanager
-def _opened(file: Path, mapping: Mapping) -> Iterator[IO[Any]]:
+def _opened(file: Path, mapping: Layout) -> Iterator[IO[Any]]:
     try:
         with _bytes(file) as raw:
             yield raw if mapping.format == "parquet" else _decoded(raw, mapping.encoding)
@@ -69,11 +69,11 @@ def _decoded(raw: IO[bytes], encoding: str) -> IO[str]:
     return io.TextIOWrapper(raw, with_mark, errors="surrogateescape", newline="")
 
 
-def _csv_columns(opened: IO[str], mapping: Mapping) -> list[str]:
+def _csv_columns(opened: IO[str], mapping: Layout) -> list[str]:
     return next(csv.reader(opened, delimiter=mapping.separator), [])
 
 
-def _csv_rows(opened: IO[str], mapping: Mapping, wanted: list[str]) -> Iterator[Row | Refused]:
+def _csv_rows(opened: IO[str], mapping: Layout, wanted: list[str]) -> Iterator[Row | Refused]:
     csv.field_size_limit(sys.maxsize)
     reader = csv.reader(opened, delimiter=mapping.separator)
     header = next(reader)
@@ -91,7 +91,7 @@ def _picking(indexes: list[int]) -> Callable[[list[str]], tuple[str, ...]]:
     return itemgetter(*indexes)
 
 
-def _json_columns(opened: IO[str], mapping: Mapping) -> list[str]:
+def _json_columns(opened: IO[str], mapping: Layout) -> list[str]:
     seen: dict[str, None] = {}
     for line in islice(opened, HEAD):
         with suppress(msgspec.DecodeError, UnicodeError, RecursionError):
@@ -99,7 +99,7 @@ def _json_columns(opened: IO[str], mapping: Mapping) -> list[str]:
     return list(seen)
 
 
-def _json_rows(opened: IO[str], mapping: Mapping, wanted: list[str]) -> Iterator[Row | Refused]:
+def _json_rows(opened: IO[str], mapping: Layout, wanted: list[str]) -> Iterator[Row | Refused]:
     for number, line in enumerate((line for line in opened if not line.isspace()), 1):
         try:
             cells = _object.decode(line)
@@ -118,11 +118,11 @@ def _cell(raw: msgspec.Raw | None) -> str:
     return "" if written == b"null" else written.decode()
 
 
-def _parquet_columns(opened: IO[bytes], mapping: Mapping) -> list[str]:
+def _parquet_columns(opened: IO[bytes], mapping: Layout) -> list[str]:
     return list(_parquet(opened).schema_arrow.names)
 
 
-def _parquet_rows(opened: IO[bytes], mapping: Mapping, wanted: list[str]) -> Iterator[Row | Refused]:
+def _parquet_rows(opened: IO[bytes], mapping: Layout, wanted: list[str]) -> Iterator[Row | Refused]:
     batches = _parquet(opened).iter_batches(batch_size=20_000, columns=wanted)
     yield from enumerate(chain.from_iterable(_cells(batch, wanted) for batch in batches), 1)
 
@@ -145,12 +145,12 @@ def _shown(value: object) -> str:
     return "" if value is None or value != value else str(value)
 
 
-_COLUMNS: dict[str, Callable[[IO[Any], Mapping], list[str]]] = {
+_COLUMNS: dict[str, Callable[[IO[Any], Layout], list[str]]] = {
     "csv": _csv_columns,
     "jsonl": _json_columns,
     "parquet": _parquet_columns,
 }
-_ROWS: dict[str, Callable[[IO[Any], Mapping, list[str]], Iterator[Row | Refused]]] = {
+_ROWS: dict[str, Callable[[IO[Any], Layout, list[str]], Iterator[Row | Refused]]] = {
     "csv": _csv_rows,
     "jsonl": _json_rows,
     "parquet": _parquet_rows,

@@ -13,10 +13,13 @@ MAX_TIME_MS = 253_402_300_799_999
 MAX_DURATION_MS = 86_400_000
 MAX_AMOUNT = 10**12
 
+MAX_USER_CHARACTERS = 128
 MAX_USER_BYTES = 512
-"""Of a user id in UTF-8: 128 characters of at most four bytes."""
+"""Of a user id in UTF-8: of at most four bytes each character."""
 
-UserId = Annotated[str, Meta(min_length=1, max_length=128, description="whose event; kept byte for byte")]
+UserId = Annotated[
+    str, Meta(min_length=1, max_length=MAX_USER_CHARACTERS, description="whose event; kept byte for byte")
+]
 Milliseconds = Annotated[
     int, Meta(ge=0, le=MAX_TIME_MS, description="when it happened: milliseconds since 1970-01-01 UTC")
 ]

@@ -1,1 +1,1 @@
-"""What people do to a running system, callable from Python: status, snapshot, restore, reconcile, verify, repair."""
+"""What people do to a running system, from Python: status, snapshot, restore, reconcile, verify, repair, users."""

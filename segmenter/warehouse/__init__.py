@@ -1,4 +1,4 @@
-"""The warehouse: raw events, snapshots, clusters and the batch summary, in SQLite, MySQL or MariaDB.
+"""The warehouse: raw events, snapshots, batch summary, attributes of users and clusters, in SQLite, MySQL or MariaDB.
 
 The only place that imports SQLAlchemy. What differs between the databases is in `segmenter.warehouse.engine`;
 the schema and the summary are in ``sql/``, the same text for all.
@@ -6,6 +6,16 @@ the schema and the summary are in ``sql/``, the same text for all.
 
 from __future__ import annotations
 
+from segmenter.warehouse.attribute_values import AttributeValue, attributes_of, read_attributes
+from segmenter.warehouse.attributes import (
+    ATTRIBUTE_TYPES,
+    MAX_VALUE,
+    ArrivingValue,
+    Attribute,
+    LoadedValues,
+    attributes,
+    load_attributes,
+)
 from segmenter.warehouse.behind import Behind, Reach, behind, reach_of
 from segmenter.warehouse.clusters import ClusterRun, write_clusters
 from segmenter.warehouse.columns import raw_columns, user_columns, value_columns
@@ -59,7 +69,12 @@ from segmenter.warehouse.summary import (
 )
 
 __all__ = [
+    "ATTRIBUTE_TYPES",
+    "MAX_VALUE",
     "AllLoaded",
+    "ArrivingValue",
+    "Attribute",
+    "AttributeValue",
     "Batch",
     "BatchCounts",
     "Behind",
@@ -67,6 +82,7 @@ __all__ = [
     "Cut",
     "Gap",
     "Loaded",
+    "LoadedValues",
     "Move",
     "Partition",
     "RawRow",
@@ -80,6 +96,8 @@ __all__ = [
     "Warehouse",
     "all_loaded",
     "applied",
+    "attributes",
+    "attributes_of",
     "begin",
     "begins",
     "behind",
@@ -93,6 +111,7 @@ __all__ = [
     "latest_generation",
     "latest_snapshot",
     "load",
+    "load_attributes",
     "loaded",
     "migrate",
     "pending",
@@ -100,6 +119,7 @@ __all__ = [
     "raw_rows",
     "reach_of",
     "read_activity",
+    "read_attributes",
     "read_sink_heartbeat",
     "recorded_gaps",
     "refresh_summary",

@@ -9,7 +9,7 @@ from hashlib import sha256
 from sqlite3 import OperationalError
 from typing import Any, NamedTuple
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from segmenter.errors import Forbidden, SettingsError, Unreachable
@@ -46,6 +46,7 @@ class _Dialect(NamedTuple):
     """A number of milliseconds since 1970 as a date and time of UTC."""
     digest: str
     """The first 16 bytes of the SHA-256 of a text, of bytes or of a number as text."""
+    new_view: tuple[str, ...]
     options: Mapping[str, Any]
 
 
@@ -56,6 +57,7 @@ _SQLITE = _Dialect(
     now_ms="CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
     utc="DATETIME({} / 1000, 'unixepoch')",
     digest="digest({})",
+    new_view=("DROP VIEW IF EXISTS {name}", "CREATE VIEW {name} AS {query}"),
     options={"connect_args": {"timeout": 60, "isolation_level": None}},
 )
 _MYSQL = _Dialect(
@@ -65,6 +67,7 @@ _MYSQL = _Dialect(
     now_ms="CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)",
     utc="CAST(DATE_ADD('1970-01-01', INTERVAL FLOOR({} / 1000) SECOND) AS DATETIME)",
     digest="LEFT(UNHEX(SHA2({}, 256)), 16)",
+    new_view=("CREATE OR REPLACE SQL SECURITY INVOKER VIEW {name} AS {query}",),
     options={
         "connect_args": {
             "charset": "utf8mb4",
@@ -262,3 +265,9 @@ def insert(
     if unless_there:
         statement += " " + particular.unless_there.format(first=columns[0])
     connection.exec_driver_sql(statement, list(rows))
+
+
+def replace_view(connection: Connection, name: str, query: str) -> None:
+    """Make a view, in place of the one of this name; who reads it needs the right to read what it reads."""
+    for statement in dialect(connection).new_view:
+        connection.execute(text(statement.format(name=name, query=query)))

@@ -40,14 +40,19 @@ MOST_LINES = 8
 
 FITTING = [
     (
+        b"@completejourney-transactions",
+        b"household_id,store_id,basket_id,product_id,quantity,sales_value,week,transaction_timestamp",
+        b"900,330,31198570044,1095275,1,0.5,1,2017-01-01 11:53:26",
+    ),
+    (
         b"@deskdrop",
         b"personId,sessionId,contentId,userAgent,eventType,userRegion,userCountry,timestamp",
         b"-8845298781299428018,1264196770339959068,-3499919498720038879,,VIEW,NY,US,1465413032",
     ),
     (
         b"@eshop-clothing-2008",
-        b"year;month;day;order;session ID;page 1 (main category);page 2 (clothing model);price",
-        b"2008;4;1;1;1;1;A13;28",
+        b"year;month;day;order;country;session ID;page 1 (main category);page 2 (clothing model);colour;price;price 2",
+        b"2008;4;1;1;29;1;1;A13;1;28;2",
     ),
     (
         b"@trivago-half",

@@ -31,7 +31,7 @@ CELLS = {
     "day": ["2018-11-07", "1969-12-31", "", "x"],
     "did": ["look", "find", "buy", "", "other"],
     "took": ["1.5", "250", "", "-1", "1.0009"],
-    "price": ["2.505", "-0.005", "+3", "7.", "", "x", "1e3"],
+    "price": ["2.505", "-0.005", "+3", "7.", "", "x", "1e3", "2.220446e-16", "-2.5e-3"],
     "many": ["1", "3", "-2", "", "0.5"],
     "n": ["1", "3", "x"],
     "place": ["NY", "", "\ud800"],
@@ -101,9 +101,9 @@ def thousandths(text: str, unit: int) -> int:
 def amount_of(row: Cells, amount: Amount) -> Fraction | None:
     """Exactly, in the unit of the mapping; None if a cell is empty, ValueError if one is no number."""
     cells = [row[column] for column in (amount.column, amount.times) if column]
-    if any("e" in cell for cell in cells):
+    if any("e" in cell.replace("e-", "") for cell in cells):
         raise ValueError(cells)
-    numbers = [Fraction(cell) for cell in cells if cell]
+    numbers = [round(Fraction(cell), 9) for cell in cells if cell]
     return prod(numbers, start=Fraction(1)) if cells and len(numbers) == len(cells) else None
 
 

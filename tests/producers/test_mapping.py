@@ -148,9 +148,11 @@ def test_a_column_that_occurs_twice_is_refused(mapping_file: MappingFile, tmp_pa
 
 def test_the_shipped_mappings_are_right() -> None:
     shipped = sorted((Path(__file__).parents[2] / "examples" / "mappings").glob("*.toml"))
-    assert len(shipped) == 4
+    of_users = [path for path in shipped if "\n[attributes]" in path.read_text("utf-8")]
+    assert (len(shipped), len(of_users)) == (6, 1)
     for path in shipped:
-        load(path, DEFAULT)
+        if path not in of_users:
+            load(path, DEFAULT)
 
 
 WHOLE = """

@@ -113,7 +113,7 @@ def test_eshop(replayed: Replayed) -> None:
     plain = pd.DataFrame(
         {
             "user": raw["session ID"],
-            "kind": "click",
+            "kind": "view",
             "time_ms": day + raw["order"].astype("int64") * 60_000,
             "measure": pd.Series(pd.NA, raw.index, dtype="Int64"),
         }

@@ -14,6 +14,7 @@ import redis
 
 from segmenter.store.connection import connect
 from tests.security.guarded import Guarded
+from tests.users.files import read_all
 
 Until = Callable[[Callable[[], object]], None]
 
@@ -47,6 +48,22 @@ def test_the_whole_loop_with_the_least_rights(guarded: Guarded) -> None:
         assert done.returncode == 0, (words, done)
     verdict = json.loads(guarded.run("reconcile", "--json").stdout)
     assert [verdict[name] for name in ("compared", "differing", "missing", "extra")] == [300, 0, 0, 0]
+
+
+def test_attributes_are_loaded_by_one_user_and_read_by_another(guarded: Guarded, tmp_path: Path) -> None:
+    """Twice, and the view grows; the reader may look at it, and load nothing."""
+    file, mapping = tmp_path / "users.csv", tmp_path / "users.toml"
+    file.write_text("who,age,region\nu1,35,north\n")
+    for column in ("age", "region"):
+        attribute = f'{column} = {{ column = "{column}", type = "category" }}'
+        mapping.write_text(f'format = "csv"\ncolumns.user_id = "who"\nattributes.{attribute}')
+        done = guarded.run("users", "load", str(file), "--mapping", str(mapping), warehouse="loader")
+        assert done.returncode == 0, done
+    assert json.loads(guarded.run("users", "show", "u1", "--json").stdout)["attributes"][0]["value"] == "35"
+    reader = guarded.settings("reader", "reader", "reader")
+    assert read_all(reader.warehouse_url, "SELECT age, region FROM users") == [("35", "north")]
+    line = refused(guarded.run("users", "load", str(file), "--mapping", str(mapping)), 2)
+    assert re.search("command denied|Access denied", line) and "'reader'" in line
 
 
 def test_what_goes_wrong_is_repaired_with_the_rights_for_it(guarded: Guarded, tmp_path: Path, until: Until) -> None:

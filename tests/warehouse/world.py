@@ -29,6 +29,7 @@ MIGRATIONS = [
     "006_kind.sql click (clicks, duration)",
     "006_kind.sql search (searches, none)",
     "006_kind.sql view (views, duration)",
+    "007_users.sql",
     "008_clusters.sql",
     "009_user_summary.sql",
     "010_user_summary_kind.sql click (clicks, duration)",

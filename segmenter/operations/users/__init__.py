@@ -1,0 +1,1 @@
+"""What is known of users beside their events: loading it from files."""
