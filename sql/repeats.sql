@@ -1,6 +1,6 @@
 -- Which raw events of one shard, in a range of offsets of each topic, repeat an event id of the same user, at most
 -- duplicate_window offsets after the one before it. Those do not count. What is before the range is looked through once,
--- in the order in which it is stored. No statement names a temporary table twice: MySQL does not allow it.
+-- in the order in which it is stored: CROSS JOIN keeps SQLite from beginning with fresh_ids. No statement names a temporary table twice: MySQL does not allow it.
 DELETE FROM repeats;
 {% for kind in kinds if kind.topic in ranges %}
 {% set low, high = ranges[kind.topic] %}
@@ -15,7 +15,7 @@ WHERE e.part = {{ part }} AND e.pos >= {{ low }} AND e.pos < {{ high }} AND e.ev
 INSERT INTO repeats (topic, pos)
 SELECT DISTINCT '{{ kind.topic }}', f.pos
 FROM raw_{{ kind.topic }} e
-JOIN fresh_ids f ON f.user_id = e.user_id AND f.event_id = e.event_id
+CROSS JOIN fresh_ids f ON f.user_id = e.user_id AND f.event_id = e.event_id
 WHERE e.part = {{ part }} AND e.pos >= {{ low - duplicate_window }} AND e.pos < {{ high }}
     AND e.pos < f.pos AND e.pos >= f.pos - {{ duplicate_window }};
 {% endfor %}

@@ -1,13 +1,12 @@
--- The batch summary as analysts read it: one row a user, also of those who did only one kind of thing. Times are in
--- seconds, rounded to two decimals; a mean over nothing is NULL; amounts are minor units; days are days of UTC.
+-- The batch summary as analysts read it, and the view of this name: one row a user, also of those who did only one kind of
+-- thing. Times are in seconds, rounded to two decimals; a mean over nothing is NULL; amounts are minor units; days are
+-- days of UTC.
 --
 -- Each source has been aggregated by itself before (fold.sql). Joining the sources first, and aggregating then, would count
 -- each event of one as often as the user has events in the others.
 {% macro rounded(number, by) %}
 ROUND((200 * ({{ number }}) + {{ by }} - (200 * ({{ number }}) + {{ by }}) % (2 * {{ by }})) / (2 * {{ by }}) / 100.0, 2)
 {%- endmacro %}
-DROP VIEW IF EXISTS user_activity_summary;
-CREATE VIEW user_activity_summary AS
 SELECT
     user_id,
 {% for kind in kinds %}
@@ -28,4 +27,4 @@ SELECT
     {{ utc.format("last_ms") }} AS last_activity,
     CAST(({{ now_ms }} - last_ms - ({{ now_ms }} - last_ms) % 86400000) / 86400000 AS SIGNED INTEGER)
         AS days_since_last_activity
-FROM user_summary;
+FROM user_summary

@@ -8,11 +8,11 @@ from typing import Literal, NamedTuple, get_args
 from sqlalchemy import Connection, inspect, text
 
 from segmenter.errors import UsageError
+from segmenter.warehouse.dialects import dialect
 from segmenter.warehouse.engine import (
     SUMMARY_SECONDS,
     Warehouse,
     alone,
-    dialect,
     insert,
     reading,
     replace_view,

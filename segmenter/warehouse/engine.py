@@ -1,11 +1,10 @@
-"""How a warehouse is reached, and all in which SQLite and MySQL (or MariaDB) differ."""
+"""How a warehouse is reached: connections, transactions, and writing in bulk."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import sha256
 from sqlite3 import OperationalError
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from segmenter.errors import Forbidden, SettingsError, Unreachable
 from segmenter.kinds import Kind
 from segmenter.settings import Settings
+from segmenter.warehouse.dialects import ANSWER_SECONDS, DIALECTS, dialect, digest
 
 
 class Warehouse(NamedTuple):
@@ -24,67 +24,15 @@ class Warehouse(NamedTuple):
     kinds: tuple[Kind, ...]
 
 
-ANSWER_SECONDS = 10
-"""How long a server may take to answer, before it counts as unreachable, by default."""
-
 SUMMARY_SECONDS = 3_600
 """The same, where all rows of a table are read or written."""
 
 ALONE_SECONDS = 600
 """How long to wait for another process that changes tables."""
 
-IDLE_SECONDS = 30
-"""After so long without a statement from us, the server ends a transaction, and releases its locks."""
-
-
-class _Dialect(NamedTuple):
-    table_options: str
-    mark: str
-    unless_there: str
-    now_ms: str
-    utc: str
-    """A number of milliseconds since 1970 as a date and time of UTC."""
-    digest: str
-    """The first 16 bytes of the SHA-256 of a text, of bytes or of a number as text."""
-    new_view: tuple[str, ...]
-    options: Mapping[str, Any]
-
-
-_SQLITE = _Dialect(
-    table_options="",
-    mark="?",
-    unless_there="ON CONFLICT DO NOTHING",
-    now_ms="CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
-    utc="DATETIME({} / 1000, 'unixepoch')",
-    digest="digest({})",
-    new_view=("DROP VIEW IF EXISTS {name}", "CREATE VIEW {name} AS {query}"),
-    options={"connect_args": {"timeout": 60, "isolation_level": None}},
-)
-_MYSQL = _Dialect(
-    table_options="ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC",
-    mark="%s",
-    unless_there="ON DUPLICATE KEY UPDATE {first} = {first}",
-    now_ms="CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)",
-    utc="CAST(DATE_ADD('1970-01-01', INTERVAL FLOOR({} / 1000) SECOND) AS DATETIME)",
-    digest="LEFT(UNHEX(SHA2({}, 256)), 16)",
-    new_view=("CREATE OR REPLACE SQL SECURITY INVOKER VIEW {name} AS {query}",),
-    options={
-        "connect_args": {
-            "charset": "utf8mb4",
-            "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",
-            "init_command": f"SET SESSION wait_timeout = {IDLE_SECONDS}, time_zone = '+00:00'",
-            "connect_timeout": ANSWER_SECONDS,
-            "read_timeout": ANSWER_SECONDS,
-            "write_timeout": ANSWER_SECONDS,
-        },
-        "isolation_level": "REPEATABLE READ",
-        "pool_pre_ping": True,
-    },
-)
 _REFUSALS = (1044, 1045, 1142, 1143, 1227)
 """What MySQL answers to who may not: connect, use a database, run a command on a table or column, or at all."""
 _PATIENCE_SECONDS = 5
-_DIALECTS = {"sqlite": _SQLITE, "mysql": _MYSQL, "mariadb": _MYSQL}
 
 
 @contextmanager
@@ -98,7 +46,7 @@ def connect(settings: Settings) -> Iterator[Warehouse]:
         raise SettingsError(
             f"SEGMENTER_WAREHOUSE_URL {_shown(parsed)!r} names no database: put it after the last slash."
         )
-    engine = create_engine(parsed, **_DIALECTS[parsed.get_backend_name()].options)
+    engine = create_engine(parsed, **DIALECTS[parsed.get_backend_name()].options)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -126,11 +74,7 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     while not _turned_to_wal(connection, must=time.monotonic() > give_up):
         time.sleep(0.02)
     connection.execute("PRAGMA synchronous = NORMAL")
-    connection.create_function("digest", 1, _digest, deterministic=True)
-
-
-def _digest(value: bytes | str | int) -> bytes:
-    return sha256(value if isinstance(value, bytes) else str(value).encode()).digest()[:16]
+    connection.create_function("digest", 1, digest, deterministic=True)
 
 
 def _turned_to_wal(connection: Any, *, must: bool) -> bool:
@@ -232,11 +176,6 @@ def _reaching(engine: Engine) -> Iterator[None]:
             f"{where} does not answer as it should ({reason}). Is it running, and is SEGMENTER_WAREHOUSE_URL its "
             f"address?{trust}"
         ) from error
-
-
-def dialect(connection: Connection) -> _Dialect:
-    """What is particular to the database behind ``connection``."""
-    return _DIALECTS[connection.dialect.name]
 
 
 def listed(columns: Iterable[str]) -> str:

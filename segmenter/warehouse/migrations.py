@@ -13,7 +13,8 @@ from sqlalchemy import Connection, inspect, text
 
 from segmenter.errors import UsageError
 from segmenter.kinds import DEFAULT, Kind
-from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, alone, dialect, insert, reading, writing
+from segmenter.warehouse.dialects import dialect
+from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, alone, insert, reading, writing
 from segmenter.warehouse.templates import statements
 
 _RECORD = (
@@ -107,6 +108,7 @@ def _statements(connection: Connection, migration: _Migration, kinds: tuple[Kind
             "kinds": kinds,
             "utc": dialect(connection).utc,
             "now_ms": dialect(connection).now_ms,
+            "new_view": dialect(connection).new_view,
         }
     options = dialect(connection).table_options
     found = statements(migration.file, **context)

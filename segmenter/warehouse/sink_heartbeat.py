@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from sqlalchemy import text
 
-from segmenter.warehouse.engine import Warehouse, dialect, insert, reading, writing
+from segmenter.warehouse.dialects import dialect
+from segmenter.warehouse.engine import Warehouse, insert, reading, writing
 
 _COLUMNS = ("name", "beat_ms", "caught_up_ms", "loaded_ms")
 _ROW = ("sink", 0, 0, 0)

@@ -39,6 +39,9 @@ def test_the_whole_loop_with_the_least_rights(guarded: Guarded) -> None:
         (["sink", "--once"], {"kafka": "sink", "warehouse": "sink"}),
         (["snapshot"], {"warehouse": "snapshot"}),
         (["snapshot", "--keep", "1"], {"warehouse": "snapshot"}),
+        (["summary", "refresh"], {"warehouse": "snapshot"}),
+        (["reconcile"], {"warehouse": "snapshot"}),
+        (["summary", "show", "u1"], {}),
         (["segments"], {}),
         (["status"], {}),
         (["dead-letters"], {}),
@@ -46,7 +49,7 @@ def test_the_whole_loop_with_the_least_rights(guarded: Guarded) -> None:
     ):
         done = guarded.run(*words, **users)
         assert done.returncode == 0, (words, done)
-    verdict = json.loads(guarded.run("reconcile", "--json").stdout)
+    verdict = json.loads(guarded.run("reconcile", "--full", "--json").stdout)
     assert [verdict[name] for name in ("compared", "differing", "missing", "extra")] == [300, 0, 0, 0]
 
 
@@ -142,6 +145,8 @@ def test_rights_that_are_missing_in_the_warehouse(guarded: Guarded) -> None:
     assert re.search("INSERT.* command denied to user 'reader'.* for table `segments`.`(meta|sink_heartbeat)`", line)
     line = refused(guarded.run("snapshot", warehouse="reader"), 2)
     assert re.search("INSERT.* command denied to user 'reader'.* for table `segments`.`meta`", line)
+    line = refused(guarded.run("reconcile", warehouse="reader"), 2)
+    assert "command denied to user 'reader'" in line and "docs/security.md" in line
 
 
 def test_a_wrong_password_is_refused_at_once(guarded: Guarded) -> None:

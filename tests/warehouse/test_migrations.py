@@ -153,7 +153,14 @@ def context(kind: Kind, there: set[str], choice: bool) -> dict[str, Any]:
     topics = [kind.topic for kind in KINDS]
     return {
         **{"kinds": KINDS, "kind": kind, "columns": there, "raw_columns": {"part"}, "summary_columns": there},
-        **{"topics_of_0_1_0": topics, "now_ms": "1", "utc": "{}", "digest": "MD5({})", "distinct": DISTINCT},
+        **{
+            "topics_of_0_1_0": topics,
+            "now_ms": "1",
+            "utc": "{}",
+            "new_view": ["CREATE OR REPLACE VIEW {name} AS {query}"],
+            "digest": "MD5({})",
+            "distinct": DISTINCT,
+        },
         **{"fields": fields(KINDS), "features": catalogue(KINDS), "part": 3, "duplicate_window": 9, "exact": 5},
         **{"ranges": dict.fromkeys(topics, (1, 2)), "cuts": dict.fromkeys(topics, 1), "back": choice},
         **{"places": dict.fromkeys(topics, (1, 2, 3)), "snapshot_id": 7 if choice else None, "moved": choice},

@@ -17,7 +17,8 @@ from sqlalchemy import text
 from segmenter import warehouse
 from segmenter.settings import Settings
 from segmenter.warehouse import Warehouse
-from segmenter.warehouse.engine import ANSWER_SECONDS, IDLE_SECONDS, SUMMARY_SECONDS, reading
+from segmenter.warehouse.dialects import ANSWER_SECONDS, IDLE_SECONDS
+from segmenter.warehouse.engine import SUMMARY_SECONDS, reading
 from tests.defaults import TOPICS
 from tests.warehouse.test_sink import held, publish
 from tests.warehouse.way import Way

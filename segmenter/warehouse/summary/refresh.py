@@ -18,7 +18,7 @@ from segmenter.events import shown
 from segmenter.kinds import Kind
 from segmenter.warehouse.engine import Warehouse, insert, reading
 from segmenter.warehouse.raw_events import Partition, read_loaded
-from segmenter.warehouse.summary.work_tables import alone, run, working
+from segmenter.warehouse.summary.work_tables import one_at_a_time, run, working
 
 ROWS_AT_A_TIME = 200_000
 USERS_AT_A_TIME = 20_000
@@ -89,7 +89,7 @@ def waiting(warehouse: Warehouse, up_to: Mapping[Partition, int] | None = None) 
 
 def empty_summary(warehouse: Warehouse) -> None:
     """Empty the summary, so that the next refresh builds it anew. If this ends half-way, that one finishes it first."""
-    with alone(warehouse) as connection:
+    with one_at_a_time(warehouse) as connection:
         insert(connection, "meta", ("name", "value"), [_EMPTYING], unless_there=True)
     while _removed_some(warehouse):
         pass
@@ -109,7 +109,7 @@ def _emptying(connection: Connection) -> bool:
 def _removed_some(warehouse: Warehouse) -> bool:
     """Remove the first users of a summary that is to be emptied; whether there were any."""
     first = f"SELECT user_id FROM user_summary ORDER BY user_id LIMIT 1 OFFSET {USERS_AT_A_TIME}"
-    with alone(warehouse) as connection:
+    with one_at_a_time(warehouse) as connection:
         if not _emptying(connection):
             return False
         after = connection.execute(text(first)).scalar_one_or_none()

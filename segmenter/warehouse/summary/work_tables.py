@@ -12,7 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from segmenter.errors import SumTooLarge
 from segmenter.kinds import Kind, catalogue
 from segmenter.model.profiles import fields
-from segmenter.warehouse.engine import Warehouse, calculating, dialect, insert, listed
+from segmenter.warehouse.dialects import dialect
+from segmenter.warehouse.engine import Warehouse, calculating, insert, listed
 from segmenter.warehouse.templates import statements
 
 DISTINCT = (
@@ -34,7 +35,7 @@ def columns(kinds: tuple[Kind, ...]) -> tuple[str, ...]:
 
 
 @contextmanager
-def alone(warehouse: Warehouse) -> Iterator[Connection]:
+def one_at_a_time(warehouse: Warehouse) -> Iterator[Connection]:
     """One transaction that may write the summary; others wait for it."""
     with calculating(warehouse, writes=True) as connection:
         insert(connection, "meta", ("name", "value"), [_ONE_AT_A_TIME], unless_there=True)
@@ -44,7 +45,7 @@ def alone(warehouse: Warehouse) -> Iterator[Connection]:
 @contextmanager
 def working(warehouse: Warehouse, *, writes: bool) -> Iterator[Connection]:
     """One transaction with the temporary tables of the summary; of those that write it, only one at a time."""
-    with alone(warehouse) if writes else calculating(warehouse, writes=False) as connection:
+    with one_at_a_time(warehouse) if writes else calculating(warehouse, writes=False) as connection:
         options = dialect(connection).table_options
         for statement in rendered("work_tables.sql", connection, warehouse.kinds):
             connection.execute(text(f"{statement} {options}"))
