@@ -15,7 +15,7 @@ from segmenter.errors import UsageError
 
 if TYPE_CHECKING:
     from segmenter.analysis.algorithms import Algorithm, Options
-    from segmenter.operations.clusters import Clustered
+    from segmenter.operations.analysis.clusters import Clustered
 
 Name = Literal["kmeans", "minibatch", "hierarchical", "dbscan", "hdbscan", "gmm", "all"]
 
@@ -51,7 +51,7 @@ def cluster(
     """
     k_range = None if choose_k is None else _range(choose_k)
     from segmenter.analysis.algorithms import ALGORITHMS
-    from segmenter.operations.clusters import cluster as run
+    from segmenter.operations.analysis.clusters import cluster as run
 
     wanted = ALGORITHMS if algorithm == "all" else (algorithm,)
     settings = common.settings("warehouse_url")

@@ -24,7 +24,7 @@ def refresh(*, rebuild: bool = False, json: common.Json = False) -> None:
     rebuild
         Empty the summary first, and sum up every raw event anew.
     """
-    from segmenter.operations.summary import refresh_summary
+    from segmenter.operations.analysis.summary import refresh_summary
 
     began = time.monotonic()
     done = refresh_summary(common.settings("warehouse_url"), rebuild, common.progress)
@@ -42,7 +42,7 @@ def show(*users: str, json: common.Json = False) -> None:
         The ids, exactly as in the events.
     """
     from segmenter.errors import UsageError
-    from segmenter.operations.summary import read_summaries
+    from segmenter.operations.analysis.summary import read_summaries
 
     if not users:
         raise UsageError("name at least one user: segmenter summary show USER ...")

@@ -21,7 +21,7 @@ from segmenter.errors import NothingYet, UsageError
 from segmenter.kinds import DEFAULT, catalogue
 from segmenter.model.features import features
 from segmenter.model.generation import Generation, Segment
-from segmenter.operations.clusters import cluster
+from segmenter.operations.analysis.clusters import cluster
 from segmenter.settings import Settings
 from segmenter.warehouse import ClusterRun, Warehouse
 from segmenter.warehouse.engine import reading

@@ -1,0 +1,1 @@
+"""What analysts ask of the warehouse: the batch summary, and other clusterings."""
