@@ -27,6 +27,7 @@ def cluster(
     choose_k: str | None = None,
     eps: Annotated[float | None, Parameter(validator=Number(gt=0, lt=float("inf")))] = None,
     min_samples: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    source: Literal["snapshot", "summary"] = "snapshot",
     json: common.Json = False,
 ) -> None:
     """Cluster the users of the latest snapshot by another algorithm, and compare the result with the live segments.
@@ -48,6 +49,9 @@ def cluster(
         where the distances to the min-samples-th user bend most.
     min_samples
         For dbscan and hdbscan: how many users within a distance make it dense; by default twice the number of features.
+    source
+        summary takes the users of the batch summary, as of its last refresh, in place of those of the latest snapshot;
+        the live segments are still those of the snapshot.
     """
     k_range = None if choose_k is None else _range(choose_k)
     from segmenter.analysis.algorithms import ALGORITHMS
@@ -56,7 +60,7 @@ def cluster(
     wanted = ALGORITHMS if algorithm == "all" else (algorithm,)
     settings = common.settings("warehouse_url")
     options = _options(wanted, k, k_range, eps, min_samples, len(settings.segments))
-    found = run(settings, wanted, options, k_range, time.time_ns() // 1_000_000, common.progress)
+    found = run(settings, wanted, options, k_range, time.time_ns() // 1_000_000, common.progress, source)
     common.emit(_report(found), json, _show)
 
 
@@ -96,6 +100,8 @@ def _report(found: Clustered) -> dict[str, Any]:
     choice = found.choice
     return {
         **found.snapshot._asdict(),
+        "source": found.source,
+        "users": found.users,
         "features": list(found.features),
         "silhouette_sample": found.silhouette_sample,
         "choice": choice and {**choice._asdict(), "candidates": [each._asdict() for each in choice.candidates]},
@@ -106,7 +112,9 @@ def _report(found: Clustered) -> dict[str, Any]:
 
 def _show(report: dict[str, Any]) -> None:
     line = common.console.print
-    line(f"snapshot {report['snapshot_id']}, {report['users']:,} users, by {', '.join(report['features'])}")
+    beside = f"snapshot {report['snapshot_id']}" if report["snapshot_id"] else "no snapshot"
+    what = beside if report["source"] == "snapshot" else f"batch summary, beside the segments of {beside}"
+    line(f"{what}, {report['users']:,} users, by {', '.join(report['features'])}")
     if report["choice"]:
         _show_choice(report["choice"])
     for run in report["runs"]:

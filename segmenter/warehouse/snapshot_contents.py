@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import text
 
-from segmenter.kinds import catalogue
-from segmenter.model.generation import Generation
+from segmenter.kinds import Feature, catalogue
+from segmenter.model.generation import UNASSIGNED, Generation
 from segmenter.model.profiles import Profile, fields
 from segmenter.warehouse.columns import cut_columns, user_columns
 from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, listed, reading
@@ -100,11 +100,36 @@ def read_users(warehouse: Warehouse, snapshot_id: int, columns: Sequence[str] = 
 
     ``columns`` are those of `user_columns` that are wanted; by default all.
     """
+    names = list(columns or user_columns(warehouse.kinds))
+    query = f"SELECT {listed(names)} FROM snapshot_users WHERE snapshot_id = :snapshot_id ORDER BY user_id"
+    return _frame(warehouse, query, snapshot_id, names)
+
+
+def read_summary_users(warehouse: Warehouse, snapshot_id: int, names: Sequence[str]) -> pd.DataFrame:
+    """The users of the batch summary, likewise: ``user_id``, ``segment`` and the features of these names.
+
+    The segment is that of a snapshot, and `UNASSIGNED` for a user whom it does not have.
+    """
+    wanted = [feature for feature in catalogue(warehouse.kinds) if feature.name in names]
+    values = "".join([f", {_ratio(feature)} AS {feature.name}" for feature in wanted])
+    query = f"""
+        SELECT s.user_id, COALESCE(u.segment, '{UNASSIGNED}') AS segment{values} FROM user_summary s
+        LEFT JOIN snapshot_users u ON u.snapshot_id = :snapshot_id AND u.user_id = s.user_id ORDER BY s.user_id
+    """
+    return _frame(warehouse, query, snapshot_id, ["user_id", "segment", *[feature.name for feature in wanted]])
+
+
+def _ratio(feature: Feature) -> str:
+    if feature.denominator is None:
+        return f"s.`{feature.numerator}`"
+    ratio = f"CAST(s.{feature.numerator} AS DOUBLE) / s.{feature.denominator}"
+    return f"CASE WHEN s.{feature.denominator} > 0 THEN {ratio} END"
+
+
+def _frame(warehouse: Warehouse, query: str, snapshot_id: int, names: list[str]) -> pd.DataFrame:
     import pandas as pd  # here, since nothing else in the warehouse needs it
 
-    names = list(columns or user_columns(warehouse.kinds))
     means = [feature.name for feature in catalogue(warehouse.kinds) if feature.denominator and feature.name in names]
-    query = f"SELECT {listed(names)} FROM snapshot_users WHERE snapshot_id = :snapshot_id ORDER BY user_id"
     options = {"yield_per": USERS_AT_A_TIME}
 
     def frame(rows: Iterable[Any]) -> pd.DataFrame:

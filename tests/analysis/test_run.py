@@ -24,7 +24,7 @@ from segmenter.model.generation import Generation, Segment
 from segmenter.operations.analysis.clusters import cluster
 from segmenter.settings import Settings
 from segmenter.warehouse import ClusterRun, Warehouse
-from segmenter.warehouse.engine import reading
+from segmenter.warehouse.engine import reading, writing
 from segmenter.warehouse.snapshot_contents import read_users
 from tests.analysis import plainly
 from tests.defaults import FIELDS, NAMES
@@ -278,3 +278,34 @@ def test_without_scikit_learn_the_command_says_how_to_get_it() -> None:
     ended = run("sqlite:///nowhere/w.db", before="sys.modules['sklearn'] = None")
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
     assert "pip install 'segmenter[analysis]'" in ended.stderr
+
+
+def test_the_users_of_the_batch_summary(settings: Settings, database: Warehouse) -> None:
+    """With what the raw events say of them, also of who has come since the snapshot."""
+    users = planted()
+    with writing(database) as connection:
+        for user, _, profile in users:
+            names = ", ".join(FIELDS)
+            values = ", ".join(map(str, profile))
+            connection.execute(
+                text(
+                    f"INSERT INTO user_summary (user_id, {names}, distinct_days, distinct_sessions, distinct_pages, "
+                    f"distinct_queries) VALUES (:user, {values}, 1, 1, 1, 1)"
+                ),
+                {"user": user},
+            )
+    alone = cluster(settings, ["kmeans"], Options(3), None, 1, source="summary")
+    assert (alone.source, alone.snapshot.snapshot_id, alone.users) == ("summary", 0, 120)
+    assert alone.comparison[0].noise == 120, "no snapshot says how they are judged"
+    take(database, users[:90])
+    found = cluster(settings, ["kmeans"], Options(3), None, 1, source="summary")
+    assert (found.snapshot.snapshot_id, found.users, found.comparison[0].noise) == (1, 120, 30)
+    take(database, users)
+    whole = cluster(settings, ["kmeans"], Options(3), None, 1)
+    assert [each.clusters for each in found.runs] == [each.clusters for each in whole.runs]
+    assert found.comparison[1].scores == whole.comparison[1].scores
+
+
+def test_an_empty_summary_says_what_to_run(settings: Settings, database: Warehouse) -> None:
+    with pytest.raises(UsageError, match="holds no users: run `segmenter sink --once` and `segmenter summary refresh`"):
+        cluster(settings, ["kmeans"], Options(3), None, 1, source="summary")

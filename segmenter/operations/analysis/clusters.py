@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -21,11 +21,12 @@ from segmenter.model.generation import UNASSIGNED
 from segmenter.operations.progress import Progress, silent
 from segmenter.settings import Settings
 from segmenter.warehouse import ClusterRun, Snapshot, Warehouse
-from segmenter.warehouse.snapshot_contents import read_users
+from segmenter.warehouse.snapshot_contents import read_summary_users, read_users
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Source = Literal["snapshot", "summary"]
 LIVE = "live"
 
 
@@ -42,9 +43,12 @@ class Run(NamedTuple):
 
 
 class Clustered(NamedTuple):
-    """The users of a snapshot, clustered."""
+    """The users of a snapshot or of the batch summary, clustered."""
 
+    source: Source
     snapshot: Snapshot
+    """With the live segments; number 0, if there is none."""
+    users: int
     features: tuple[str, ...]
     silhouette_sample: int
     """The number of users whose silhouettes were taken."""
@@ -57,6 +61,7 @@ class Clustered(NamedTuple):
 class _Source(NamedTuple):
     """Users to be clustered: ``user_id``, ``segment`` and the features, by which users are judged."""
 
+    name: Source
     snapshot: Snapshot
     users: pd.DataFrame
     features: tuple[str, ...]
@@ -69,15 +74,17 @@ def cluster(
     k_range: tuple[int, int] | None,
     now_ms: int,
     progress: Progress = silent,
+    source: Source = "snapshot",
 ) -> Clustered:
     """Cluster the users of the latest snapshot by each of the algorithms, store each run, and compare them.
 
-    With a range of k, the number of clusters is chosen from it, in place of that of the options. Raises `UsageError`
-    when there is no snapshot, scikit-learn is missing, or there are too few different users; then nothing is stored.
+    Or those of the batch summary, as of its last refresh, beside the segments of the latest snapshot. With a range of
+    k, the number of clusters is chosen from it, in place of that of the options. Raises `UsageError` when there are no
+    users, or too few different ones, or scikit-learn is missing; then nothing is stored.
     """
     with scikit_learn(), warehouse.connect(settings) as database:
-        source = _read(database, settings)
-        prepared = prepare(source.users, source.features)
+        read = _read(database, settings, source)
+        prepared = prepare(read.users, read.features)
         choice = _choose(prepared, k_range, progress)
         if choice:
             options = options._replace(k=choice.k)
@@ -87,33 +94,43 @@ def cluster(
             for algorithm in algorithms:
                 found[algorithm] = find(algorithm, prepared.points, options)
                 advance(1)
-        labels = {LIVE: _live(source.users["segment"])} | {name: each.labels for name, each in found.items()}
+        labels = {LIVE: _live(read.users["segment"])} | {name: each.labels for name, each in found.items()}
         with progress("comparing", len(labels)) as advance:
             comparison = compare(prepared.points, labels, advance)
         with progress("storing", len(found)) as advance:
             runs = []
             for line in comparison[1:]:
                 described = describe(prepared, found[line.name].labels, settings.segments)
-                runs.append(_store(database, source, line, found[line.name].parameters, described, now_ms))
+                runs.append(_store(database, read, line, found[line.name].parameters, described, now_ms))
                 advance(1)
-    sampled = min(len(source.users), MOST_USERS)
-    return Clustered(source.snapshot, source.features, sampled, choice, runs, comparison)
+    sampled = min(len(read.users), MOST_USERS)
+    return Clustered(source, read.snapshot, len(read.users), read.features, sampled, choice, runs, comparison)
 
 
-def _read(database: Warehouse, settings: Settings) -> _Source:
-    """The users of the latest snapshot, and the features by which its model judges, or the next one is to."""
+def _read(database: Warehouse, settings: Settings, source: Source) -> _Source:
+    """The users, and the features by which the model of the latest snapshot judges, or the next one is to."""
     warehouse.require_schema(database)
-    snapshot = warehouse.find_snapshot(database)
+    none = Snapshot(0, 0, 0, 0)
+    snapshot = (
+        warehouse.find_snapshot(database) if source == "snapshot" else warehouse.latest_snapshot(database) or none
+    )
     generation = warehouse.snapshot_generation(database, snapshot.snapshot_id)
     judging = named(generation.features, settings.kinds) if generation else settings.judging
     features = tuple([feature.name for feature in judging])
+    if source == "summary":
+        users = read_summary_users(database, snapshot.snapshot_id, features)
+        if users.empty:
+            raise UsageError(
+                "the batch summary holds no users: run `segmenter sink --once` and `segmenter summary refresh`."
+            )
+        return _Source(source, snapshot, users, features)
     users = read_users(database, snapshot.snapshot_id, ("user_id", "segment", *features))
     if users.empty:
         raise UsageError(
             f"snapshot {snapshot.snapshot_id} holds no users: publish events, run `segmenter worker --once` and "
             "`segmenter snapshot`."
         )
-    return _Source(snapshot, users, features)
+    return _Source(source, snapshot, users, features)
 
 
 def _live(segments: pd.Series[str]) -> Labels:
@@ -133,23 +150,23 @@ def _choose(prepared: Prepared, k_range: tuple[int, int] | None, progress: Progr
 
 def _store(
     database: Warehouse,
-    source: _Source,
+    read: _Source,
     compared: Compared,
     parameters: dict[str, float],
     described: Described,
     now_ms: int,
 ) -> Run:
     run = ClusterRun(
-        source.snapshot.snapshot_id,
+        read.snapshot.snapshot_id,
         compared.name,
-        json.dumps({"features": source.features, **parameters}),
+        json.dumps({"source": read.name, "features": read.features, **parameters}),
         compared.k,
-        len(source.users),
+        len(read.users),
         compared.noise,
         *compared.scores,
         compared.agreement[LIVE],
         now_ms,
     )
-    members = zip(source.users["user_id"], described.names, strict=True)
+    members = zip(read.users["user_id"], described.names, strict=True)
     number = warehouse.write_clusters(database, run, members)
     return Run(number, compared.name, parameters, described.clusters, compared.noise)
