@@ -2,51 +2,82 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from segmenter.cli import common
+from segmenter.errors import UsageError
 
 if TYPE_CHECKING:
-    from segmenter.operations.snapshot import Taken
+    from segmenter.operations.schedule import Checked
+
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "": 1}
 
 
 def snapshot(
     *,
-    every: Annotated[float | None, Parameter(validator=Number(gte=1))] = None,
+    every: str | None = None,
     keep: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    reconcile: bool = False,
     json: common.Json = False,
-) -> None:
+) -> int:
     """Copy every user's profile, features and segment into the warehouse, while the stream goes on.
 
     Parameters
     ----------
     every
-        Take a snapshot every so many seconds, until stopped.
+        Take a snapshot every so often, until stopped: 15m, 1h, or a number of seconds.
     keep
         How many snapshots to keep: older ones are removed from the warehouse. By default all stay.
+    reconcile
+        Compare each snapshot with the batch summary, as soon as the sink has loaded what it needs. The exit code is 1
+        if one of them differs; with --every, the others are taken all the same.
     """
-    from segmenter.operations import snapshot as snapshots
+    from segmenter.operations import schedule
 
+    seconds = None if every is None else _seconds(every)
     settings = common.settings("redis_url", "warehouse_url")
-    if every is None:
-        _emit(snapshots.take_and_keep(settings, keep), json)
-        return
+    if seconds is None:
+        done = schedule.take_and_check(settings, keep, reconcile, schedule.WAIT_SECONDS)
+        _emit(done, json)
+        return 0 if done.holds else 1
+    all_hold = True
     with common.stopping(common.OVERDUE_SECONDS) as stop:
-        for taken in snapshots.take_every(every, settings, keep, stop.is_set):
-            _emit(taken, json)
+        for done in schedule.take_every(seconds, settings, keep, stop.is_set, reconcile):
+            _emit(done, json)
+            all_hold &= done.holds or done.unknown is not None
+    return 0 if all_hold else 1
 
 
-def _emit(taken: Taken, json: bool) -> None:
-    report = {**taken.snapshot._asdict(), "removed": taken.removed, "seconds": taken.seconds}
-    common.emit(report, json, _show)
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)([smh]?)", text)
+    seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
+    if seconds < 1:
+        raise UsageError(f"--every is {text!r}; allowed: at least a second, such as 900, 90s, 15m or 1h.")
+    return seconds
+
+
+def _emit(done: Checked, json: bool) -> None:
+    taken = done.taken
+    report = {**taken.snapshot._asdict(), "removed": taken.removed, "seconds": taken.seconds, "reconcile": None}
+    if done.verdict:
+        numbers = {name: getattr(done.verdict, name) for name in ("compared", "differing", "missing", "extra")}
+        report["reconcile"] = {"equal": done.verdict.equal, **numbers}
+    common.emit({**report, "unknown": done.unknown}, json, _show)
 
 
 def _show(report: dict[str, Any]) -> None:
-    common.console.print(
+    line = common.console.print
+    line(
         f"snapshot {report['snapshot_id']}: {report['users']:,} users, "
         f"generation {report['generation'] or 'none yet'}, in {report['seconds']:.1f} s"
         + (f"; removed {len(report['removed'])}" if report["removed"] else "")
     )
+    if verdict := report["reconcile"]:
+        numbers = ", ".join(f"{name} {value:,}" for name, value in verdict.items() if name != "equal")
+        line(f"  {'stream = batch' if verdict['equal'] else 'STREAM AND BATCH DIFFER'}: {numbers}")
+    if report["unknown"]:
+        line(f"  not compared: {report['unknown']}", markup=False, soft_wrap=True)

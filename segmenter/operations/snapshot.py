@@ -11,15 +11,14 @@ is at an earlier version, or has been acquired again, so a copy that saw either 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from typing import NamedTuple
 
 import msgspec
-import structlog
 
 from segmenter import warehouse
-from segmenter.errors import Corrupt, Fenced, NothingYet, Unreachable
+from segmenter.errors import Fenced, NothingYet
 from segmenter.events import Rules
 from segmenter.events.sharding import shard_of
 from segmenter.kinds import catalogue
@@ -38,8 +37,6 @@ from segmenter.warehouse import Cut, Partition, Snapshot, UserRow, Warehouse
 
 TRIES = 3
 """How many copies are tried while shards change owners."""
-
-log = structlog.get_logger()
 
 
 class Taken(NamedTuple):
@@ -77,24 +74,6 @@ def take_and_keep(settings: Settings, keep: int | None) -> Taken:
         with warehouse.connect(settings) as database:
             removed = warehouse.remove_snapshots(database, keep)
     return Taken(taken, removed, round(time.monotonic() - began, 3))
-
-
-def take_every(seconds: float, settings: Settings, keep: int | None, stopping: Callable[[], bool]) -> Iterator[Taken]:
-    """`take_and_keep` now and every so many seconds, until ``stopping``.
-
-    What may work later (`Unreachable`, `Fenced`, `NothingYet`, `Corrupt`) is logged, and tried again when the next one
-    is due.
-    """
-    due = time.monotonic()
-    while not stopping():
-        if time.monotonic() < due:
-            time.sleep(0.1)
-            continue
-        due = time.monotonic() + seconds
-        try:
-            yield take_and_keep(settings, keep)
-        except (Unreachable, Fenced, NothingYet, Corrupt) as reason:
-            log.warning("a snapshot was not taken, or old ones were not removed", reason=str(reason))
 
 
 def _copy(store: Store, database: Warehouse, now_ms: int) -> Snapshot:

@@ -12,7 +12,7 @@ import pytest
 from consumers import worker
 from producers.publish import publish
 from producers.synthetic.generator import generate
-from segmenter.operations.snapshot import take_every
+from segmenter.operations.schedule import take_every
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.keys import Keys
@@ -67,4 +67,4 @@ def test_a_snapshot_that_is_not_taken_ends_no_schedule(settings: Settings, tmp_p
             taken = next(take_every(0, own, None, stopping))
             tries = next(asked)
             assert tries > 1 or trouble is contended  # which may leave a moment between two owners
-    assert taken.snapshot.users == USERS
+    assert taken.taken.snapshot.users == USERS
