@@ -38,7 +38,7 @@ def snapshot(
     """
     from segmenter.operations import schedule
 
-    seconds = None if every is None else _seconds(every)
+    seconds = None if every is None else seconds_of(every)
     settings = common.settings("redis_url", "warehouse_url")
     if seconds is None:
         done = schedule.take_and_check(settings, keep, reconcile, schedule.WAIT_SECONDS)
@@ -52,7 +52,12 @@ def snapshot(
     return 0 if all_hold else 1
 
 
-def _seconds(text: str) -> float:
+def seconds_of(text: str) -> float:
+    """The seconds of a period. Raises `UsageError` if it is none, or shorter than a second.
+
+    >>> seconds_of("15m")
+    900.0
+    """
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)([smh]?)", text)
     seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
     if seconds < 1:

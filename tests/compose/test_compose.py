@@ -100,7 +100,7 @@ def test_snapshots_are_taken_far_more_often_than_kafka_forgets_and_old_ones_go()
     service = SERVICES["snapshots"]
     name, bound, _ = build().parse_args(service["command"])
     assert name.__name__ == "snapshot" and service["restart"] == "unless-stopped"
-    assert 60 <= bound.arguments["every"] <= 3_600
+    assert 60 <= seconds_of(bound.arguments["every"]) <= 3_600
     assert 2 <= bound.arguments["keep"] <= 100
 
 
