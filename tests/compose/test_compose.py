@@ -13,6 +13,7 @@ import yaml
 
 from segmenter import __version__
 from segmenter.cli import VERBS, build
+from segmenter.cli.snapshot import seconds_of
 from segmenter.operations.health import Role
 from segmenter.settings import PREFIX, Settings, load
 
