@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS user_attributes (
 );
 
 -- The attributes that users have, each of one type: category, number or date. A category with a separator lists several.
--- For these there is the view users, by users.sql: one row a user, one column an attribute.
+-- For these there is users, made by users.sql: one row a user, one column an attribute.
 CREATE TABLE IF NOT EXISTS attributes (
     attribute VARCHAR(64) NOT NULL,
     type VARCHAR(16) NOT NULL,

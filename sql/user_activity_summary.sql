@@ -1,6 +1,5 @@
--- The batch summary as analysts read it, and the view of this name: one row a user, also of those who did only one kind of
--- thing. Times are in seconds, rounded to two decimals; a mean over nothing is NULL; amounts are minor units; days are
--- days of UTC.
+-- The batch summary as analysts read it, by this name: one row a user, also of those who did only one kind of thing. Times
+-- are in seconds, rounded to two decimals; a mean over nothing is NULL; amounts are minor units; days are days of UTC.
 --
 -- Each source has been aggregated by itself before (fold.sql). Joining the sources first, and aggregating then, would count
 -- each event of one as often as the user has events in the others.

@@ -11,7 +11,7 @@ import msgspec
 from segmenter import warehouse
 from segmenter.errors import WarehouseBehind
 from segmenter.events import Rules, shard_of
-from segmenter.kinds import Feature, Kind, by_topic, catalogue
+from segmenter.kinds import Kind, by_topic, catalogue
 from segmenter.model.features import features
 from segmenter.model.profiles import TIMES, Profile, fields
 from segmenter.operations.comparison import Number, Reconciliation, compare, unequal
@@ -114,8 +114,6 @@ def read_both_sides(
         taken = warehouse.find_snapshot(database, snapshot_id)
         number, window = taken.snapshot_id, settings.duplicate_window
         warehouse.require_rules(database, Rules.of(settings))
-        kinds = kinds or settings.kinds
-        database = database._replace(kinds=kinds)
         reach = warehouse.reach_of(database, number)
         _await_sink(database, taken, reach, wait_s)
         kept = warehouse.snapshot_counts(database, number)
@@ -128,11 +126,13 @@ def read_both_sides(
             found = warehouse.compare_snapshot(database, number, reach, window, full)
             advance(taken.users)
         warehouse.find_snapshot(database, number)  # it was not removed meanwhile
-    names, wanted = fields(kinds), catalogue(kinds)
+    kinds = kinds or settings.kinds
+    pick = [warehouse.value_columns(settings.kinds).index(name) for name in warehouse.value_columns(kinds)]
     stream: dict[bytes, Values] = {}
     batch: dict[bytes, Values] = {}
-    for user, in_stream, profile in found.unequal:
-        in_batch = None if profile is None else _values(profile, names, wanted)
+    for user, every_value, profile in found.unequal:
+        in_stream = None if every_value is None else tuple([every_value[at] for at in pick])
+        in_batch = None if profile is None else tuple([_values(profile, settings.kinds)[at] for at in pick])
         if in_stream != in_batch:
             stream |= {} if in_stream is None else {user: in_stream}
             batch |= {} if in_batch is None else {user: in_batch}
@@ -153,8 +153,8 @@ def read_both_sides(
     return sides.without_harmless_gaps()
 
 
-def _values(profile: Profile, names: tuple[str, ...], wanted: tuple[Feature, ...]) -> Values:
-    return (*profile, *features(dict(zip(names, profile, strict=True)), wanted).values())
+def _values(profile: Profile, kinds: tuple[Kind, ...]) -> Values:
+    return (*profile, *features(dict(zip(fields(kinds), profile, strict=True)), catalogue(kinds)).values())
 
 
 def _await_sink(database: Warehouse, taken: Snapshot, reach: Reach, wait_s: float) -> None:

@@ -9,9 +9,9 @@ import msgspec
 from sqlalchemy import Connection, inspect, text
 
 from segmenter import crash_points
-from segmenter.errors import Fenced
+from segmenter.errors import Fenced, RulesDiffer
 from segmenter.events import Rules, agreeing
-from segmenter.kinds import by_topic
+from segmenter.kinds import Kind, by_topic
 from segmenter.warehouse.columns import raw_columns
 from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, insert, reading, writing
 from segmenter.warehouse.gaps import Gap, record
@@ -62,6 +62,14 @@ def require_rules(warehouse: Warehouse, rules: Rules, may_lack_kinds: bool = Fal
     with reading(warehouse) as connection:
         if inspect(connection).has_table("meta") and (stored := _stored_rules(connection)):
             agreeing("the warehouse", stored, rules, may_lack_kinds)
+
+
+def require_known_kinds(connection: Connection, kinds: tuple[Kind, ...]) -> None:
+    """Raise `RulesDiffer` if the warehouse has kinds beside these: then what depends on all must not be written."""
+    stored: Any = _stored_rules(connection).get("kinds", [])
+    theirs, ours = ([each["name"] for each in stored], [kind.name for kind in kinds])
+    if set(theirs) - set(ours):
+        raise RulesDiffer("the warehouse", {"kinds": theirs}, {"kinds": ours})
 
 
 def _stored_rules(connection: Connection) -> dict[str, object]:

@@ -9,6 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from segmenter import warehouse
+from segmenter.errors import RulesDiffer
+from segmenter.events import Rules
 from segmenter.events.sharding import shard_of
 from segmenter.kinds import BUILT_IN
 from segmenter.operations.both_sides import read_both_sides
@@ -173,11 +175,20 @@ def test_a_kind_that_was_added_after_the_snapshot_is_in_none_of_its_rows(
     warehouse.migrate(more, now_ms=2)
     warehouse.begin(more, {("social_actions", part): warehouse.Loaded("t1", 0) for part in range(PARTITIONS)}, 7)
     part = shard_of(b"u1", PARTITIONS)
-    raw = [(part, 0, "t1", b"u1", 1, 1, *(None,) * 9)]
-    warehouse.load(more, {"social_actions": raw}, {("social_actions", part): warehouse.Move(0, 1)})
+    raw = [(part, pos, "t1", user, 1, 1, *(None,) * 9) for pos, user in enumerate([b"u1", b"new"])]
+    warehouse.load(more, {"social_actions": raw}, {("social_actions", part): warehouse.Move(0, 2)})
     warehouse.refresh_summary(more, WINDOW)
     own = Settings(warehouse_url=warehouse_url, partitions=PARTITIONS, duplicate_window=WINDOW, kinds=kinds)
     assert reconcile(own)[1].equal
+    stands = summary(database)
+    sides = read_both_sides(own, None, 0, kinds=database.kinds)
+    assert sides.compared().equal and summary(database) == stands, "as --repair compares before it is in force"
+    warehouse.claim_rules(more, Rules.of(own))
+    load_more = {at: end + 1 for at, end in ends(log).items()}
+    warehouse.load(more, {}, {at: warehouse.Move(end - 1, end) for at, end in load_more.items()})
+    with pytest.raises(RulesDiffer, match="kinds"):
+        warehouse.refresh_summary(database, WINDOW)
+    assert summary(database) == stands, "who does not know all kinds writes nothing"
 
 
 def test_what_the_shards_have_counted_is_compared_with_the_summary(database: Warehouse, settings: Settings) -> None:

@@ -84,7 +84,7 @@ def test_a_migration_that_stopped_half_way_is_finished(empty: Warehouse, stop_af
     one = empty._replace(kinds=(VIEW,))
     names = [name for name in MIGRATIONS if "click" not in name and "search" not in name]
     to_come = warehouse.to_come(one, now_ms=5)
-    assert len(to_come) == 40
+    assert len(to_come) == (40 if empty.engine.dialect.name == "sqlite" else 39)
     for statement in to_come[:stop_after]:
         with writing(one) as connection:
             connection.execute(text(statement))

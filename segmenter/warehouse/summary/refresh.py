@@ -17,7 +17,7 @@ from segmenter.errors import Fenced, SumTooLarge
 from segmenter.events import shown
 from segmenter.kinds import Kind
 from segmenter.warehouse.engine import Warehouse, insert, reading
-from segmenter.warehouse.raw_events import Partition, read_loaded
+from segmenter.warehouse.raw_events import Partition, read_loaded, require_known_kinds
 from segmenter.warehouse.summary.work_tables import one_at_a_time, run, working
 
 ROWS_AT_A_TIME = 200_000
@@ -64,7 +64,8 @@ def refresh_summary(
 ) -> Refreshed:
     """Take up the raw events that the summary does not have, up to these offsets, or to all that the sink has loaded.
 
-    ``advance`` is called with the number of offsets of each transaction. Raises `SumTooLarge`.
+    ``advance`` is called with the number of offsets of each transaction. Raises `SumTooLarge`, and `RulesDiffer` when
+    the warehouse has kinds of events that are not known here.
     """
     while _removed_some(warehouse):
         pass
@@ -73,6 +74,7 @@ def refresh_summary(
         while True:
             with working(warehouse, writes=True) as connection:
                 require_whole(connection)
+                require_known_kinds(connection, warehouse.kinds)
                 ranges = _ranges(connection, part, up_to)
                 if not ranges:
                     break
