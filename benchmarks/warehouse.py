@@ -21,7 +21,7 @@ from sqlalchemy import text
 
 from segmenter import settings, warehouse
 from segmenter.events import Rules
-from segmenter.kinds import Feature, catalogue
+from segmenter.kinds import Feature, Kind, catalogue
 from segmenter.model.profiles import fields
 from segmenter.operations.reconcile import reconcile
 from segmenter.warehouse import Loaded, Move, RawRow, Warehouse
@@ -36,11 +36,12 @@ A_SESSION = 5
 """So many events come one after the other from one user."""
 
 
-def rows_of(first: int, end: int, part: int, topic: str, measured: bool, users: int) -> Iterator[RawRow]:
-    """The raw events at these offsets; who comes is spread by multiplying with a large prime."""
+def rows_of(first: int, end: int, part: int, number: int, kind: Kind, users: int) -> Iterator[RawRow]:
+    """The raw events at these offsets of the kind of this number; users come in an order that a prime mixes up."""
+    topic, measured = kind.topic, kind.measure == "duration"
     for pos in range(first, end):
         visit = pos // A_SESSION
-        who = 4 * (visit * 2_654_435_761 % 2**32 % (users // 4)) + part
+        who = 4 * ((visit + number * users // 12) * 7919 % (users // 4)) + part
         time_ms = START_MS + visit * 60_000 + pos % A_SESSION * 7_000
         yield (
             *(part, pos, "t", f"user-{who:07d}".encode(), time_ms, time_ms, f"{topic}-{part}-{pos}".encode()),
@@ -52,13 +53,13 @@ def rows_of(first: int, end: int, part: int, topic: str, measured: bool, users: 
 def load(database: Warehouse, count: int, users: int) -> None:
     """Load so many more events, equally many of each kind and partition."""
     has = warehouse.loaded(database)
-    for kind in database.kinds:
+    for number, kind in enumerate(database.kinds):
         for part in range(4):
             begin = has[kind.topic, part].next_pos
             end = begin + count // len(database.kinds) // 4
             for first in range(begin, end, AT_ONCE):
                 last = min(end, first + AT_ONCE)
-                rows = list(rows_of(first, last, part, kind.topic, kind.measure == "duration", users))
+                rows = list(rows_of(first, last, part, number, kind, users))
                 warehouse.load(database, {kind.topic: rows}, {(kind.topic, part): Move(first, last)})
 
 
