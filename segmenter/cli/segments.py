@@ -17,7 +17,7 @@ def segments(*, json: common.Json = False) -> None:
     middle of the scale on which users are judged. One very busy user hardly moves it. The least engaged segment comes
     first, by its clicks and searches. A model of few users is provisional: it is refitted as more users come.
     """
-    from segmenter.operations.segments import read_segments
+    from segmenter.operations.segments.live import read_segments
 
     found = read_segments(common.settings("redis_url"))
     common.emit({**found._asdict(), "segments": [row._asdict() for row in found.segments]}, json, show)
