@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 def read_known(warehouse: Warehouse, groups: Groups, attribute: Attribute) -> pd.DataFrame:
     """How many users of each label have the attribute: ``label``, ``users``."""
     types = {"label": "str", "users": "int64"}
-    return read_table(
-        warehouse, groups, "profile_attributes.sql", types, {"attribute": attribute.name}, column=None
-    )
+    return read_table(warehouse, groups, "profile_attributes.sql", types, {"attribute": attribute.name}, column=None)
 
 
 def read_attribute(warehouse: Warehouse, groups: Groups, attribute: Attribute) -> pd.DataFrame:

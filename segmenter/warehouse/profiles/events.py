@@ -51,10 +51,10 @@ def _values(warehouse: Warehouse, groups: Groups, kinds: Sequence[Kind], value: 
 
 def read_amounts(warehouse: Warehouse, groups: Groups, kind: Kind, duplicate_window: int) -> pd.DataFrame:
     """The amounts of a kind, in minor units, by ``label``: ``buyers``, who have at least one that is not a refund;
-    how many ``purchases`` they made, and what these come to (``paid``); ``refunds`` and what these come to
+    how many ``payments`` they made, and what these come to (``paid``); ``refunds`` and what these come to
     (``refunded``, above 0). Duplicates do not count.
     """
-    names = ("buyers", "purchases", "paid", "refunds", "refunded")
+    names = ("buyers", "payments", "paid", "refunds", "refunded")
     types = {"label": "str"} | dict.fromkeys(names, "int64")
     bound = {"duplicate_window": duplicate_window}
     return read_table(warehouse, groups, "profile_amounts.sql", types, bound, kind=kind)

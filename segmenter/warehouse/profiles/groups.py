@@ -45,7 +45,8 @@ def groups_of(warehouse: Warehouse, run_id: int | None) -> Groups:
         raise UsageError(f"the warehouse holds no run {run_id}; there are {', '.join(map(str, sorted(runs)))}.")
     if runs[run_id] not in kept:
         raise UsageError(
-            f"snapshot {runs[run_id]}, whose users run {run_id} has clustered, is removed: run `segmenter cluster` again."
+            f"snapshot {runs[run_id]}, whose users run {run_id} has clustered, has been removed: run "
+            "`segmenter cluster` again."
         )
     return Groups(find_snapshot(warehouse, runs[run_id]), run_id)
 
