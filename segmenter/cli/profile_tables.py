@@ -12,7 +12,7 @@ from segmenter.analysis.profiles.demographics import AttributeProfile, Tested
 from segmenter.analysis.profiles.features import FeatureProfile, Spread
 from segmenter.analysis.profiles.lifts import LEAST_SHARE, LEAST_USERS, Lift
 from segmenter.analysis.profiles.profile import Profile
-from segmenter.analysis.profiles.times import WEEKDAYS, Times, TimeProfile
+from segmenter.analysis.profiles.times import WEEKDAYS, TimeProfile, Times
 from segmenter.analysis.profiles.words import duration, money
 from segmenter.cli import common
 from segmenter.operations.segments.profiles import Profiles
