@@ -94,8 +94,11 @@ def time_sentence(times: TimeProfile, other: str | None) -> str | None:
     if not inside.events:
         return None
     hour, day = [part.index(max(part)) for part in (inside.hours, inside.weekdays)]
-    against = f" (against {outside.hours[hour] / outside.events:.1%} of those of {f'“{other}”' if other else 'others'})"
+    against = ""
+    if outside.events:
+        whose = f"“{other}”" if other else "others"
+        against = f" (against {outside.hours[hour] / outside.events:.1%} of those of {whose})"
     return (
         f"Most active from {hour}:00 to {hour + 1}:00, with {inside.hours[hour] / inside.events:.1%} of the events"
-        f"{against if outside.events else ''}, and on {WEEKDAYS[day]}s, in the time zone {times.timezone}."
+        f"{against}, and on {WEEKDAYS[day]}s, in the time zone {times.timezone}."
     )
