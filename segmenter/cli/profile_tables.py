@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from segmenter.analysis.profiles.amounts import AmountProfile, Amounts
-from segmenter.analysis.profiles.demographics import AttributeProfile, Tested
+from segmenter.analysis.profiles.demographics import AttributeProfile, Finding
 from segmenter.analysis.profiles.features import FeatureProfile, Spread
 from segmenter.analysis.profiles.lifts import LEAST_SHARE, LEAST_USERS, Lift
 from segmenter.analysis.profiles.profile import Profile
@@ -46,20 +46,28 @@ def show_profile(found: Profiles) -> None:
         _show_attribute(attribute, other)
 
 
-def plain(text: str) -> Text:
-    """A text that somebody else chose, as it may stand in a table: what is no printable character is escaped."""
-    shown = "".join([each if each.isprintable() else each.encode("unicode_escape").decode() for each in text])
+def printable(text: str) -> str:
+    """A text that somebody else chose, with all that is no printable character escaped.
+
+    >>> print(printable("a b\\n\\x1b[31m"))
+    a b\\n\\x1b[31m
+    """
+    return "".join([each if each.isprintable() else each.encode("unicode_escape").decode() for each in text])
+
+
+def _cell(text: str) -> Text:
+    shown = printable(text)
     return Text(shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…")
 
 
 def _line(text: str) -> None:
-    common.console.print(text, markup=False, soft_wrap=True)
+    common.console.print(printable(text), markup=False, soft_wrap=True)
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(columns[0], title=Text(title))
-    for column in columns[1:]:
-        table.add_column(Text(column), justify="right")
+    table = Table(title=Text(printable(title)))
+    for column in columns:
+        table.add_column(Text(column), justify="right" if table.columns else "left")
     return table
 
 
@@ -138,7 +146,7 @@ def _lifts(what: str, lifts: Sequence[Lift], base: str) -> Table:
     table = _table(f"{what}, by lift, {least}", what, "users", "share", f"share of {base}", "lift")
     for each in lifts:
         lift = "only here" if each.lift is None else f"{each.lift:.2f}"
-        table.add_row(plain(each.value), f"{each.users:,}", f"{each.share:.1%}", f"{each.base_share:.1%}", lift)
+        table.add_row(_cell(each.value), f"{each.users:,}", f"{each.share:.1%}", f"{each.base_share:.1%}", lift)
     return table
 
 
@@ -148,22 +156,22 @@ def _show_attribute(profile: AttributeProfile, other: str) -> None:
     title = f"{profile.name}: {known}; {against}"
     if profile.type == "date":
         _line(f"{title}. Median {profile.median_day or '-'} against {profile.median_day_outside or '-'}")
-    elif not profile.tested:
+    elif not profile.findings:
         _line(f"{title}. Nothing to compare")
     elif profile.type == "number":
-        (test,) = profile.tested
+        (test,) = profile.findings
         _line(
             f"{title}. Median {test.inside:,.2f} against {test.outside:,.2f}, mean {test.inside_mean:,.2f} against "
             f"{test.outside_mean:,.2f}; {_chance(test)}"
         )
     else:
         table = _table(title, "value", "users", "share", f"share of {other}", "corrected p")
-        for test in profile.tested:
+        for test in profile.findings:
             shares = f"{test.inside:.1%}", f"{test.outside:.1%}"
-            table.add_row(plain(test.value or ""), f"{test.inside_users:,}", *shares, _chance(test))
+            table.add_row(_cell(test.value or ""), f"{test.inside_users:,}", *shares, _chance(test))
         common.console.print(table)
 
 
-def _chance(test: Tested) -> str:
+def _chance(test: Finding) -> str:
     p = "<0.001" if test.corrected_p < 0.001 else f"{test.corrected_p:.3f}"
     return f"{p}{' significant' if test.significant else ''}"

@@ -84,9 +84,9 @@ def test_attributes_that_nobody_else_has_are_not_tested(settings: Settings, data
     attributes = {Attribute("club", "category"): for_all, Attribute("joined", "date"): dates}
     set_attributes(database, {**attributes, Attribute("size", "number"): same})
     club, joined, size = only(settings, HIGH).attributes
-    assert (club.known, club.unknown, club.known_outside, club.unknown_outside, club.tested) == (6, 0, 0, 1, [])
+    assert (club.known, club.unknown, club.known_outside, club.unknown_outside, club.findings) == (6, 0, 0, 1, [])
     assert (joined.median_day, joined.median_day_outside) == ("2024-02-29", None)
-    assert [(test.p, test.inside, test.outside) for test in size.tested] == [(1.0, 3.5, 3.5)]
+    assert [(test.p, test.inside, test.outside) for test in size.findings] == [(1.0, 3.5, 3.5)]
 
 
 def test_values_are_few_of_many(settings: Settings, database: Warehouse) -> None:

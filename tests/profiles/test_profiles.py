@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from dataclasses import replace
@@ -119,7 +120,7 @@ def test_values_are_counted_by_users_and_ranked_by_lift(
 ) -> None:
     found = only(settings, slug, against)
     events = site.counted()
-    events["country"] = events["properties"].map(lambda each: None if each is None else eval(each).get("country"))
+    events["country"] = events["properties"].map(lambda each: None if each is None else json.loads(each).get("country"))
     fields = {"device": "device", "page": "url", "item": "item_id", "query": "query", "property country": "country"}
     assert list(found.values) == list(fields)
     for what, column in fields.items():
@@ -224,7 +225,7 @@ def test_attributes_are_tested_and_corrected_together(
             days = [sorted(side)[(len(side) - 1) // 2] for side in (one, other)]
             assert [profile_of.median_day, profile_of.median_day_outside] == days
         elif profile_of.type == "number":
-            (test,) = profile_of.tested
+            (test,) = profile_of.findings
             assert (test.inside, test.outside) == (one.median(), other.median())
             assert (test.inside_mean, test.outside_mean) == pytest.approx((one.mean(), other.mean()))
             p_values[name, None] = mann_whitney(one, other)
@@ -240,12 +241,12 @@ def test_attributes_are_tested_and_corrected_together(
                 table = pd.crosstab(having, lists["side"]).reindex(index=[True, False], fill_value=0)
                 if table.loc[True].sum() >= 5:
                     p_values[name, value] = stats.fisher_exact(table).pvalue
-                    (test,) = [each for each in profile_of.tested if each.value == value]
+                    (test,) = [each for each in profile_of.findings if each.value == value]
                     assert (test.inside_users, test.outside_users) == (table.loc[True, 0], table.loc[True, 1])
                     shares = table.loc[True] / table.sum()
                     assert (test.inside, test.outside) == pytest.approx((shares[0], shares[1]))
     corrected = holm(p_values)
-    tests = {(name, test.value): test for name, each in found.items() for test in each.tested}
+    tests = {(name, test.value): test for name, each in found.items() for test in each.findings}
     assert {which: test.p for which, test in tests.items()} == pytest.approx(p_values)
     assert {which: test.corrected_p for which, test in tests.items()} == pytest.approx(corrected)
     assert {which for which, test in tests.items() if test.significant} == {w for w, p in corrected.items() if p < 0.05}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Tested(msgspec.Struct, frozen=True):
+class Finding(msgspec.Struct, frozen=True):
     """A value of a category, or a number as a whole, in a segment and among those that it is compared with.
 
     ``inside`` and ``outside`` are shares of the users with the attribute, or medians.
@@ -47,7 +47,7 @@ class AttributeProfile(msgspec.Struct, frozen=True):
     unknown: int
     known_outside: int
     unknown_outside: int
-    tested: list[Tested]
+    findings: list[Finding]
     """Of a category, the values with support, the significant ones first."""
     median_day: str | None
     median_day_outside: str | None
@@ -67,13 +67,13 @@ def attribute_profiles(
     Two Random Variables is Stochastically Larger than the Other, 1947.
     """
     profiles = [_profile(each, sides, users, others) for each in attributes]
-    corrected = iter(holm([test.p for profile in profiles for test in profile.tested]))
-    return [msgspec.structs.replace(each, tested=_corrected(each.tested, corrected)) for each in profiles]
+    corrected = iter(holm([test.p for profile in profiles for test in profile.findings]))
+    return [msgspec.structs.replace(each, findings=_corrected(each.findings, corrected)) for each in profiles]
 
 
-def _corrected(tested: Sequence[Tested], corrected: Iterator[float]) -> list[Tested]:
+def _corrected(findings: Sequence[Finding], corrected: Iterator[float]) -> list[Finding]:
     found = []
-    for test in tested:
+    for test in findings:
         p = next(corrected)
         found.append(msgspec.structs.replace(test, corrected_p=p, significant=p < SIGNIFICANT))
     return sorted(found, key=lambda test: (not test.significant, test.p, test.value or ""))
@@ -85,42 +85,42 @@ def _profile(counts: AttributeCounts, sides: Sides, users: int, others: int) -> 
     known, known_outside = [
         int(counts.known["users"][side(counts.known["label"])].sum()) for side in (sides.inside, sides.outside)
     ]
-    tested: list[Tested] = []
+    findings: list[Finding] = []
     days: list[str | None] = [None, None]
     if counts.type == "date":
         days = [_median_day(inside), _median_day(outside)]
     elif known and known_outside:
         both = (inside, outside, known, known_outside)
-        tested = [_number(inside, outside)] if counts.type == "number" else _categories(*both)
+        findings = [_number(inside, outside)] if counts.type == "number" else _categories(*both)
     return AttributeProfile(
-        counts.name, counts.type, known, users - known, known_outside, others - known_outside, tested, *days
+        counts.name, counts.type, known, users - known, known_outside, others - known_outside, findings, *days
     )
 
 
-def _categories(inside: pd.DataFrame, outside: pd.DataFrame, known: int, known_outside: int) -> list[Tested]:
+def _categories(inside: pd.DataFrame, outside: pd.DataFrame, known: int, known_outside: int) -> list[Finding]:
     from scipy.stats import fisher_exact
 
     names = dict(zip(inside["key"], inside["value"], strict=True))
     names |= dict(zip(outside["key"], outside["value"], strict=True))
     having, having_outside = [side.groupby("key")["users"].sum().to_dict() for side in (inside, outside)]
     least = max(LEAST_USERS, LEAST_SHARE * (known + known_outside))
-    tested = []
+    findings = []
     for key, value in names.items():
         one, other = int(having.get(key, 0)), int(having_outside.get(key, 0))
         if one + other >= least:
             p = float(fisher_exact([[one, known - one], [other, known_outside - other]]).pvalue)
             shares = one / known, other / known_outside
-            tested.append(Tested(value, *shares, one, other, None, None, min(1.0, p), 1.0, False))
-    return tested
+            findings.append(Finding(value, *shares, one, other, None, None, min(1.0, p), 1.0, False))
+    return findings
 
 
-def _number(inside: pd.DataFrame, outside: pd.DataFrame) -> Tested:
+def _number(inside: pd.DataFrame, outside: pd.DataFrame) -> Finding:
     from scipy.stats import mannwhitneyu
 
     one, other = _repeated(inside), _repeated(outside)
     p = 1.0 if np.ptp(np.concatenate([one, other])) == 0 else float(mannwhitneyu(one, other).pvalue)
     medians, means = [[float(each(side)) for side in (one, other)] for each in (np.median, np.mean)]
-    return Tested(None, medians[0], medians[1], len(one), len(other), means[0], means[1], p, 1.0, False)
+    return Finding(None, medians[0], medians[1], len(one), len(other), means[0], means[1], p, 1.0, False)
 
 
 def _repeated(counted: pd.DataFrame) -> NDArray[np.float64]:

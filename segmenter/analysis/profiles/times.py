@@ -47,7 +47,9 @@ def _times(quarters: pd.DataFrame, timezone: str) -> Times:
     moments = pd.DatetimeIndex(quarters["quarter_ms"].to_numpy().astype("datetime64[ms]"), tz="UTC")
     local = moments.tz_convert(timezone)
     events = quarters["events"].to_numpy()
-    hours, weekdays = [_sums(part.to_numpy(), events, size) for part, size in ((local.hour, 24), (local.day_of_week, 7))]
+    hours, weekdays = [
+        _sums(part.to_numpy(), events, size) for part, size in ((local.hour, 24), (local.day_of_week, 7))
+    ]
     return Times(int(events.sum()), hours, weekdays)
 
 
