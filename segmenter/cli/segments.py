@@ -1,4 +1,10 @@
-"""Show the segments: as they are now or, of the latest snapshot, what sets one apart."""
+"""Show the segments as they are now or, of the latest snapshot, what sets one apart.
+
+Without a command: each segment's size, share and typical features, live from the census in Redis. The typical value of
+a feature is exp(m) - 1, where m is the mean of log(1 + x) over the users who have it: the middle of the scale on which
+users are judged. One very busy user hardly moves it. The least engaged segment comes first, by its clicks and searches.
+A model of few users is provisional: it is refitted as more users come.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +27,7 @@ Run = Annotated[int | None, Parameter(validator=Number(gte=1))]
 
 @segments.default
 def live(*, json: common.Json = False) -> None:
-    """Show each segment's size, share and typical features, live from the census in Redis.
-
-    The typical value of a feature is exp(m) - 1, where m is the mean of log(1 + x) over the users who have it: the
-    middle of the scale on which users are judged. One very busy user hardly moves it. The least engaged segment comes
-    first, by its clicks and searches. A model of few users is provisional: it is refitted as more users come.
-    """
+    """Show each segment's size, share and typical features, live from the census in Redis."""
     from segmenter.operations.segments.live import read_segments
 
     found = read_segments(common.settings("redis_url"))

@@ -147,6 +147,7 @@ def test_an_action_that_people_set_replaces_the_default(settings: Settings, data
         "Help them on",
         "Keep them",
     ]
+    assert only(settings, MIDDLE, HIGH).action == defaults[MIDDLE]
     assert set_action(settings, HIGH, " Call them\n soon: 100% ") == "Call them soon: 100%"
     assert set_action(settings, HIGH, "Call them, :today") == "Call them, :today"
     found = {each.slug: (each.action, each.action_is_default) for each in profiles(settings).profiles}

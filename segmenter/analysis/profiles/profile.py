@@ -59,6 +59,7 @@ def profile_of(
     other = labels.names[sides.against] if sides.against is not None else None
     features = feature_profiles(source.users, sides, catalogue(tuple(kinds)))
     apart = strongest(features)
+    from_all = apart if sides.against is None else _apart_from_all(source, sides, kinds)
     times = time_profile(source.quarters, sides, timezone)
     said = [*[sentence(each, kinds, currency, other) for each in apart], time_sentence(times, other)]
     place = labels.ranked.index(sides.label) if sides.label in labels.ranked else None
@@ -71,7 +72,7 @@ def profile_of(
         share=users / len(of_users) if len(of_users) else 0.0,
         others=others,
         sentences=[each for each in said if each],
-        action=stored or suggested(place, len(labels.ranked), apart, kinds),
+        action=stored or suggested(place, len(labels.ranked), from_all, kinds),
         action_is_default=stored is None,
         features=features,
         amounts=[amount_profile(kind, counted, sides, users, others) for kind, counted in source.amounts.items()],
@@ -79,3 +80,8 @@ def profile_of(
         values={what: by_lift(counted, sides, users, base) for what, counted in source.values.items()},
         attributes=attribute_profiles(source.attributes, sides, users, others),
     )
+
+
+def _apart_from_all(source: Source, sides: Sides, kinds: Sequence[Kind]) -> list[FeatureProfile]:
+    """By what it is apart from all other users, whichever segment it is compared with: what to do depends on that."""
+    return strongest(feature_profiles(source.users, Sides(sides.label, None), catalogue(tuple(kinds))))
