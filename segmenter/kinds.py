@@ -71,6 +71,16 @@ class Kind(msgspec.Struct, frozen=True):
         return f"total_{counted}", f"avg_time_spent_on_{timed}"
 
     @property
+    def acts(self) -> tuple[str, str]:
+        """What its users do, as sentences begin: that they do it so often, and that they take so long.
+
+        >>> BUILT_IN["search"].acts[0], Kind("visit", "store_visits", "store_visits").acts[0]
+        ('Searches', 'Has store visits')
+        """
+        words = self.plural.replace("_", " ")
+        return _ACTS.get(self.name, (f"Has {words}", f"Spends time on {words}"))
+
+    @property
     def subject(self) -> str | None:
         """The event field that only some kinds have, and that a mapping fills for this one: what it was about."""
         return _SUBJECTS.get(self.name, "item_id")
@@ -102,6 +112,12 @@ DEFAULT_FEATURES = ("total_clicks", "total_searches", "mean_click_ms", "mean_vie
 
 SUBJECTS = ("item_id", "query")
 _SUBJECTS = {"click": None, "search": "query"}
+_ACTS = {
+    "click": ("Clicks", "Stays after a click"),
+    "search": ("Searches", "Searches"),
+    "view": ("Reads articles", "Reads articles"),
+    "purchase": ("Buys", "Buys"),
+}
 _SUMMARY_WORDS = {"search": ("search_queries", "searches"), "view": ("views", "articles")}
 
 

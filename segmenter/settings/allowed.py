@@ -19,6 +19,8 @@ class Allowed(NamedTuple):
 
     words: str
     read: Callable[[Any], Any]
+    near: Callable[[Any], tuple[str, ...]] = lambda _: ()
+    """Allowed values that are near one that is not."""
 
 
 def whole(low: int, high: int) -> Allowed:
@@ -87,6 +89,28 @@ def _text_of(path: Path) -> str:
         raise ValueError from None
 
 
+def _timezone(value: Any) -> str:
+    if value != "UTC":  # the default needs no file of a zone, nor the time to import what reads it
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, OSError):
+            raise ValueError from None
+    return str(value)
+
+
+def _near_timezones(value: Any) -> tuple[str, ...]:
+    """Zones whose name, or whose last part, is written much like the value."""
+    from difflib import get_close_matches
+    from zoneinfo import available_timezones
+
+    zones = sorted(available_timezones())
+    whole = {zone.casefold(): zone for zone in zones}
+    names = {name.rpartition("/")[2]: zone for name, zone in whole.items()} | whole
+    return tuple(dict.fromkeys([names[name] for name in get_close_matches(str(value).casefold(), names)]))
+
+
 def _folder(value: Any) -> Path:
     if not str(value) or "\0" in str(value):
         raise ValueError
@@ -111,3 +135,4 @@ SLUGS = Allowed("2 to 12 different names of a-z 0-9 _, each beginning with a let
 KINDS = Allowed("names of kinds (docs/kinds.md), with commas between them", _kinds)
 FEATURES = Allowed("names of features that the kinds give, with commas between them, or empty", _features)
 CURRENCY = text("[A-Z]{3}", "a code of ISO 4217: three capital letters")
+TIMEZONE = Allowed("a name of the IANA time zone database, such as Europe/Berlin", _timezone, _near_timezones)

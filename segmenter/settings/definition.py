@@ -76,6 +76,11 @@ class Settings:
         "them, or else for all.",
     )
     currency: str = _setting("EUR", allowed.CURRENCY, "The currency of all amounts.")
+    timezone: str = _setting(
+        "UTC",
+        allowed.TIMEZONE,
+        "The time zone of the hours and days of the week in the profiles of segments. What is stored is in UTC.",
+    )
     duplicate_window: int = _setting(
         100_000,
         allowed.whole(0, 10_000_000),
@@ -143,7 +148,9 @@ def checked(name: str, value: Any, place: str) -> Any:
         return may_be.read(value)
     except (ValueError, TypeError, AttributeError):
         pass  # raised below, outside: the cause may quote a password
-    raise SettingsError(f"{place} is {_quoted(name, value)}; allowed: {may_be.words}")
+    near = may_be.near(value)
+    like = f"; near it: {', '.join(near)}" if near else ""
+    raise SettingsError(f"{place} is {_quoted(name, value)}; allowed: {may_be.words}{like}")
 
 
 def _quoted(name: str, value: Any) -> str:

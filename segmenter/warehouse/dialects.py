@@ -28,6 +28,8 @@ class Dialect(NamedTuple):
     """A number of milliseconds since 1970 as a date and time of UTC."""
     digest: str
     """The first 16 bytes of the SHA-256 of a text, of bytes or of a number as text."""
+    property: str
+    """A property of a column of JSON objects, if it is a text; else NULL."""
     new_view: tuple[str, ...]
     options: Mapping[str, Any]
 
@@ -39,6 +41,7 @@ SQLITE = Dialect(
     now_ms="CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
     utc="DATETIME({} / 1000, 'unixepoch')",
     digest="digest({})",
+    property="CASE WHEN JSON_TYPE({column}, '$.\"{name}\"') = 'text' THEN JSON_EXTRACT({column}, '$.\"{name}\"') END",
     new_view=("DROP VIEW IF EXISTS {name}", "CREATE VIEW {name} AS {query}"),
     options={"connect_args": {"timeout": 60, "isolation_level": None}},
 )
@@ -49,6 +52,10 @@ MYSQL = Dialect(
     now_ms="CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)",
     utc="CAST(DATE_ADD('1970-01-01', INTERVAL FLOOR({} / 1000) SECOND) AS DATETIME)",
     digest="LEFT(UNHEX(SHA2({}, 256)), 16)",
+    property=(
+        "CASE WHEN JSON_TYPE(JSON_EXTRACT({column}, '$.\"{name}\"')) = 'STRING' "
+        "THEN JSON_VALUE({column}, '$.\"{name}\"') END"
+    ),
     new_view=("CREATE OR REPLACE SQL SECURITY INVOKER VIEW {name} AS {query}",),
     options={
         "connect_args": {

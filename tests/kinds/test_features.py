@@ -23,7 +23,7 @@ from segmenter.operations import snapshot
 from segmenter.operations.integrity.verify import verify
 from segmenter.operations.parts import ask_redis
 from segmenter.operations.restore import restore
-from segmenter.operations.segments import read_segments
+from segmenter.operations.segments.live import read_segments
 from segmenter.settings import Settings
 from segmenter.store.connection import Store, connect
 from segmenter.store.models import read_model

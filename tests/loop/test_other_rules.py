@@ -24,7 +24,7 @@ from segmenter.operations.integrity.repair import verify_and_repair
 from segmenter.operations.integrity.verify import verify
 from segmenter.operations.reconcile import reconcile, reconcile_and_repair
 from segmenter.operations.restore_from_raw import restore_from_raw
-from segmenter.operations.segments import read_segments
+from segmenter.operations.segments.live import read_segments
 from segmenter.settings import Settings
 from segmenter.store.connection import Store, clock_ms, connect
 from segmenter.store.keys import Keys

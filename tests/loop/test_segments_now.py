@@ -9,7 +9,7 @@ import pytest
 from consumers import worker
 from producers.publish import publish
 from producers.synthetic.generator import generate
-from segmenter.operations.segments import read_segments
+from segmenter.operations.segments.live import read_segments
 from segmenter.settings import Settings
 from tests.defaults import FIELDS
 from tests.loop.helpers import rows

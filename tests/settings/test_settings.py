@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,18 @@ def test_without_anything_the_parts_are_the_embedded_ones(tmp_path: Path) -> Non
     found = settings.load(tmp_path, {})
     assert found == Settings()
     assert (found.kafka, found.redis_url, found.warehouse_url) == ("embedded", "embedded", "embedded")
+
+
+def test_a_time_zone_is_one_of_the_database_and_an_error_names_near_ones(tmp_path: Path) -> None:
+    for zone in ("UTC", "Europe/Berlin", "Asia/Kathmandu"):
+        assert _load(tmp_path, {"SEGMENTER_TIMEZONE": zone}).timezone == zone
+    for zone in ("Europe/Berln", "berlin", "EUROPE/BERLIN"):
+        said = _error(tmp_path, {"SEGMENTER_TIMEZONE": zone})
+        assert said.startswith(f"SEGMENTER_TIMEZONE is {zone!r}; allowed: a name of the IANA time zone database")
+        assert re.search(r"; near it: ([^,]+, )*Europe/Berlin\b", said)
+    for zone in ("", "Europe", "../Berlin", "/etc/localtime", "\0"):
+        assert "SEGMENTER_TIMEZONE is" in _error(tmp_path, {"SEGMENTER_TIMEZONE": zone})
+    assert "timezone is 1; allowed" in _error(tmp_path, timezone=1)
 
 
 def test_a_list_is_given_with_commas_in_a_variable(tmp_path: Path) -> None:

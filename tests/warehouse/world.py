@@ -38,6 +38,7 @@ MIGRATIONS = [
     "011_views_kind.sql click (clicks, duration)",
     "011_views_kind.sql search (searches, none)",
     "011_views_kind.sql view (views, duration)",
+    "012_segment_actions.sql",
 ]
 """By which the schema is made, in order."""
 
