@@ -144,7 +144,7 @@ HABITS = {
 _NAME = re.compile("[a-z][a-z0-9_]{0,29}")
 _TAKEN = (
     *("user_id", "part", "pos", "snapshot_id", "segment", "generation", "first_ms", "last_ms"),
-    *("distinct_days", "distinct_sessions", "distinct_pages", "distinct_queries"),
+    *("known", "distinct_days", "distinct_sessions", "distinct_pages", "distinct_queries"),
 )
 _KEYS = ("plural", "measure")
 
@@ -213,7 +213,9 @@ def checked(kinds: Iterable[Kind]) -> tuple[Kind, ...]:
         names.update({f"cut_{kind.topic}", *[feature.name for feature in kind.features], *kind.summary_columns})
     for name, times in names.items():
         if times > 1:
-            using = [kind.name for kind in ordered if name in (kind.name, kind.topic, *kind.fields)]
+            using = [
+                kind.name for kind in ordered if name in (kind.name, kind.topic, *kind.fields, *kind.summary_columns)
+            ]
             raise SettingsError(f"{name!r} is taken ({', '.join(using)}): give the kind another name or plural")
     return ordered
 

@@ -19,9 +19,9 @@
 DELETE FROM by_source;
 {% for kind in kinds if kind.topic in ranges %}
 {% set measure = "e." ~ measures[kind.measure] if kind.measure in measures else "NULL" %}
-INSERT INTO by_source (user_id{% for field in fields %}, `{{ field }}`{% endfor %})
+INSERT INTO by_source (user_id, topic{% for field in fields %}, `{{ field }}`{% endfor %})
 SELECT
-    e.user_id,
+    e.user_id, '{{ kind.topic }}',
     {% for each in kinds %}
         {% for field in each.fields %}
     {{ ("COUNT(*)", "COUNT(%s)" % measure, "COALESCE(SUM(%s), 0)" % measure)[loop.index0] if each == kind else 0 }},

@@ -51,7 +51,7 @@ def reconcile(
     from segmenter.operations.reconcile import reconcile as compare
 
     taken, result = compare(common.settings("warehouse_url"), snapshot, wait, full, common.progress)
-    common.emit(_report(taken, result), json, _show)
+    common.emit(report(taken, result), json, show)
     return 0 if result.equal else 1
 
 
@@ -64,11 +64,13 @@ def _repair(wait_s: float, full: bool, json: bool) -> int:
         {**_numbers(each.result), **{name: getattr(each, name) for name in ("repaired", "moved_on", "repaired_counts")}}
         for each in done
     ]
-    common.emit(_report(last.snapshot, last.result) | {"passes": passes}, json, _show)
+    found = report(last.snapshot, last.result) | {"passes": passes}
+    common.emit(found, json, show)
     return 0 if last.result.equal else 1
 
 
-def _report(taken: Snapshot, result: Reconciliation) -> dict[str, Any]:
+def report(taken: Snapshot, result: Reconciliation) -> dict[str, Any]:
+    """A comparison as JSON can hold it."""
     age_ms = time.time_ns() // 1_000_000 - taken.taken_ms
     plain = {
         "examples": list(map(_plain, result.examples)),
@@ -86,7 +88,8 @@ def _plain(example: Example) -> dict[str, Any]:
     return {**example._asdict(), "user": example.user.decode(errors="backslashreplace")}
 
 
-def _show(report: dict[str, Any]) -> None:
+def show(report: dict[str, Any]) -> None:
+    """Print a comparison for people."""
     from segmenter.events import shown
     from segmenter.operations.integrity.differences import Difference
 
@@ -100,6 +103,8 @@ def _show(report: dict[str, Any]) -> None:
     differs = report["differing"] or report["missing"] or report["extra"] or report["counts"]
     but = ", as far as the warehouse knows" if report["gaps"] else ""
     line(f"{'STREAM AND BATCH DIFFER' if differs else f'stream = batch{but}'}: {numbers}")
+    if report["summary_wrong"]:
+        line("the batch summary is not what the raw events add up to: run `segmenter summary refresh --rebuild`")
     for gap in report["gaps"]:
         line(common.shown_gap(gap) + ": users with events there may differ")
     if report["in_gaps"]:

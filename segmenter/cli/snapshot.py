@@ -33,8 +33,9 @@ def snapshot(
     keep
         How many snapshots to keep: older ones are removed from the warehouse. By default all stay.
     reconcile
-        Compare each snapshot with the batch summary, as soon as the sink has loaded what it needs. The exit code is 1
-        if one of them differs; with --every, the others are taken all the same.
+        Compare each snapshot with the batch summary, as soon as the sink has loaded what it needs, a minute later at
+        most. The exit code is 1 if one differs; with --every, others are taken all the same. One that could not be
+        compared is reported; without --every, the exit code is 1 then, too.
     """
     from segmenter.operations import schedule
 
@@ -66,23 +67,23 @@ def seconds_of(text: str) -> float:
 
 
 def _emit(done: Checked, json: bool) -> None:
+    from segmenter.cli.reconcile import report as comparison
+
     taken = done.taken
-    report = {**taken.snapshot._asdict(), "removed": taken.removed, "seconds": taken.seconds, "reconcile": None}
-    if done.verdict:
-        numbers = {name: getattr(done.verdict, name) for name in ("compared", "differing", "missing", "extra")}
-        report["reconcile"] = {"equal": done.verdict.equal, **numbers}
-    common.emit({**report, "unknown": done.unknown}, json, _show)
+    report = {**taken.snapshot._asdict(), "removed": taken.removed, "seconds": taken.seconds, "unknown": done.unknown}
+    compared = {"reconcile": comparison(taken.snapshot, done.verdict)} if done.verdict else {"reconcile": None}
+    common.emit(report | compared, json, _show)
 
 
 def _show(report: dict[str, Any]) -> None:
-    line = common.console.print
-    line(
+    from segmenter.cli.reconcile import show as show_comparison
+
+    common.console.print(
         f"snapshot {report['snapshot_id']}: {report['users']:,} users, "
         f"generation {report['generation'] or 'none yet'}, in {report['seconds']:.1f} s"
         + (f"; removed {len(report['removed'])}" if report["removed"] else "")
     )
-    if verdict := report["reconcile"]:
-        numbers = ", ".join(f"{name} {value:,}" for name, value in verdict.items() if name != "equal")
-        line(f"  {'stream = batch' if verdict['equal'] else 'STREAM AND BATCH DIFFER'}: {numbers}")
+    if report["reconcile"]:
+        show_comparison(report["reconcile"])
     if report["unknown"]:
-        line(f"  not compared: {report['unknown']}", markup=False, soft_wrap=True)
+        common.console.print(f"not compared: {report['unknown']}", markup=False, soft_wrap=True)

@@ -42,6 +42,8 @@ class BothSides(NamedTuple):
     """The first offset of each topic that the batch knows of a shard, where that is not 0."""
     full: bool
     """Whether all raw events were summed up anew."""
+    summary_wrong: bool
+    """Whether the batch summary turned out not to be what the raw events add up to."""
     gaps: list[Gap]
     """What the batch lacks of the events that the stream may have, in shards that differ."""
 
@@ -72,7 +74,7 @@ class BothSides(NamedTuple):
         found = compare(warehouse.value_columns(self.kinds), self.stream, self.batch, in_gap=self._in_gap)
         both = self.taken.users - found.extra
         wrong, gaps = tuple(self._wrong_counts()), tuple(self.gaps)
-        return found._replace(compared=both, counts=wrong, gaps=gaps, full=self.full)
+        return found._replace(compared=both, counts=wrong, gaps=gaps, full=self.full, summary_wrong=self.summary_wrong)
 
     def _wrong_counts(self) -> list[Difference]:
         found = [
@@ -148,6 +150,7 @@ def read_both_sides(
         found.counts,
         warehouse.begins(recorded),
         found.full,
+        found.summary_wrong,
         gaps,
     )
     return sides.without_harmless_gaps()

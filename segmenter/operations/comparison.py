@@ -39,6 +39,8 @@ class Reconciliation(NamedTuple):
     """How many of the users who differ or are extra may do so because of the gaps."""
     full: bool = False
     """Whether all raw events were summed up anew, and not only those that the batch summary lacked."""
+    summary_wrong: bool = False
+    """Whether the batch summary turned out not to be what the raw events add up to; these were taken in its place."""
 
     @property
     def differs(self) -> bool:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import structlog
 
-from segmenter.errors import Corrupt, Fenced, NothingYet, Unreachable, WarehouseBehind
+from segmenter.errors import Corrupt, Fenced, NothingYet, SegmenterError, Unreachable
 from segmenter.operations.comparison import Reconciliation
 from segmenter.operations.reconcile import reconcile
 from segmenter.operations.snapshot import Taken, take_and_keep
@@ -38,15 +38,15 @@ class Checked(NamedTuple):
 def take_and_check(settings: Settings, keep: int | None, check: bool, wait_s: float) -> Checked:
     """Take a snapshot, remove all but the latest ``keep``, and ``check`` it against the batch.
 
-    Raises what `segmenter.operations.snapshot.take` does. If the sink does not load within ``wait_s`` seconds what the
-    snapshot needs, whether it is equal is unknown.
+    Raises what `segmenter.operations.snapshot.take` does. Whether it is equal is unknown if the sink does not load
+    within ``wait_s`` seconds what the snapshot needs, or it cannot be compared for another reason.
     """
     taken = take_and_keep(settings, keep)
     if not check:
         return Checked(taken, None, None)
     try:
         return Checked(taken, reconcile(settings, taken.snapshot.snapshot_id, wait_s)[1], None)
-    except WarehouseBehind as reason:
+    except SegmenterError as reason:  # whatever it is, the snapshot has been taken
         return Checked(taken, None, str(reason))
 
 

@@ -64,7 +64,7 @@ from segmenter.warehouse.summary import (
     empty_summary,
     read_activity,
     refresh_summary,
-    summed,
+    summary_at_odds,
     waiting,
 )
 
@@ -132,7 +132,7 @@ __all__ = [
     "snapshot_cuts",
     "snapshot_generation",
     "snapshot_users",
-    "summed",
+    "summary_at_odds",
     "to_come",
     "user_columns",
     "value_columns",

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, inspect, text
 
 from segmenter.errors import UsageError
-from segmenter.kinds import DEFAULT, Kind
+from segmenter.kinds import DEFAULT, Kind, checked
 from segmenter.warehouse.dialects import dialect
 from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, alone, insert, reading, writing
+from segmenter.warehouse.raw_events import stored_kinds
 from segmenter.warehouse.templates import statements
 
 _RECORD = (
@@ -105,7 +106,7 @@ def _statements(connection: Connection, migration: _Migration, kinds: tuple[Kind
             "columns": columns("snapshot_users"),
             "raw_columns": columns(f"raw_{kind.topic}"),
             "summary_columns": columns("user_summary"),
-            "kinds": kinds,
+            "kinds": _with_stored(connection, kinds, columns("user_summary")),
             "utc": dialect(connection).utc,
             "now_ms": dialect(connection).now_ms,
             "new_view": dialect(connection).new_view,
@@ -113,6 +114,15 @@ def _statements(connection: Connection, migration: _Migration, kinds: tuple[Kind
     options = dialect(connection).table_options
     found = statements(migration.file, **context)
     return [f"{each} {options}".strip() if each.startswith("CREATE TABLE") else each for each in found]
+
+
+def _with_stored(connection: Connection, kinds: tuple[Kind, ...], there: set[str]) -> tuple[Kind, ...]:
+    """These kinds, and those that others have added, whose columns must not go missing."""
+    if not there:
+        return kinds
+    own = {kind.name for kind in kinds}
+    others = [kind for kind in stored_kinds(connection) if kind.name not in own and kind.plural in there]
+    return checked([*kinds, *others])
 
 
 def _applied(connection: Connection) -> list[str]:

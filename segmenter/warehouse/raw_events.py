@@ -66,10 +66,14 @@ def require_rules(warehouse: Warehouse, rules: Rules, may_lack_kinds: bool = Fal
 
 def require_known_kinds(connection: Connection, kinds: tuple[Kind, ...]) -> None:
     """Raise `RulesDiffer` if the warehouse has kinds beside these: then what depends on all must not be written."""
-    stored: Any = _stored_rules(connection).get("kinds", [])
-    theirs, ours = ([each["name"] for each in stored], [kind.name for kind in kinds])
+    theirs, ours = ([kind.name for kind in each] for each in (stored_kinds(connection), kinds))
     if set(theirs) - set(ours):
         raise RulesDiffer("the warehouse", {"kinds": theirs}, {"kinds": ours})
+
+
+def stored_kinds(connection: Connection) -> tuple[Kind, ...]:
+    """The kinds that the warehouse has."""
+    return msgspec.convert(_stored_rules(connection).get("kinds", []), tuple[Kind, ...])
 
 
 def _stored_rules(connection: Connection) -> dict[str, object]:

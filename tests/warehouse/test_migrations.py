@@ -41,6 +41,7 @@ OTHERS = {"migrations", "sink_offsets", "meta", "sink_heartbeat", "sink_gaps"} |
 STATEMENTS = ("create", "drop", "alter", "insert", "update", "delete", "select")
 TEMPORARY = (
     "fresh_ids",
+    "ids_again",
     "repeats",
     "by_source",
     "added",

@@ -10,11 +10,13 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import text
 
 from segmenter import warehouse
 from segmenter.events import Rules
 from segmenter.settings import Settings
 from segmenter.warehouse import Warehouse
+from segmenter.warehouse.engine import writing
 from tests.warehouse.activity import active_log, begin, load_up_to, summaries
 from tests.warehouse.world import PARTITIONS, WINDOW, ends
 
@@ -52,7 +54,11 @@ def test_what_is_new_is_added_and_users_are_shown(database: Warehouse, run: Run)
     shown = json.loads(run("show", "u1", "nobody", "--json").stdout)["users"]
     assert shown["nobody"] is None
     assert {name: shown["u1"][name] for name in summaries(log, ends(log))["u1"]} == summaries(log, ends(log))["u1"]
-    assert "'nobody': no event\n" in run("show", "u1", "nobody").stdout
+    assert "'nobody': not in the summary\n" in run("show", "u1", "nobody").stdout
+    with writing(database) as connection:
+        assert connection.execute(text("DELETE FROM raw_views WHERE pos = 3")).rowcount > 0
+    done = run("refresh")
+    assert done.returncode == 1 and "NOT AS MANY AS WERE SUMMED UP" in done.stdout
 
 
 def events_of(records: list[object]) -> int:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from segmenter.warehouse.summary.activity import read_activity
 from segmenter.warehouse.summary.compare import Batch, Unequal, compare_snapshot
-from segmenter.warehouse.summary.refresh import Refreshed, Summed, empty_summary, refresh_summary, summed, waiting
+from segmenter.warehouse.summary.refresh import (
+    Refreshed,
+    Summed,
+    empty_summary,
+    refresh_summary,
+    summary_at_odds,
+    waiting,
+)
 from segmenter.warehouse.summary.statement import AllLoaded, BatchCounts, all_loaded
 
 __all__ = [
@@ -19,6 +26,6 @@ __all__ = [
     "empty_summary",
     "read_activity",
     "refresh_summary",
-    "summed",
+    "summary_at_odds",
     "waiting",
 ]

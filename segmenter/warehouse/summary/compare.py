@@ -12,14 +12,15 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from segmenter.errors import Fenced
 from segmenter.kinds import Kind, catalogue
 from segmenter.model.profiles import Profile, fields
 from segmenter.warehouse.behind import Reach
-from segmenter.warehouse.engine import Warehouse
+from segmenter.warehouse.engine import Warehouse, insert, listed
 from segmenter.warehouse.raw_events import Partition
 from segmenter.warehouse.summary.refresh import Summed, at_odds, counted, read_summed, require_whole
 from segmenter.warehouse.summary.statement import BatchCounts, insert_all, read_batch_counts
-from segmenter.warehouse.summary.work_tables import rendered, run, working
+from segmenter.warehouse.summary.work_tables import fitting, rendered, run, working
 
 _EXACT = 2**53
 """A double holds every integer up to this, so that SQL and Python divide alike."""
@@ -45,29 +46,81 @@ class Batch(NamedTuple):
     counts: dict[int, BatchCounts]
     full: bool
     """Whether all raw events were summed up anew."""
+    summary_wrong: bool
+    """Whether the summary turned out not to be what the raw events add up to; then these were summed up."""
 
 
 def compare_snapshot(warehouse: Warehouse, snapshot_id: int, reach: Reach, duplicate_window: int, full: bool) -> Batch:
     """Those who differ or whom only one side knows, and a few whose ratios are too large for SQL to divide exactly.
 
     Unless ``full``, the summary must have been refreshed up to the cuts. If raw events that it holds are no longer
-    there, all are summed up anew. Raises `Fenced` while somebody empties it.
+    there, all are summed up anew; whoever differs from it is in any case. Raises `Fenced` if somebody empties it.
     """
     kinds = warehouse.kinds
-    with working(warehouse, writes=not full) as connection:
-        if not full:
-            require_whole(connection)
+    alone = not full and warehouse.engine.dialect.name != "sqlite"  # there, a reader sees one moment by itself
+    with working(warehouse, writes=alone) as connection:
         at = read_summed(connection)
+        if not full:
+            _require_refreshed(connection, at, reach)
         if full or at_odds(connection, at):
             insert_all(connection, kinds, snapshot_id, duplicate_window)
             counts = read_batch_counts(connection, kinds, snapshot_id, duplicate_window)
-            return Batch(_unequal(connection, kinds, snapshot_id, "recomputed", moved=False), counts, full=True)
+            return Batch(_unequal(connection, kinds, snapshot_id, "recomputed", moved=False), counts, True, not full)
         moved, counts = False, {}
-        for part in sorted({part for _, part in reach.cuts}):
-            places = _places(part, at, reach)
+        shards = {part: _places(part, at, reach) for part in sorted({part for _, part in reach.cuts})}
+        for part, places in shards.items():
             counts[part] = _counts(connection, kinds, part, places, at, duplicate_window)
             moved |= _move(connection, kinds, part, places, snapshot_id, duplicate_window)
-        return Batch(_unequal(connection, kinds, snapshot_id, "user_summary", moved), counts, full=False)
+        found = _unequal(connection, kinds, snapshot_id, "user_summary", moved)
+        if not found:
+            return Batch([], counts, full=False, summary_wrong=False)
+        _sum_up(connection, kinds, shards, found, snapshot_id, duplicate_window)
+        confirmed = _unequal(connection, kinds, snapshot_id, "user_summary", moved=True)
+        said = {each.user: each.batch for each in confirmed}
+        wrong = any(each.user not in said or said[each.user] != each.batch for each in found)
+        return Batch(confirmed, counts, full=False, summary_wrong=wrong)
+
+
+def _require_refreshed(connection: Connection, at: Mapping[Partition, Summed], reach: Reach) -> None:
+    require_whole(connection)
+    if any(at[where].next_pos < cut if where in at else cut for where, cut in reach.cuts.items()):
+        raise Fenced("the batch summary was emptied meanwhile: try again.")
+
+
+def _sum_up(
+    connection: Connection,
+    kinds: tuple[Kind, ...],
+    shards: Mapping[int, Mapping[str, _Place]],
+    found: list[Unequal],
+    snapshot_id: int,
+    duplicate_window: int,
+) -> None:
+    """Put users into ``moved``, summed up from their first events on: that the summary says so is no evidence."""
+    totals = {each.user: _Total(0, [0] * len(fields(kinds))) for each in found}
+    connection.execute(text("DELETE FROM beyond"))
+    insert(connection, "beyond", ("user_id", "back"), [(user, 1) for user in totals])
+    for part, places in shards.items():
+        _fold(connection, kinds, part, places, snapshot_id, duplicate_window, back=1)
+        for user, *values in connection.execute(text(f"SELECT user_id, {listed(fields(kinds))} FROM added")):
+            totals[bytes(user)] = _plus(totals[bytes(user)], values)
+    connection.execute(text("DELETE FROM moved WHERE user_id IN (SELECT user_id FROM beyond)"))
+    rows = [(user, total.known, *total.profile) for user, total in totals.items()]
+    with fitting():
+        insert(connection, "moved", ("user_id", "known", *fields(kinds)), rows)
+
+
+class _Total(NamedTuple):
+    """What is known of a user in some shards."""
+
+    known: int
+    profile: list[int]
+
+
+def _plus(total: _Total, values: list[int]) -> _Total:
+    if not total.known:
+        return _Total(1, values)
+    first, last = min(total.profile[-2], values[-2]), max(total.profile[-1], values[-1])
+    return _Total(1, [*map(sum, zip(total.profile[:-2], values[:-2], strict=True)), first, last])
 
 
 class _Place(NamedTuple):
@@ -125,13 +178,26 @@ def _move(
     query = text("SELECT back, COUNT(*) FROM beyond GROUP BY back")
     found = dict(map(tuple, connection.execute(query)))
     for back in sorted(found):
-        ranges = {topic: (0 if back else place.at, place.furthest) for topic, place in places.items()}
-        names = {"part": part, "ranges": ranges, "back": back}
-        run("repeats.sql", connection, kinds, **names, duplicate_window=duplicate_window)
-        cuts = {topic: place.cut for topic, place in places.items()}
-        run("fold.sql", connection, kinds, **names, snapshot_id=snapshot_id, cuts=cuts)
+        _fold(connection, kinds, part, places, snapshot_id, duplicate_window, back)
         run("moved.sql", connection, kinds, back=back)
     return bool(found)
+
+
+def _fold(
+    connection: Connection,
+    kinds: tuple[Kind, ...],
+    part: int,
+    places: Mapping[str, _Place],
+    snapshot_id: int,
+    duplicate_window: int,
+    back: int,
+) -> None:
+    """Fold the events of users in ``beyond`` from where the summary stands or, with ``back``, from the first one on."""
+    ranges = {topic: (0 if back else place.at, place.furthest) for topic, place in places.items()}
+    names = {"part": part, "ranges": ranges, "back": back}
+    run("repeats.sql", connection, kinds, **names, duplicate_window=duplicate_window)
+    cuts = {topic: place.cut for topic, place in places.items()}
+    run("fold.sql", connection, kinds, **names, snapshot_id=snapshot_id, cuts=cuts)
 
 
 def _unequal(

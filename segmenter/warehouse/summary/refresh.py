@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from segmenter.errors import Fenced, SumTooLarge
 from segmenter.events import shown
 from segmenter.kinds import Kind
-from segmenter.warehouse.engine import Warehouse, insert, reading
+from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, insert, reading
 from segmenter.warehouse.raw_events import Partition, read_loaded, require_known_kinds
 from segmenter.warehouse.summary.work_tables import one_at_a_time, run, working
 
@@ -44,14 +44,8 @@ class Refreshed(NamedTuple):
     user_rows: int
 
 
-def summed(warehouse: Warehouse) -> dict[Partition, Summed]:
-    """How far the summary goes; a partition of which it has nothing is absent."""
-    with reading(warehouse) as connection:
-        return read_summed(connection)
-
-
 def read_summed(connection: Connection) -> dict[Partition, Summed]:
-    """`summed`, as the transaction of ``connection`` sees it."""
+    """How far the summary goes; a partition of which it has nothing is absent."""
     found = connection.execute(text("SELECT topic, part, next_pos, folded, duplicates FROM summary_offsets"))
     return {(row.topic, row.part): Summed(row.next_pos, row.folded, row.duplicates) for row in found}
 
@@ -87,6 +81,12 @@ def refresh_summary(
 def waiting(warehouse: Warehouse, up_to: Mapping[Partition, int] | None = None) -> int:
     """How many offsets `refresh_summary` would take up."""
     return sum(_waiting(warehouse, up_to).values())
+
+
+def summary_at_odds(warehouse: Warehouse) -> bool:
+    """Whether there are not as many raw events as the summary has taken up."""
+    with reading(warehouse, SUMMARY_SECONDS) as connection:
+        return at_odds(connection, read_summed(connection))
 
 
 def empty_summary(warehouse: Warehouse) -> None:
@@ -183,7 +183,7 @@ def counted(connection: Connection, part: int, ranges: Ranges) -> dict[str, Summ
 
 
 def at_odds(connection: Connection, at: Mapping[Partition, Summed]) -> bool:
-    """Whether there are not as many raw events as the summary has taken up."""
+    """`summary_at_odds`, as the transaction of ``connection`` sees it."""
     for (topic, part), each in at.items():
         query = f"SELECT COUNT(*) FROM raw_{topic} WHERE part = :part AND pos < :end"
         events = connection.execute(text(query), {"part": part, "end": each.next_pos}).scalar_one()
