@@ -47,10 +47,6 @@ def read_summaries(settings: Settings, users: Iterable[str]) -> Activity:
     """What the summary says of users. Raises `Fenced` while it is being emptied."""
     with warehouse.connect(settings) as database:
         warehouse.require_schema(database)
-        found = {
-            user: warehouse.read_activity(
-                database, user.encode(errors="surrogatepass")
-            )  # text that is no id is unknown
-            for user in users
-        }
+        keys = {user: user.encode(errors="surrogatepass") for user in users}  # text that is no id is unknown
+        found = {user: warehouse.read_activity(database, key) for user, key in keys.items()}
         return Activity(found, warehouse.waiting(database))
