@@ -22,7 +22,7 @@ VERBS = {
     "Events": ("generate", "replay", "dead-letters"),
     "Live": ("worker", "refit", "lookup", "segments", "rename", "restore"),
     "Proof": ("sink", "snapshot", "reconcile", "verify", "plot"),
-    "Analysis": ("summary", "cluster"),
+    "Analysis": ("summary", "cluster", "recommend"),
 }
 """Every verb, by its heading in the help."""
 

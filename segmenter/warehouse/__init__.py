@@ -1,4 +1,4 @@
-"""The warehouse: raw events, snapshots, clusters and the batch summary, in SQLite, MySQL or MariaDB.
+"""The warehouse: raw events, snapshots, clusters, recommendations and the batch summary, in SQLite, MySQL or MariaDB.
 
 The only place that imports SQLAlchemy. What differs between the databases is in `segmenter.warehouse.engine`;
 the schema and the summary are in ``sql/``, the same text for all.
@@ -11,6 +11,7 @@ from segmenter.warehouse.clusters import ClusterRun, write_clusters
 from segmenter.warehouse.columns import raw_columns, user_columns, value_columns
 from segmenter.warehouse.engine import Warehouse, connect
 from segmenter.warehouse.gaps import Gap, begins, recorded_gaps, skip, withdraw
+from segmenter.warehouse.items import item_pages
 from segmenter.warehouse.migrations import applied, migrate, pending, require_schema, to_come
 from segmenter.warehouse.raw_events import (
     Loaded,
@@ -24,6 +25,7 @@ from segmenter.warehouse.raw_events import (
     raw_rows,
     require_rules,
 )
+from segmenter.warehouse.recommendations import RecommendationRun, write_recommendations
 from segmenter.warehouse.sink_heartbeat import SinkHeartbeat, clock_ms, read_sink_heartbeat, send_sink_heartbeat
 from segmenter.warehouse.snapshot_contents import (
     SnapshotUser,
@@ -71,6 +73,7 @@ __all__ = [
     "Partition",
     "RawRow",
     "Reach",
+    "RecommendationRun",
     "Refreshed",
     "SinkHeartbeat",
     "Snapshot",
@@ -90,6 +93,7 @@ __all__ = [
     "empty_summary",
     "find_snapshot",
     "furthest_cuts",
+    "item_pages",
     "latest_generation",
     "latest_snapshot",
     "load",
@@ -119,5 +123,6 @@ __all__ = [
     "waiting",
     "withdraw",
     "write_clusters",
+    "write_recommendations",
     "write_snapshot",
 ]

@@ -37,6 +37,7 @@ MIGRATIONS = [
     "011_views_kind.sql click (clicks, duration)",
     "011_views_kind.sql search (searches, none)",
     "011_views_kind.sql view (views, duration)",
+    "013_recommendations.sql",
 ]
 """By which the schema is made, in order."""
 

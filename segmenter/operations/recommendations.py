@@ -1,0 +1,127 @@
+"""Recommendations from the latest snapshot's segments and the raw events, for one user or for all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from segmenter import warehouse
+from segmenter.analysis.recommendations.interactions import Interactions, collect
+from segmenter.analysis.recommendations.neighbours import neighbours
+from segmenter.analysis.recommendations.ranking import Basis, Ranked, Scored, rank, recommendable
+from segmenter.analysis.recommendations.taste import Taste, taste
+from segmenter.errors import UsageError
+from segmenter.events import shown
+from segmenter.events.user_ids import key_of
+from segmenter.model.generation import UNASSIGNED
+from segmenter.operations.progress import Progress, silent
+from segmenter.settings import Settings
+from segmenter.warehouse import RecommendationRun, Snapshot, Warehouse
+from segmenter.warehouse.snapshot_contents import read_users
+
+
+class Recommendation(NamedTuple):
+    """An item for a user, and why."""
+
+    item: bytes
+    score: float
+    share: float
+    """Of the segment's users who had it; of all users where it is by popularity."""
+    lift: float | None
+    """How many times as often the segment had it as all others, at equal activity; None by popularity."""
+    near: int
+    """With how many items that the user had it goes."""
+
+
+class Recommendations(NamedTuple):
+    """The items for one user, the best first."""
+
+    snapshot: Snapshot
+    user: bytes
+    segment: str
+    """``unassigned`` also for a user whom the snapshot does not have."""
+    had: int
+    """How many items the user had."""
+    basis: Basis
+    items: list[Recommendation]
+
+
+class _Source(NamedTuple):
+    snapshot: Snapshot
+    interactions: Interactions
+    slugs: list[str | None]
+    """Of each user; None for those whom no model has judged."""
+    taste: Taste
+
+
+def recommend(settings: Settings, user: str, limit: int, progress: Progress = silent) -> Recommendations:
+    """The best items for a user who has not had them. Raises `UsageError` for one whom the warehouse does not know."""
+    with warehouse.connect(settings) as database:
+        source = _read(database, progress)
+    key = key_of(user)
+    users, items, had = source.interactions
+    place = int(np.searchsorted(np.array(users, dtype=object), key)) if users else 0
+    if users[place : place + 1] != [key]:
+        raise UsageError(
+            f"user {shown(key)} is not in snapshot {source.snapshot.snapshot_id} and has no event with an item: check "
+            "the id; for a new user, run `segmenter sink --once` and `segmenter snapshot` first."
+        )
+    owned = had.indices[had.indptr[place] : had.indptr[place + 1]].astype(np.int64)
+    near = neighbours(had, recommendable(source.taste), owned)
+    ((ranked,),) = rank(had, source.slugs, source.taste, near, np.array([place]), limit)
+    found = [Recommendation(items[each.item], *each[1:]) for each in ranked.items]
+    slug = source.slugs[place] or UNASSIGNED
+    return Recommendations(source.snapshot, key, slug, len(owned), ranked.basis, found)
+
+
+def recommend_all(
+    settings: Settings, top: int, now_ms: int, progress: Progress = silent
+) -> tuple[int, RecommendationRun]:
+    """Store the best items for every user in the table recommendations, in place of those before.
+
+    Returns the number of the run, and what it holds. Raises `Fenced` when another run began meanwhile.
+    """
+    with warehouse.connect(settings) as database:
+        source = _read(database, progress)
+        users, items, had = source.interactions
+        with progress("finding what goes together", len(items)) as advance:
+            near = neighbours(had, recommendable(source.taste), np.arange(len(items)), advance)
+        with progress("recommending", len(users)) as advance:
+
+            def rows() -> Iterator[tuple[Any, ...]]:
+                for part in rank(had, source.slugs, source.taste, near, np.arange(len(users)), top):
+                    for ranked in part:
+                        yield from _rows(source, ranked)
+                    advance(len(part))
+
+            number = source.snapshot.snapshot_id
+            return warehouse.write_recommendations(database, number, len(users), len(items), now_ms, rows())
+
+
+def _read(database: Warehouse, progress: Progress) -> _Source:
+    warehouse.require_schema(database)
+    snapshot = warehouse.find_snapshot(database)
+    known = read_users(database, snapshot.snapshot_id, ("user_id", "segment"))
+    segments: dict[bytes, str] = dict(zip(map(bytes, known["user_id"]), known["segment"], strict=True))
+    with progress("reading raw events", None) as advance:
+        interactions = collect(warehouse.item_pages(database, advance), segments)
+    if not interactions.items:
+        raise UsageError(
+            "no raw event has an item id: publish events with item_id (docs/events.md), then run `segmenter sink --once`."
+        )
+    judged = {user: slug for user, slug in segments.items() if slug != UNASSIGNED}
+    slugs = [judged.get(user) for user in interactions.users]
+    return _Source(snapshot, interactions, slugs, taste(interactions.had, slugs))
+
+
+def _rows(source: _Source, ranked: Ranked) -> Iterator[tuple[Any, ...]]:
+    """Rows of the table, in the order of its columns."""
+    user, slug = source.interactions.users[ranked.user], source.slugs[ranked.user] or UNASSIGNED
+    for place, each in enumerate(ranked.items, 1):
+        yield _row(user, place, source.interactions.items[each.item], slug, ranked.basis, each)
+
+
+def _row(user: bytes, place: int, item: bytes, slug: str, basis: Basis, scored: Scored) -> tuple[Any, ...]:
+    return user, place, item, scored.score, slug, basis, scored.share, scored.lift, scored.near
