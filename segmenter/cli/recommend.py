@@ -72,14 +72,14 @@ def reason(item: Recommendation, segment: str) -> str:
     """Why an item is recommended, in words.
 
     >>> from segmenter.operations.recommendations import Recommendation
-    >>> reason(Recommendation(b"tea", 0.1, 0.34, 2.1, 3), "highly_engaged")
-    'had by 34.0 % of highly_engaged, 2.10 times as often as by others of equal activity; goes with 3 items of this user'
+    >>> reason(Recommendation(b"tea", 0.1, 0.34, 2.1, 3), "regulars")
+    'had by 34.0 % of regulars, 2.1 times as often as by others of equal activity; goes with 3 items of the user'
     """
+    share = f"{100 * item.share:.1f} %"
     if item.lift is None:
-        return f"popular: had by {item.share:.1%} of all users".replace("%", " %")
-    liked = f"had by {item.share:.1%} of {segment}, {item.lift:.2f} times as often as by others of equal activity"
-    items = f"; goes with {item.near} item{'' if item.near == 1 else 's'} of this user" if item.near else ""
-    return liked.replace("%", " %") + items
+        return f"popular: had by {share} of all users"
+    liked = f"had by {share} of {segment}, {item.lift:.1f} times as often as by others of equal activity"
+    return liked + (f"; goes with {item.near} item{'' if item.near == 1 else 's'} of the user" if item.near else "")
 
 
 def _show(report: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -10,11 +11,10 @@ import numpy as np
 from segmenter import warehouse
 from segmenter.analysis.recommendations.interactions import Interactions, collect
 from segmenter.analysis.recommendations.neighbours import neighbours
-from segmenter.analysis.recommendations.ranking import Basis, Ranked, Scored, rank, recommendable
+from segmenter.analysis.recommendations.ranking import Basis, Ranked, rank, recommendable
 from segmenter.analysis.recommendations.taste import Taste, taste
 from segmenter.errors import UsageError
 from segmenter.events import shown
-from segmenter.events.user_ids import key_of
 from segmenter.model.generation import UNASSIGNED
 from segmenter.operations.progress import Progress, silent
 from segmenter.settings import Settings
@@ -60,9 +60,9 @@ def recommend(settings: Settings, user: str, limit: int, progress: Progress = si
     """The best items for a user who has not had them. Raises `UsageError` for one whom the warehouse does not know."""
     with warehouse.connect(settings) as database:
         source = _read(database, progress)
-    key = key_of(user)
+    key = user.encode(errors="surrogatepass")  # text that is not an id is unknown
     users, items, had = source.interactions
-    place = int(np.searchsorted(np.array(users, dtype=object), key)) if users else 0
+    place = bisect_left(users, key)
     if users[place : place + 1] != [key]:
         raise UsageError(
             f"user {shown(key)} is not in snapshot {source.snapshot.snapshot_id} and has no event with an item: check "
@@ -109,7 +109,7 @@ def _read(database: Warehouse, progress: Progress) -> _Source:
         interactions = collect(warehouse.item_pages(database, advance), segments)
     if not interactions.items:
         raise UsageError(
-            "no raw event has an item id: publish events with item_id (docs/events.md), then run `segmenter sink --once`."
+            "no raw event has an item_id: publish some that have (docs/events.md), and run `segmenter sink --once`."
         )
     judged = {user: slug for user, slug in segments.items() if slug != UNASSIGNED}
     slugs = [judged.get(user) for user in interactions.users]
@@ -119,9 +119,5 @@ def _read(database: Warehouse, progress: Progress) -> _Source:
 def _rows(source: _Source, ranked: Ranked) -> Iterator[tuple[Any, ...]]:
     """Rows of the table, in the order of its columns."""
     user, slug = source.interactions.users[ranked.user], source.slugs[ranked.user] or UNASSIGNED
-    for place, each in enumerate(ranked.items, 1):
-        yield _row(user, place, source.interactions.items[each.item], slug, ranked.basis, each)
-
-
-def _row(user: bytes, place: int, item: bytes, slug: str, basis: Basis, scored: Scored) -> tuple[Any, ...]:
-    return user, place, item, scored.score, slug, basis, scored.share, scored.lift, scored.near
+    for place, (item, score, *why) in enumerate(ranked.items, 1):
+        yield user, place, source.interactions.items[item], score, slug, ranked.basis, *why
