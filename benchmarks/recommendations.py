@@ -26,7 +26,7 @@ import pandas as pd
 
 from segmenter.analysis.recommendations.interactions import Interactions, collect
 from segmenter.analysis.recommendations.neighbours import neighbours
-from segmenter.analysis.recommendations.ranking import USERS_AT_A_TIME, rank, recommendable
+from segmenter.analysis.recommendations.ranking import SHARE_WEIGHT, USERS_AT_A_TIME, rank, recommendable
 from segmenter.analysis.recommendations.taste import Taste, taste
 from segmenter.model.online import OnlineKMeans
 
@@ -149,7 +149,7 @@ def methods(fitted: Fitted) -> dict[str, float]:
         return found
 
     def score(owned: Any, rows: np.ndarray[Any, Any]) -> Numbers:
-        product: Numbers = (nearness(owned) + 0.1 * liked.share[rows]) * np.sqrt(liked.lift[rows])
+        product: Numbers = (nearness(owned) + SHARE_WEIGHT * liked.share[rows]) * np.sqrt(liked.lift[rows])
         return product
 
     return {

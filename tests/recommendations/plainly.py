@@ -33,9 +33,9 @@ def recommended(
     return [each for each in ordered if each[1][0] > 0][:limit]
 
 
-SHARE_WEIGHT = 0.1
+SHARE_WEIGHT = 0.05
 LIFT_POWER = 0.5
-PRIOR = 20
+PRIOR = 50
 
 
 def _taste(had: pd.DataFrame, segments: dict[str, str | None], slug: str, people: set[str]) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from segmenter.analysis.recommendations.taste import Numbers, Taste
 LEAST_USERS = 3
 """An item that fewer users had is not recommended: so few show no taste."""
 
-SHARE_WEIGHT = 0.1
+SHARE_WEIGHT = 0.05
 """What the share of the segment's users weighs beside the mean nearness to what the user had."""
 
 USERS_AT_A_TIME = 1_000
@@ -61,7 +61,7 @@ def rank(
 ) -> Iterator[list[Ranked]]:
     """At most ``limit`` items for each of ``users`` that they have not had, in parts of `USERS_AT_A_TIME` users.
 
-    ``near`` has the neighbours of all items that these had. A score is ``(nearness + 0.1 share) x sqrt(lift)``, where
+    ``near`` has the neighbours of all items that these had. A score is ``(nearness + 0.05 share) x sqrt(lift)``, where
     nearness is the mean over the items that the user had. For a user without items or without a segment it is the
     share of all users. Of equal scores, the item whose id comes first is before the others.
     """

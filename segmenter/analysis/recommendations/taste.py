@@ -17,7 +17,7 @@ from segmenter.analysis.recommendations.interactions import Sparse
 
 Numbers = NDArray[np.float64]
 
-PRIOR_USERS = 20
+PRIOR_USERS = 50
 """The lift of an item is taken as if so many more users had had it, by the activity of each segment alone."""
 
 
@@ -39,14 +39,14 @@ def taste(had: Sparse, slugs: Sequence[str | None]) -> Taste:
     """The taste of the segments, given the slug of each user; None for users in no segment, who are others to all.
 
     With n users who had an item, of whom s are in the segment, and w the segment's share of all that was had, lift is
-    ``((s + 20 w) / w) / ((n - s + 20 (1 - w)) / (1 - w))``: the ratio of two Poisson rates, each with a gamma prior
+    ``((s + 50 w) / w) / ((n - s + 50 (1 - w)) / (1 - w))``: the ratio of two Poisson rates, each with a gamma prior
     that draws it to 1. It is 1 where one of the sides had nothing at all.
 
     >>> from segmenter.analysis.recommendations.interactions import collect
     >>> people = [(b"a%d" % n, b"tea") for n in range(60)] + [(b"b%d" % n, b"jam") for n in range(60)]
     >>> found = taste(collect([people]).had, ["reader"] * 60 + ["fan"] * 60)
     >>> found.segments, found.share.tolist(), found.lift.tolist()
-    (('fan', 'reader'), [[1.0, 0.0], [0.0, 1.0]], [[7.0, 0.14285714285714285], [0.14285714285714285, 7.0]])
+    (('fan', 'reader'), [[1.0, 0.0], [0.0, 1.0]], [[3.4, 0.29411764705882354], [0.29411764705882354, 3.4]])
     """
     segments = tuple(sorted({slug for slug in slugs if slug is not None}))
     row_of = {slug: row for row, slug in enumerate(segments)}
