@@ -61,11 +61,11 @@ def load(database: Warehouse, events: Events, topics: Sequence[str] = ("views", 
     rows: dict[str, list[tuple[object, ...]]] = {topic: [] for topic in topics}
     for number, (user, item) in enumerate(events):
         topic, part = places[number % len(places)]
-        known = {"part": part, "pos": 5 * number, "topic_id": "t", "user_id": user.encode(), "time_ms": number}
+        known = {"part": part, "pos": number, "topic_id": "t", "user_id": user.encode(), "time_ms": number}
         known |= {"record_ms": 1, "item_id": None if item is None else item.encode()}
         rows[topic].append(tuple({**names, **known}.values()))
     warehouse.begin(database, {place: Loaded("t", 0) for place in places}, 1)
-    warehouse.load(database, rows, {place: Move(0, 5 * len(events)) for place in places})
+    warehouse.load(database, rows, {place: Move(0, len(events)) for place in places})
 
 
 def take(database: Warehouse, segments: Mapping[str, str | None]) -> None:
