@@ -79,7 +79,11 @@ def reason(item: Recommendation, segment: str) -> str:
     if item.lift is None:
         return f"popular: had by {share} of all users"
     liked = f"had by {share} of {segment}, {item.lift:.1f} times as often as by others of equal activity"
-    return liked + (f"; goes with {item.near} item{'' if item.near == 1 else 's'} of the user" if item.near else "")
+    return liked + (f"; goes with {_counted(item.near)} of the user" if item.near else "")
+
+
+def _counted(items: int) -> str:
+    return f"{items:,} item{'' if items == 1 else 's'}"
 
 
 def _show(report: dict[str, Any]) -> None:
@@ -88,7 +92,7 @@ def _show(report: dict[str, Any]) -> None:
     def line(text: str) -> None:
         common.console.print(text, markup=False, soft_wrap=True)
 
-    line(f"{shown(report['user'].encode())}: {report['segment']}, had {report['had']:,} items")
+    line(f"{shown(report['user'].encode())}: {report['segment']}, had {_counted(report['had'])}")
     if report["basis"] == "popularity":
         why = "has no items yet" if report["segment"] != "unassigned" else "is in no segment yet"
         line(f"by popularity, since the user {why}")

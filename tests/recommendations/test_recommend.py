@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -174,6 +176,19 @@ def test_a_user_whom_nobody_knows_is_an_error_that_says_so(settings: Settings, d
         with pytest.raises(UsageError, match="is not in snapshot 1 and has no event with an item: check the id"):
             recommend(settings, user, 10)
     assert recommend(settings, "u2", 10).items == []
+
+
+def test_the_query_of_the_page_is_answered(settings: Settings, database: Warehouse) -> None:
+    """Also with the cast that SQLite needs."""
+    page = (Path(__file__).parents[2] / "docs" / "recommendations.md").read_text("utf-8")
+    (query,) = re.findall(r"```sql\n(.*?);\n```", page, re.DOTALL)
+    (cast,) = re.findall(r"on SQLite, write `(CAST\(.*?\))`", page)
+    events, segments = mixed(3)
+    load(database, [("u42" if user == "u7" else user, item) for user, item in events])
+    take(database, {"u42" if user == "u7" else user: slug for user, slug in segments.items()})
+    recommend_all(settings, 3, now_ms=1)
+    answer = rows(database, query.replace("'u42'", cast) if database.engine.dialect.name == "sqlite" else query)
+    assert [bytes(item) for _, item, *_ in answer] == [each.item for each in recommend(settings, "u42", 3).items]
 
 
 def row(user: int, item: str = "tea") -> tuple[Any, ...]:
