@@ -1,4 +1,4 @@
-"""Recommendations from the latest snapshot's segments and the raw events, for one user or for all."""
+"""The best items for one user, and for all of them into the table."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from segmenter import warehouse
-from segmenter.analysis.recommendations.interactions import Interactions, collect
 from segmenter.analysis.recommendations.neighbours import neighbours
 from segmenter.analysis.recommendations.ranking import Basis, Ranked, rank, recommendable
-from segmenter.analysis.recommendations.taste import Taste, taste
 from segmenter.errors import UsageError
 from segmenter.events import shown
 from segmenter.model.generation import UNASSIGNED
 from segmenter.operations.progress import Progress, silent
+from segmenter.operations.recommendations.source import Source, read_source
 from segmenter.settings import Settings
-from segmenter.warehouse import RecommendationRun, Snapshot, Warehouse
-from segmenter.warehouse.snapshot_contents import read_users
+from segmenter.warehouse import RecommendationRun, Snapshot
 
 
 class Recommendation(NamedTuple):
@@ -48,18 +46,10 @@ class Recommendations(NamedTuple):
     items: list[Recommendation]
 
 
-class _Source(NamedTuple):
-    snapshot: Snapshot
-    interactions: Interactions
-    slugs: list[str | None]
-    """Of each user; None for those whom no model has judged."""
-    taste: Taste
-
-
 def recommend(settings: Settings, user: str, limit: int, progress: Progress = silent) -> Recommendations:
     """The best items for a user who has not had them. Raises `UsageError` for one whom the warehouse does not know."""
     with warehouse.connect(settings) as database:
-        source = _read(database, progress)
+        source = read_source(database, progress)
     key = user.encode(errors="surrogatepass")  # text that is not an id is unknown
     users, items, had = source.interactions
     place = bisect_left(users, key)
@@ -84,7 +74,7 @@ def recommend_all(
     Returns the number of the run, and what it holds. Raises `Fenced` when another run began meanwhile.
     """
     with warehouse.connect(settings) as database:
-        source = _read(database, progress)
+        source = read_source(database, progress)
         users, items, had = source.interactions
         with progress("finding what goes together", len(items)) as advance:
             near = neighbours(had, recommendable(source.taste), np.arange(len(items)), advance)
@@ -100,23 +90,7 @@ def recommend_all(
             return warehouse.write_recommendations(database, number, len(users), len(items), now_ms, rows())
 
 
-def _read(database: Warehouse, progress: Progress) -> _Source:
-    warehouse.require_schema(database)
-    snapshot = warehouse.find_snapshot(database)
-    known = read_users(database, snapshot.snapshot_id, ("user_id", "segment"))
-    segments: dict[bytes, str] = dict(zip(map(bytes, known["user_id"]), known["segment"], strict=True))
-    with progress("reading raw events", None) as advance:
-        interactions = collect(warehouse.item_pages(database, advance), segments)
-    if not interactions.items:
-        raise UsageError(
-            "no raw event has an item_id: publish some that have (docs/events.md), and run `segmenter sink --once`."
-        )
-    judged = {user: slug for user, slug in segments.items() if slug != UNASSIGNED}
-    slugs = [judged.get(user) for user in interactions.users]
-    return _Source(snapshot, interactions, slugs, taste(interactions.had, slugs))
-
-
-def _rows(source: _Source, ranked: Ranked) -> Iterator[tuple[Any, ...]]:
+def _rows(source: Source, ranked: Ranked) -> Iterator[tuple[Any, ...]]:
     """Rows of the table, in the order of its columns."""
     user, slug = source.interactions.users[ranked.user], source.slugs[ranked.user] or UNASSIGNED
     for place, (item, score, *why) in enumerate(ranked.items, 1):
