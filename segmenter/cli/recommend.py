@@ -97,7 +97,7 @@ def _show(report: dict[str, Any]) -> None:
         why = "has no items yet" if report["segment"] != "unassigned" else "is in no segment yet"
         line(f"by popularity, since the user {why}")
     if not report["items"]:
-        line("nothing to recommend: the user had every item that at least 3 users had")
+        line("nothing that could be recommended is left")
     for place, item in enumerate(report["items"], 1):
         line(f"{place:3}. {shown(item['item'].encode())}  {item['score']:.4f}  {item['reason']}")
 

@@ -17,7 +17,9 @@ import pytest
 from sqlalchemy import text
 
 from segmenter import warehouse
-from segmenter.errors import Fenced, NothingYet, UsageError
+from segmenter.errors import Fenced, NothingYet, RulesDiffer, UsageError
+from segmenter.events import Rules
+from segmenter.kinds import BUILT_IN
 from segmenter.operations.recommendations import Recommendations, recommend, recommend_all
 from segmenter.settings import Settings
 from segmenter.warehouse import Warehouse
@@ -189,6 +191,15 @@ def test_the_query_of_the_page_is_answered(settings: Settings, database: Warehou
     recommend_all(settings, 3, now_ms=1)
     answer = rows(database, query.replace("'u42'", cast) if database.engine.dialect.name == "sqlite" else query)
     assert [bytes(item) for _, item, *_ in answer] == [each.item for each in recommend(settings, "u42", 3).items]
+
+
+def test_settings_that_lack_a_kind_are_refused(settings: Settings, database: Warehouse) -> None:
+    """By whose events users may have had what would be recommended."""
+    more = Settings(warehouse_url=settings.warehouse_url, kinds=(*settings.kinds, BUILT_IN["purchase"]), currency="EUR")
+    warehouse.claim_rules(database, Rules.of(more))
+    take(database, {"u1": "a"})
+    with pytest.raises(RulesDiffer, match="purchase"):
+        recommend(settings, "u1", 10)
 
 
 def row(user: int, item: str = "tea") -> tuple[Any, ...]:

@@ -49,7 +49,7 @@ class Recommendations(NamedTuple):
 def recommend(settings: Settings, user: str, limit: int, progress: Progress = silent) -> Recommendations:
     """The best items for a user who has not had them. Raises `UsageError` for one whom the warehouse does not know."""
     with warehouse.connect(settings) as database:
-        source = read_source(database, progress)
+        source = read_source(database, settings, progress)
     key = user.encode(errors="surrogatepass")  # text that is not an id is unknown
     users, items, had = source.interactions
     place = bisect_left(users, key)
@@ -74,7 +74,7 @@ def recommend_all(
     Returns the number of the run, and what it holds. Raises `Fenced` when another run began meanwhile.
     """
     with warehouse.connect(settings) as database:
-        source = read_source(database, progress)
+        source = read_source(database, settings, progress)
         users, items, had = source.interactions
         with progress("finding what goes together", len(items)) as advance:
             near = neighbours(had, recommendable(source.taste), np.arange(len(items)), advance)

@@ -8,8 +8,10 @@ from segmenter import warehouse
 from segmenter.analysis.recommendations.interactions import Interactions, collect
 from segmenter.analysis.recommendations.taste import Taste, taste
 from segmenter.errors import UsageError
+from segmenter.events import Rules
 from segmenter.model.generation import UNASSIGNED
 from segmenter.operations.progress import Progress
+from segmenter.settings import Settings
 from segmenter.warehouse import Snapshot, Warehouse
 from segmenter.warehouse.snapshot_contents import read_users
 
@@ -24,9 +26,14 @@ class Source(NamedTuple):
     taste: Taste
 
 
-def read_source(database: Warehouse, progress: Progress) -> Source:
-    """Read all of it. Raises `UsageError` when there is no snapshot yet, or no event with an item."""
+def read_source(database: Warehouse, settings: Settings, progress: Progress) -> Source:
+    """Read all of it.
+
+    Raises `UsageError` when there is no snapshot yet, or no event with an item, and `RulesDiffer` when the settings lack
+    a kind of events that users may have had items by.
+    """
     warehouse.require_schema(database)
+    warehouse.require_rules(database, Rules.of(settings))
     snapshot = warehouse.find_snapshot(database)
     known = read_users(database, snapshot.snapshot_id, ("user_id", "segment"))
     segments: dict[bytes, str] = dict(zip(map(bytes, known["user_id"]), known["segment"], strict=True))
