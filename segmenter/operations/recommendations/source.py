@@ -29,8 +29,8 @@ class Source(NamedTuple):
 def read_source(database: Warehouse, settings: Settings, progress: Progress) -> Source:
     """Read all of it.
 
-    Raises `UsageError` when there is no snapshot yet, or no event with an item, and `RulesDiffer` when the settings lack
-    a kind of events that users may have had items by.
+    Raises `UsageError` when there is no snapshot yet, or no event with an item, and `RulesDiffer` when the settings
+    lack a kind of events that users may have had items by.
     """
     warehouse.require_schema(database)
     warehouse.require_rules(database, Rules.of(settings))
