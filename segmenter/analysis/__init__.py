@@ -1,1 +1,1 @@
-"""Other ways to cluster the users of a snapshot, beside the live model, and how they compare with it."""
+"""What is made of a snapshot beside the live model: other clusterings of its users, and recommendations for them."""

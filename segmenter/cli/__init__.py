@@ -23,7 +23,7 @@ VERBS = {
     "Live": ("worker", "refit", "lookup", "segments", "rename", "restore"),
     "Users": ("users",),
     "Proof": ("sink", "snapshot", "reconcile", "verify", "plot"),
-    "Analysis": ("summary", "cluster"),
+    "Analysis": ("summary", "cluster", "recommend"),
 }
 """Every verb, by its heading in the help."""
 

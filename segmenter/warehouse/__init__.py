@@ -1,4 +1,4 @@
-"""The warehouse: raw events, snapshots, batch summary, attributes of users and clusters, in SQLite, MySQL or MariaDB.
+"""The warehouse: raw events, snapshots, the batch summary, and what analysts keep, in SQLite, MySQL or MariaDB.
 
 The only place that imports SQLAlchemy. What differs between the databases is in `segmenter.warehouse.engine`;
 the schema and the summary are in ``sql/``, the same text for all.
@@ -6,6 +6,9 @@ the schema and the summary are in ``sql/``, the same text for all.
 
 from __future__ import annotations
 
+from segmenter.warehouse.analysis.clusters import ClusterRun, write_clusters
+from segmenter.warehouse.analysis.items import item_pages
+from segmenter.warehouse.analysis.recommendations import RecommendationRun, write_recommendations
 from segmenter.warehouse.attribute_values import AttributeValue, attributes_of, read_attributes
 from segmenter.warehouse.attributes import (
     ATTRIBUTE_TYPES,
@@ -17,7 +20,6 @@ from segmenter.warehouse.attributes import (
     load_attributes,
 )
 from segmenter.warehouse.behind import Behind, Reach, behind, reach_of
-from segmenter.warehouse.clusters import ClusterRun, write_clusters
 from segmenter.warehouse.columns import raw_columns, user_columns, value_columns
 from segmenter.warehouse.engine import Warehouse, connect
 from segmenter.warehouse.gaps import Gap, begins, recorded_gaps, skip, withdraw
@@ -87,6 +89,7 @@ __all__ = [
     "Partition",
     "RawRow",
     "Reach",
+    "RecommendationRun",
     "Refreshed",
     "SinkHeartbeat",
     "Snapshot",
@@ -108,6 +111,7 @@ __all__ = [
     "empty_summary",
     "find_snapshot",
     "furthest_cuts",
+    "item_pages",
     "latest_generation",
     "latest_snapshot",
     "load",
@@ -139,5 +143,6 @@ __all__ = [
     "waiting",
     "withdraw",
     "write_clusters",
+    "write_recommendations",
     "write_snapshot",
 ]

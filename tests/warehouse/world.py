@@ -39,6 +39,7 @@ MIGRATIONS = [
     "011_views_kind.sql search (searches, none)",
     "011_views_kind.sql view (views, duration)",
     "012_segment_actions.sql",
+    "013_recommendations.sql",
 ]
 """By which the schema is made, in order."""
 
