@@ -1,4 +1,4 @@
-"""Users as points, on the scale of the live model, so that other algorithms see what it sees.
+"""Users as points, on the scale that a fit of the live model gives them, so that other algorithms see what it sees.
 
 A feature is squeezed by log1p; a missing one stands at the mean of those who have it, taken after the squeeze; each is
 divided by its standard deviation over all users. Points are centred, which changes no distance.

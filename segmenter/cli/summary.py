@@ -1,4 +1,4 @@
-"""`segmenter summary`: the batch summary of each user, from the raw events in the warehouse."""
+"""Keep the batch summary of each user up to date, from the raw events in the warehouse, and show it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cyclopts import App
 
 from segmenter.cli import common
 
-summary = App(name="summary", help="Keep the batch summary up to date, and show it.")
+summary = App(name="summary")
 
 
 @summary.command

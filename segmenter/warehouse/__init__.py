@@ -1,6 +1,6 @@
 """The warehouse: raw events, snapshots, the batch summary, and what analysts keep, in SQLite, MySQL or MariaDB.
 
-The only place that imports SQLAlchemy. What differs between the databases is in `segmenter.warehouse.engine`;
+The only place that imports SQLAlchemy. What differs between the databases is in `segmenter.warehouse.dialects`;
 the schema and the summary are in ``sql/``, the same text for all.
 """
 

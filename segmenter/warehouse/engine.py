@@ -25,7 +25,7 @@ class Warehouse(NamedTuple):
 
 
 SUMMARY_SECONDS = 3_600
-"""The same, where all rows of a table are read or written."""
+"""How long a server may take to answer where all rows of a table are read or written."""
 
 ALONE_SECONDS = 600
 """How long to wait for another process that changes tables."""
