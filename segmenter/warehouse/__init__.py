@@ -66,6 +66,7 @@ from segmenter.warehouse.summary import (
     empty_summary,
     read_activity,
     refresh_summary,
+    require_whole_summary,
     summary_at_odds,
     waiting,
 )
@@ -130,6 +131,7 @@ __all__ = [
     "remove_snapshots",
     "require_rules",
     "require_schema",
+    "require_whole_summary",
     "send_sink_heartbeat",
     "skip",
     "snapshot_counts",

@@ -17,7 +17,7 @@ from sqlalchemy import inspect, text
 
 from segmenter import warehouse
 from segmenter.errors import UsageError
-from segmenter.events import type_of
+from segmenter.events import Rules, type_of
 from segmenter.kinds import BUILT_IN, DEFAULT, Kind, catalogue
 from segmenter.model.profiles import fields
 from segmenter.settings import Settings
@@ -124,6 +124,18 @@ def test_the_tables_have_the_columns_that_are_written(empty: Warehouse, kinds: t
     assert found | written(kinds) == found
     for kind in kinds:
         assert set(type_of(kind).__struct_fields__) - {"currency"} <= set(raw_columns(kind))
+
+
+def test_what_others_have_added_stays_in_what_analysts_read(empty: Warehouse) -> None:
+    """Also when somebody migrates who does not know it."""
+    click, search, view, purchase, social = KINDS
+    one, another = empty._replace(kinds=(click, purchase)), empty._replace(kinds=(click, social))
+    warehouse.migrate(one, now_ms=5)
+    warehouse.claim_rules(one, Rules(4, kinds=one.kinds, currency="EUR"))
+    warehouse.migrate(another, now_ms=6)
+    found = {column["name"] for column in inspect(empty.engine).get_columns("user_activity_summary")}
+    assert {"total_clicks", "total_purchases", "total_purchase_amount", "total_social_actions"} <= found
+    assert not {search.summary_columns[0], view.summary_columns[0]} & found
 
 
 def test_a_warehouse_without_the_schema_says_what_to_do(empty: Warehouse) -> None:

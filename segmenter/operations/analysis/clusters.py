@@ -118,6 +118,7 @@ def _read(database: Warehouse, settings: Settings, source: Source) -> _Source:
     judging = named(generation.features, settings.kinds) if generation else settings.judging
     features = tuple([feature.name for feature in judging])
     if source == "summary":
+        warehouse.require_whole_summary(database)
         users = read_summary_users(database, snapshot.snapshot_id, features)
         if users.empty:
             raise UsageError(

@@ -9,6 +9,7 @@ from segmenter.warehouse.summary.refresh import (
     Summed,
     empty_summary,
     refresh_summary,
+    require_whole_summary,
     summary_at_odds,
     waiting,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "empty_summary",
     "read_activity",
     "refresh_summary",
+    "require_whole_summary",
     "summary_at_odds",
     "waiting",
 ]

@@ -97,8 +97,14 @@ def empty_summary(warehouse: Warehouse) -> None:
         pass
 
 
-def require_whole(connection: Connection) -> None:
+def require_whole_summary(warehouse: Warehouse) -> None:
     """Raise `Fenced` while somebody empties the summary."""
+    with reading(warehouse) as connection:
+        require_whole(connection)
+
+
+def require_whole(connection: Connection) -> None:
+    """`require_whole_summary`, as the transaction of ``connection`` sees it."""
     if _emptying(connection):
         raise Fenced("the batch summary is being built anew by another process: try again when it is done.")
 
