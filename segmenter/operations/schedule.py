@@ -67,7 +67,7 @@ def take_every(
         try:
             done = take_and_check(settings, keep, check, WAIT_SECONDS)
         except (Unreachable, Fenced, NothingYet, Corrupt) as reason:
-            log.warning("a snapshot was not taken or compared, or old ones were not removed", reason=str(reason))
+            log.warning("a snapshot was not taken, or old ones were not removed", reason=str(reason))
             continue
         if done.unknown:
             log.warning("a snapshot was not compared", reason=done.unknown)
