@@ -57,8 +57,8 @@ from segmenter.warehouse.snapshots import (
 )
 from segmenter.warehouse.summary import (
     AllLoaded,
-    Batch,
     BatchCounts,
+    Compared,
     Refreshed,
     Unequal,
     all_loaded,
@@ -78,10 +78,10 @@ __all__ = [
     "ArrivingValue",
     "Attribute",
     "AttributeValue",
-    "Batch",
     "BatchCounts",
     "Behind",
     "ClusterRun",
+    "Compared",
     "Cut",
     "Gap",
     "Loaded",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from segmenter.warehouse.summary.activity import read_activity
-from segmenter.warehouse.summary.compare import Batch, Unequal, compare_snapshot
+from segmenter.warehouse.summary.compare import Compared, Unequal, compare_snapshot
 from segmenter.warehouse.summary.refresh import (
     Refreshed,
     Summed,
@@ -17,8 +17,8 @@ from segmenter.warehouse.summary.statement import AllLoaded, BatchCounts, all_lo
 
 __all__ = [
     "AllLoaded",
-    "Batch",
     "BatchCounts",
+    "Compared",
     "Refreshed",
     "Summed",
     "Unequal",

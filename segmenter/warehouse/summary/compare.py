@@ -39,7 +39,7 @@ class Unequal(NamedTuple):
     batch: Profile | None
 
 
-class Batch(NamedTuple):
+class Compared(NamedTuple):
     """What the batch says of a snapshot: the users who may differ, and what became of each shard's events."""
 
     unequal: list[Unequal]
@@ -50,7 +50,9 @@ class Batch(NamedTuple):
     """Whether the summary turned out not to be what the raw events add up to; then these were summed up."""
 
 
-def compare_snapshot(warehouse: Warehouse, snapshot_id: int, reach: Reach, duplicate_window: int, full: bool) -> Batch:
+def compare_snapshot(
+    warehouse: Warehouse, snapshot_id: int, reach: Reach, duplicate_window: int, full: bool
+) -> Compared:
     """Those who differ or whom only one side knows, and a few whose ratios are too large for SQL to divide exactly.
 
     Unless ``full``, the summary must have been refreshed up to the cuts. If raw events that it holds are no longer
@@ -65,7 +67,7 @@ def compare_snapshot(warehouse: Warehouse, snapshot_id: int, reach: Reach, dupli
         if full or at_odds(connection, at):
             insert_all(connection, kinds, snapshot_id, duplicate_window)
             counts = read_batch_counts(connection, kinds, snapshot_id, duplicate_window)
-            return Batch(_unequal(connection, kinds, snapshot_id, "recomputed", moved=False), counts, True, not full)
+            return Compared(_unequal(connection, kinds, snapshot_id, "recomputed", moved=False), counts, True, not full)
         moved, counts = False, {}
         shards = {part: _places(part, at, reach) for part in sorted({part for _, part in reach.cuts})}
         for part, places in shards.items():
@@ -73,12 +75,12 @@ def compare_snapshot(warehouse: Warehouse, snapshot_id: int, reach: Reach, dupli
             moved |= _move(connection, kinds, part, places, snapshot_id, duplicate_window)
         found = _unequal(connection, kinds, snapshot_id, "user_summary", moved)
         if not found:
-            return Batch([], counts, full=False, summary_wrong=False)
+            return Compared([], counts, full=False, summary_wrong=False)
         _sum_up(connection, kinds, shards, found, snapshot_id, duplicate_window)
         confirmed = _unequal(connection, kinds, snapshot_id, "user_summary", moved=True)
         said = {each.user: each.batch for each in confirmed}
         wrong = any(each.user not in said or said[each.user] != each.batch for each in found)
-        return Batch(confirmed, counts, full=False, summary_wrong=wrong)
+        return Compared(confirmed, counts, full=False, summary_wrong=wrong)
 
 
 def _require_refreshed(connection: Connection, at: Mapping[Partition, Summed], reach: Reach) -> None:
