@@ -23,7 +23,7 @@ from segmenter.kinds import BUILT_IN
 from segmenter.operations.recommendations import Recommendations, recommend, recommend_all
 from segmenter.settings import Settings
 from segmenter.warehouse import Warehouse
-from segmenter.warehouse import items as item_reading
+from segmenter.warehouse.analysis import items as item_reading
 from segmenter.warehouse.engine import reading
 from tests.recommendations import plainly
 from tests.recommendations.people import ODD_ITEMS, frame, load, mixed, planted, take
