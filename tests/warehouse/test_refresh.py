@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import hypothesis
 import hypothesis.strategies as st
@@ -75,7 +74,8 @@ def in_steps(database: Warehouse, log: Log, rng: random.Random) -> None:
     for up_to in steps(rng, log):
         load_up_to(database, log, up_to)
         behind: Mapping[Partition, int] | None = {at: rng.randrange(end + 1) for at, end in up_to.items()}
-        with patch.object(refresh, "ROWS_AT_A_TIME", rng.choice([1, 7, 50, 10**6])):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(refresh, "ROWS_AT_A_TIME", rng.choice([1, 7, 50, 10**6]))
             warehouse.refresh_summary(database, WINDOW, rng.choice([None, behind]))
     warehouse.refresh_summary(database, WINDOW)
 
