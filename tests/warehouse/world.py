@@ -40,6 +40,7 @@ MIGRATIONS = [
     "011_views_kind.sql view (views, duration)",
     "012_segment_actions.sql",
     "013_recommendations.sql",
+    "014_history.sql",
 ]
 """By which the schema is made, in order."""
 
