@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS segment_changes (
 
 -- From when to when all changes of a shard are in segment_changes, by Redis' clock. The last entry that was read of the
 -- feed has the id read_ms-read_seq and the running number n, in the store of this id. All rows of the snapshot were read
--- within the span; 0 if there is none.
+-- within the span, from snapshot_ms on; 0 if there is none.
 CREATE TABLE IF NOT EXISTS change_spans (
     part INTEGER NOT NULL,
     first_ms BIGINT NOT NULL,
@@ -51,6 +51,7 @@ CREATE TABLE IF NOT EXISTS change_spans (
     n BIGINT NOT NULL,
     store_id VARCHAR(64) NOT NULL,
     snapshot_id INTEGER NOT NULL,
+    snapshot_ms BIGINT NOT NULL,
     PRIMARY KEY (part, first_ms)
 );
 

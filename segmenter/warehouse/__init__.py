@@ -20,6 +20,7 @@ from segmenter.warehouse.attributes import (
     load_attributes,
 )
 from segmenter.warehouse.behind import Behind, Reach, behind, reach_of
+from segmenter.warehouse.changes import Followed, Span, StoredChange, forget_changes, read_changes, read_spans
 from segmenter.warehouse.columns import raw_columns, user_columns, value_columns
 from segmenter.warehouse.engine import Warehouse, connect
 from segmenter.warehouse.gaps import Gap, begins, recorded_gaps, skip, withdraw
@@ -70,6 +71,7 @@ from segmenter.warehouse.summary import (
     summary_at_odds,
     waiting,
 )
+from segmenter.warehouse.verdicts import Verdict, write_verdict
 
 __all__ = [
     "ATTRIBUTE_TYPES",
@@ -83,6 +85,7 @@ __all__ = [
     "ClusterRun",
     "Compared",
     "Cut",
+    "Followed",
     "Gap",
     "Loaded",
     "LoadedValues",
@@ -95,8 +98,11 @@ __all__ = [
     "SinkHeartbeat",
     "Snapshot",
     "SnapshotUser",
+    "Span",
+    "StoredChange",
     "Unequal",
     "UserRow",
+    "Verdict",
     "Warehouse",
     "all_loaded",
     "applied",
@@ -111,6 +117,7 @@ __all__ = [
     "connect",
     "empty_summary",
     "find_snapshot",
+    "forget_changes",
     "furthest_cuts",
     "item_pages",
     "latest_generation",
@@ -125,7 +132,9 @@ __all__ = [
     "reach_of",
     "read_activity",
     "read_attributes",
+    "read_changes",
     "read_sink_heartbeat",
+    "read_spans",
     "recorded_gaps",
     "refresh_summary",
     "remove_snapshots",
@@ -147,4 +156,5 @@ __all__ = [
     "write_clusters",
     "write_recommendations",
     "write_snapshot",
+    "write_verdict",
 ]

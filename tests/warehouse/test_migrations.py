@@ -22,6 +22,7 @@ from segmenter.kinds import BUILT_IN, DEFAULT, Kind, catalogue
 from segmenter.model.profiles import fields
 from segmenter.settings import Settings
 from segmenter.warehouse import Warehouse, raw_columns, user_columns
+from segmenter.warehouse.columns import cut_columns, value_columns
 from segmenter.warehouse.engine import writing
 from segmenter.warehouse.summary.work_tables import DISTINCT
 from segmenter.warehouse.summary.work_tables import columns as summary_columns
@@ -40,7 +41,7 @@ OTHERS = {"migrations", "sink_offsets", "meta", "sink_heartbeat", "sink_gaps"} |
 }
 """The tables whose columns depend on no kind of event."""
 
-STATEMENTS = ("create", "drop", "alter", "insert", "update", "delete", "select")
+STATEMENTS = ("create", "drop", "alter", "insert", "update", "delete", "select", "union")
 TEMPORARY = (
     "fresh_ids",
     "ids_again",
@@ -168,6 +169,8 @@ def context(kind: Kind, there: set[str], choice: bool) -> dict[str, Any]:
     topics = [kind.topic for kind in KINDS]
     return {
         **{"kinds": KINDS, "kind": kind, "columns": there, "raw_columns": {"part"}, "summary_columns": there},
+        **{"users": "snapshot_users", "base_id": 6 if choice else 0, "same": "{} <=> {}"},
+        **{"values": list(value_columns(KINDS)), "cut_columns": list(cut_columns(KINDS))},
         **{"snapshot_columns": {"base_id"} if choice else set()},
         **{
             "topics_of_0_1_0": topics,
