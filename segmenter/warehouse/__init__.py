@@ -20,10 +20,11 @@ from segmenter.warehouse.attributes import (
     load_attributes,
 )
 from segmenter.warehouse.behind import Behind, Reach, behind, reach_of
-from segmenter.warehouse.changes import Followed, Span, StoredChange, forget_changes, read_changes, read_spans
 from segmenter.warehouse.columns import raw_columns, user_columns, value_columns
 from segmenter.warehouse.engine import Warehouse, connect
 from segmenter.warehouse.gaps import Gap, begins, recorded_gaps, skip, withdraw
+from segmenter.warehouse.history.changes import Followed, Span, StoredChange, forget_changes, read_changes, read_spans
+from segmenter.warehouse.history.verdicts import Verdict, write_verdict
 from segmenter.warehouse.migrations import applied, migrate, pending, require_schema, to_come
 from segmenter.warehouse.raw_events import (
     Loaded,
@@ -42,6 +43,7 @@ from segmenter.warehouse.snapshot_contents import (
     SnapshotUser,
     furthest_cuts,
     latest_generation,
+    segment_in,
     snapshot_counts,
     snapshot_cuts,
     snapshot_generation,
@@ -71,7 +73,6 @@ from segmenter.warehouse.summary import (
     summary_at_odds,
     waiting,
 )
-from segmenter.warehouse.verdicts import Verdict, write_verdict
 
 __all__ = [
     "ATTRIBUTE_TYPES",
@@ -141,6 +142,7 @@ __all__ = [
     "require_rules",
     "require_schema",
     "require_whole_summary",
+    "segment_in",
     "send_sink_heartbeat",
     "skip",
     "snapshot_counts",

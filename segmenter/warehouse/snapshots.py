@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from segmenter.errors import NothingYet, UsageError
-from segmenter.warehouse.changes import Followed, write_changes
 from segmenter.warehouse.columns import user_columns
 from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, calculating, insert, reading, writing
+from segmenter.warehouse.history.changes import Followed, write_changes
 from segmenter.warehouse.raw_events import Partition
 from segmenter.warehouse.users_of import base_for_next, insert_increment, insert_whole
 
