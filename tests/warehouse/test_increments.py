@@ -43,7 +43,8 @@ def later(log: Log, base: Sequence[UserRow], shards: Cuts, rng: random.Random) -
             rows.append(judged(went_on.pop(row[0], row), rng.choice(SEGMENTS), rng.choice([2, 3])))
         elif fate < 0.9:
             cuts = [max(own, shards[topic, row[1]]) for topic, own in zip(TOPICS, row[-3:], strict=True)]
-            rows.append((*judged(row, row[-5], 3 if row[-4] == 1 else row[-4])[:-3], *cuts))
+            segment = rng.choice([row[-5], row[-5], row[-5], *SEGMENTS])
+            rows.append((*judged(row, segment, 3 if row[-4] == 1 else row[-4])[:-3], *cuts))
         went_on.pop(row[0], None)
     return rows + [judged(row, "low_engagement", 3) for row in list(went_on.values())[:2]]
 
