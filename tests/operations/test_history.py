@@ -158,6 +158,25 @@ def test_a_time_to_come_is_refused(store: Store) -> None:
         look_back(store.settings, ["u1"], clock_ms(store.client) + 60_000)
 
 
+def test_each_snapshot_removes_what_is_older_than_the_retention(store: Store) -> None:
+    life, day_ms = Life(store), 86_400_000
+    life.owner.apply(("u1", "clickstream", 1))
+    life.copy()
+    settings = dataclasses.replace(store.settings, retention_days=2)
+    with warehouse.connect(settings) as database:
+        ages = [(1, 1), (1, 3), (0, 5)]
+        for number, (moved, days) in enumerate(ages, 2):
+            at_ms = clock_ms(store.client) - days * day_ms
+            change = warehouse.StoredChange(0, b"u%d" % number, at_ms, 0, "", "low", "behaviour", 1)
+            followed = [warehouse.Followed([change], [])] * moved
+            warehouse.write_snapshot(database, at_ms, {}, [], 0, None, {}, follow=lambda _, feeds=followed: feeds)
+        done = snapshot.take_and_keep(settings, None)
+        assert (done.snapshot.snapshot_id, done.removed) == (5, [3, 4])
+        kept = {user for user in (b"u1", b"u2", b"u3") if warehouse.read_changes(database, 0, user)}
+        assert kept == {b"u1", b"u2"}
+        assert snapshot.take_and_keep(store.settings, None).removed == []
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_what_is_removed_is_unknown_and_the_rest_stays_as_it_was(store: Store, seed: int) -> None:
     """Changes older than the retention are removed, and so is what followed from them."""
