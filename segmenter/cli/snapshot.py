@@ -47,7 +47,8 @@ def snapshot(
     seconds = None if every is None else seconds_of(every)
     settings = common.settings("redis_url", "warehouse_url")
     if seconds is None:
-        done = schedule.take_and_check(settings, keep, reconcile, schedule.WAIT_SECONDS, incremental)
+        wait_s = schedule.WAIT_SECONDS
+        done = schedule.take_and_check(settings, keep, reconcile, wait_s, incremental, common.progress)
         _emit(done, json)
         return 0 if done.holds else 1
     all_hold = True

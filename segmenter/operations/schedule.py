@@ -10,6 +10,7 @@ import structlog
 
 from segmenter.errors import Corrupt, Fenced, NothingYet, SegmenterError, Unreachable
 from segmenter.operations.comparison import Reconciliation
+from segmenter.operations.progress import Progress, silent
 from segmenter.operations.reconcile import reconcile
 from segmenter.operations.snapshot import Taken, take_and_keep
 from segmenter.settings import Settings
@@ -36,18 +37,23 @@ class Checked(NamedTuple):
 
 
 def take_and_check(
-    settings: Settings, keep: int | None, check: bool, wait_s: float, incremental: bool = False
+    settings: Settings,
+    keep: int | None,
+    check: bool,
+    wait_s: float,
+    incremental: bool = False,
+    progress: Progress = silent,
 ) -> Checked:
     """Take a snapshot, remove all but the latest ``keep``, and ``check`` it against the batch.
 
     Raises what `segmenter.operations.snapshot.take` does. Whether it is equal is unknown if the sink does not load
     within ``wait_s`` seconds what the snapshot needs, or it cannot be compared for another reason.
     """
-    taken = take_and_keep(settings, keep, incremental)
+    taken = take_and_keep(settings, keep, incremental, progress)
     if not check:
         return Checked(taken, None, None)
     try:
-        return Checked(taken, reconcile(settings, taken.snapshot.snapshot_id, wait_s)[1], None)
+        return Checked(taken, reconcile(settings, taken.snapshot.snapshot_id, wait_s, progress=progress)[1], None)
     except SegmenterError as reason:  # whatever it is, the snapshot has been taken
         return Checked(taken, None, str(reason))
 

@@ -11,7 +11,7 @@ is at an earlier version, or has been acquired again, so a copy that saw either 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from segmenter.kinds import catalogue
 from segmenter.model.features import features
 from segmenter.model.profiles import fields
 from segmenter.operations.history.following import follow
+from segmenter.operations.progress import Progress, silent
 from segmenter.settings import Settings
 from segmenter.shards.row import Row
 from segmenter.shards.state import ShardState
@@ -48,7 +49,7 @@ class Taken(NamedTuple):
     seconds: float
 
 
-def take(settings: Settings, now_ms: int, incremental: bool = False) -> Snapshot:
+def take(settings: Settings, now_ms: int, incremental: bool = False, progress: Progress = silent) -> Snapshot:
     """Store a snapshot of the store in the warehouse, stopping nothing; it is there as a whole or not at all.
 
     An ``incremental`` one holds the users who are not as in the whole one before it, and reads like a whole one.
@@ -64,17 +65,19 @@ def take(settings: Settings, now_ms: int, incremental: bool = False) -> Snapshot
         for _ in range(TRIES):
             with suppress(Fenced):
                 store = Store(client, in_force(settings, require_rules(client, settings, rules)))
-                return _copy(store, database._replace(kinds=store.settings.kinds), now_ms, incremental)
+                return _copy(store, database._replace(kinds=store.settings.kinds), now_ms, incremental, progress)
     raise Fenced("shards lost writes or changed owners during each snapshot: try again when workers are steady")
 
 
-def take_and_keep(settings: Settings, keep: int | None, incremental: bool = False) -> Taken:
+def take_and_keep(
+    settings: Settings, keep: int | None, incremental: bool = False, progress: Progress = silent
+) -> Taken:
     """Take a snapshot, and remove all but the latest ``keep``, and what is older than ``retention_days``.
 
     None keeps all. Raises what `take` does.
     """
     began, now_ms = time.monotonic(), time.time_ns() // 1_000_000
-    taken, removed = take(settings, now_ms, incremental), []
+    taken, removed = take(settings, now_ms, incremental, progress), []
     with warehouse.connect(settings) as database:
         if settings.retention_days:
             before_ms = now_ms - settings.retention_days * 86_400_000
@@ -85,7 +88,7 @@ def take_and_keep(settings: Settings, keep: int | None, incremental: bool = Fals
     return Taken(taken, removed, round(time.monotonic() - began, 3))
 
 
-def _copy(store: Store, database: Warehouse, now_ms: int, incremental: bool) -> Snapshot:
+def _copy(store: Store, database: Warehouse, now_ms: int, incremental: bool, progress: Progress) -> Snapshot:
     client, settings = store
     require_whole(client, settings)
     model = read_model(client, settings)
@@ -100,18 +103,26 @@ def _copy(store: Store, database: Warehouse, now_ms: int, incremental: bool) -> 
     counts = {part: msgspec.json.encode(state.counts).decode() for part, state in begun.items()}
     names = {segment.slug: segment.name for segment in model.segments} if model else {}
     kept = warehouse.read_spans(database)
-    return warehouse.write_snapshot(
-        database,
-        now_ms,
-        cuts,
-        users,
-        model.number if model else 0,
-        body,
-        counts,
-        names=names,
-        follow=lambda number: follow(store, kept, began_ms, number),
-        incremental=incremental,
-    )
+    total = sum(tally.users for state in begun.values() for tally in state.census.values())
+    with progress("copying users", total) as advance:
+        return warehouse.write_snapshot(
+            database,
+            now_ms,
+            cuts,
+            _counted(users, advance),
+            model.number if model else 0,
+            body,
+            counts,
+            names=names,
+            follow=lambda number: follow(store, kept, began_ms, number),
+            incremental=incremental,
+        )
+
+
+def _counted(users: Iterator[list[UserRow]], advance: Callable[[int], None]) -> Iterator[list[UserRow]]:
+    for batch in users:
+        yield batch
+        advance(len(batch))
 
 
 def user_rows(store: Store, begun: Mapping[int, ShardState], cuts: Mapping[Partition, Cut]) -> Iterator[list[UserRow]]:
