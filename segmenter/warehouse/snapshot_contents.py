@@ -149,8 +149,11 @@ def _frames(warehouse: Warehouse, query: str, snapshot_id: int, names: list[str]
     def frame(rows: Iterable[Any]) -> pd.DataFrame:
         return pd.DataFrame.from_records(map(tuple, rows), columns=names).astype(dict.fromkeys(means, "float64"))
 
-    with reading(warehouse, SUMMARY_SECONDS) as connection:
-        found = connection.execute(text(query), {"snapshot_id": snapshot_id}, execution_options={"yield_per": size})
+    options = {"yield_per": size}
+    with (
+        reading(warehouse, SUMMARY_SECONDS) as connection,
+        connection.execute(text(query), {"snapshot_id": snapshot_id}, execution_options=options) as found,
+    ):
         parts = found.partitions(size)
         yield frame(next(parts, []))
         yield from map(frame, parts)

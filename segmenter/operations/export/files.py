@@ -139,8 +139,8 @@ def _explanation(file: str, error: Exception) -> SegmenterError:
         return UsageError(f"{file} needs a package that is not here: {reason}.")
     if isinstance(error, ValueError) and reason.startswith("Protocol not known"):
         return UsageError(
-            f"{file} cannot be written: {reason}. Name a folder, a file that ends in .parquet or .csv, a URL that "
-            "fsspec knows, such as s3://bucket/path, or the URL of a PostgreSQL, DuckDB, MySQL, MariaDB or SQLite database."
+            f"{file} cannot be written: {reason}. Name a folder, a file that ends in .parquet or .csv, a URL of "
+            "fsspec such as s3://bucket/path, or the URL of a PostgreSQL, DuckDB, MySQL, MariaDB or SQLite database."
         )
     if isinstance(error, PermissionError):
         return Forbidden(f"{file} cannot be written: {reason}. Name a place in which you may write.")
