@@ -144,6 +144,7 @@ HABITS = {
 _NAME = re.compile("[a-z][a-z0-9_]{0,29}")
 _TAKEN = (
     *("user_id", "part", "pos", "snapshot_id", "segment", "generation", "first_ms", "last_ms"),
+    *("segment_name", "taken_at"),
     *("known", "distinct_days", "distinct_sessions", "distinct_pages", "distinct_queries"),
 )
 _KEYS = ("plural", "measure")

@@ -21,7 +21,7 @@ VERBS = {
     "Parts": ("up", "down", "status", "migrate", "config"),
     "Events": ("generate", "replay", "dead-letters"),
     "Live": ("worker", "refit", "lookup", "segments", "rename", "restore"),
-    "Users": ("users",),
+    "Users": ("users", "export"),
     "Proof": ("sink", "snapshot", "reconcile", "verify", "plot"),
     "Analysis": ("summary", "cluster", "recommend"),
 }

@@ -30,7 +30,7 @@ SUMMARY_SECONDS = 3_600
 ALONE_SECONDS = 600
 """How long to wait for another process that changes tables."""
 
-_REFUSALS = (1044, 1045, 1142, 1143, 1227)
+REFUSALS = (1044, 1045, 1142, 1143, 1227)
 """What MySQL answers to who may not: connect, use a database, run a command on a table or column, or at all."""
 _PATIENCE_SECONDS = 5
 
@@ -157,7 +157,8 @@ def _allow_silence(connection: Connection, seconds: int) -> None:
     connection.detach()
     driver: Any = connection.connection.dbapi_connection
     driver._read_timeout = seconds
-    connection.exec_driver_sql(f"SET SESSION wait_timeout = {seconds}, innodb_lock_wait_timeout = {ALONE_SECONDS}")
+    waits = f"wait_timeout = {seconds}, net_write_timeout = {seconds}, innodb_lock_wait_timeout = {ALONE_SECONDS}"
+    connection.exec_driver_sql(f"SET SESSION {waits}")
 
 
 @contextmanager
@@ -166,7 +167,7 @@ def _reaching(engine: Engine) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         where, reason = f"the warehouse at {_shown(engine.url)}", getattr(error, "orig", None) or error
-        if reason.args and reason.args[0] in _REFUSALS:
+        if reason.args and reason.args[0] in REFUSALS:
             raise Forbidden(
                 f"{where} does not allow that ({reason.args[1]}): grant it (docs/security.md), or name another user in "
                 "SEGMENTER_WAREHOUSE_URL."

@@ -116,13 +116,21 @@ def _pages(warehouse: Warehouse, source: str, snapshot_id: int) -> Iterator[list
 
 
 def read_users(warehouse: Warehouse, snapshot_id: int, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """All of `user_frames` in one."""
+    return _joined(user_frames(warehouse, snapshot_id, columns))
+
+
+def user_frames(
+    warehouse: Warehouse, snapshot_id: int, columns: Sequence[str] = (), size: int = USERS_AT_A_TIME
+) -> Iterator[pd.DataFrame]:
     """The users of a snapshot, one row each, in the order of their ids; a mean that is missing is NaN.
 
-    ``columns`` are those of `user_columns` that are wanted; by default all.
+    ``columns`` are those of `user_columns` that are wanted; by default all. So many users are in a frame at most, and
+    all frames are of one moment, whatever is removed meanwhile; there is at least one.
     """
     names = list(columns or user_columns(warehouse.kinds))
     query = f"SELECT {listed(names)} FROM {{users}} u WHERE snapshot_id = :snapshot_id ORDER BY user_id"
-    return _frame(warehouse, query, snapshot_id, names)
+    return _frames(warehouse, query, snapshot_id, names, size)
 
 
 def read_summary_users(warehouse: Warehouse, snapshot_id: int, names: Sequence[str]) -> pd.DataFrame:
@@ -136,7 +144,8 @@ def read_summary_users(warehouse: Warehouse, snapshot_id: int, names: Sequence[s
         SELECT s.user_id, COALESCE(u.segment, '{UNASSIGNED}') AS segment{values} FROM user_summary s
         LEFT JOIN {{users}} u ON u.snapshot_id = :snapshot_id AND u.user_id = s.user_id ORDER BY s.user_id
     """
-    return _frame(warehouse, query, snapshot_id, ["user_id", "segment", *[feature.name for feature in wanted]])
+    columns = ["user_id", "segment", *[feature.name for feature in wanted]]
+    return _joined(_frames(warehouse, query, snapshot_id, columns, USERS_AT_A_TIME))
 
 
 def _ratio(feature: Feature) -> str:
@@ -146,17 +155,24 @@ def _ratio(feature: Feature) -> str:
     return f"CASE WHEN s.{feature.denominator} > 0 THEN {ratio} END"
 
 
-def _frame(warehouse: Warehouse, query: str, snapshot_id: int, names: list[str]) -> pd.DataFrame:
+def _joined(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     import pandas as pd  # here, since nothing else in the warehouse needs it
 
+    return pd.concat(list(frames), ignore_index=True)
+
+
+def _frames(warehouse: Warehouse, query: str, snapshot_id: int, names: list[str], size: int) -> Iterator[pd.DataFrame]:
+    import pandas as pd
+
     means = [feature.name for feature in catalogue(warehouse.kinds) if feature.denominator and feature.name in names]
-    options = {"yield_per": USERS_AT_A_TIME}
 
     def frame(rows: Iterable[Any]) -> pd.DataFrame:
         return pd.DataFrame.from_records(map(tuple, rows), columns=names).astype(dict.fromkeys(means, "float64"))
 
+    options = {"yield_per": size}
     with reading(warehouse, SUMMARY_SECONDS) as connection:
         query = query.format(users=users_of(connection, warehouse.kinds, snapshot_id))
-        found = connection.execute(text(query), {"snapshot_id": snapshot_id}, execution_options=options)
-        parts = [frame(part) for part in found.partitions(USERS_AT_A_TIME)]
-    return pd.concat(parts, ignore_index=True) if parts else frame([])
+        with connection.execute(text(query), {"snapshot_id": snapshot_id}, execution_options=options) as found:
+            parts = found.partitions(size)
+            yield frame(next(parts, []))
+            yield from map(frame, parts)

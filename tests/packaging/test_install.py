@@ -22,7 +22,7 @@ backend-path = ["."]
 [project]
 name = "tiny"
 version = "1"
-optional-dependencies = { demo = [], parquet = [], dev = [], fuzz = [] }
+optional-dependencies = { demo = [], parquet = [], dev = [], duckdb = [], fuzz = [] }
 """
 
 BACKEND = '''
@@ -37,6 +37,7 @@ Version: 1
 Provides-Extra: demo
 Provides-Extra: parquet
 Provides-Extra: dev
+Provides-Extra: duckdb
 Provides-Extra: fuzz
 """,
     "tiny-1.dist-info/WHEEL": "Wheel-Version: 1.0\\nGenerator: backend\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
@@ -128,7 +129,7 @@ def test_uv_is_used_when_it_is_there(installed: Machine) -> None:
     assert installed.imports_the_project()
     assert installed.asked() == [
         f"venv --quiet --python {installed.path}/python3 .venv",
-        "pip install --python .venv/bin/python --quiet --constraint constraints.txt --editable .[demo,dev,fuzz]",
+        "pip install --python .venv/bin/python --quiet --constraint constraints.txt --editable .[demo,dev,duckdb,fuzz]",
     ]
 
 
