@@ -75,3 +75,12 @@ def times_as(ratio: float, manner: str) -> str:
     if ratio < 1.05:
         return f"about as {manner}"
     return f"{ratio:,.1f} times as {manner}" if ratio < 100 else f"{ratio:,.0f} times as {manner}"
+
+
+def printable(text: str) -> str:
+    """A text that somebody else chose, with all that is no printable character escaped.
+
+    >>> print(printable("a b\\n\\x1b[31m"))
+    a b\\n\\x1b[31m
+    """
+    return "".join([each if each.isprintable() else each.encode("unicode_escape").decode() for each in text])

@@ -61,11 +61,13 @@ def limits(numbers: Numbers, margin: float) -> tuple[float, float]:
     return min(-margin, float(stretched(low))), float(stretched(high))
 
 
-def plain_ticks(axis: Axis, numbers: Numbers) -> None:
-    """Label 0, 1 and what follows in steps that leave room for the numbers; below 0 likewise."""
+def plain_ticks(axis: Axis, numbers: Numbers, sparse: bool = False) -> None:
+    """Label 0, 1 and what follows in steps that leave room for the numbers, few if ``sparse``; below 0 likewise."""
     low, high = float(-numbers.min(initial=0)), float(numbers.max(initial=1))
     largest = max(low, high)
     steps = (1, 2, 5) if largest < 1_000 else (1, 3) if largest < 100_000 else (1,)
+    if sparse:
+        steps = (1, 3) if largest < 100 else (1,)
     above = [tick for power in range(19) for step in steps if (tick := step * 10**power) <= largest]
     ticks = [-tick for tick in above if tick <= low] + [0] + [tick for tick in above if tick <= high]
     axis.set_ticks(ticks, labels=[f"{tick:,}" for tick in ticks])

@@ -1,0 +1,119 @@
+"""How many users each segment had in each snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from segmenter.report.chart import Chart, Layout, Table
+from segmenter.report.facts import Facts
+from segmenter.report.style import FAINT, INK, NEUTRAL, SOFT, Mark, marks_of, overlay, panel, sheet
+from segmenter.report.words import cut, people, plural, span
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST = 60
+"""So many snapshots are drawn; of more, every n-th, the latest among them."""
+
+_GONE = Mark(NEUTRAL, "", "x", (1, 2))
+
+Series = dict[str, list[int]]
+"""The sizes of each segment, one a snapshot."""
+
+
+def chart(facts: Facts) -> Chart:
+    """A line for each segment, those that are no more among them; a sentence if there is one snapshot only."""
+    taken = sorted({(each.snapshot_id, each.taken_ms) for each in facts.sizes})
+    shown = taken[:: -max(1, -(-len(taken) // MOST))][::-1]
+    users = {(each.snapshot_id, each.segment): each.users for each in facts.sizes}
+    former = {each.segment: each.name for each in facts.sizes}
+    names = {slug: name for slug, name in former.items() if slug not in facts.names} | facts.names
+    series: Series = {slug: [users.get((number, slug), 0) for number, _ in shown] for slug in names}
+    times = [at for _, at in shown]
+    some = f" Of {plural(len(taken), 'snapshot')}, {len(shown)} are shown." if len(shown) < len(taken) else ""
+    rows = [(facts.moment(at), *[f"{sizes[row]:,}" for sizes in series.values()]) for row, at in enumerate(times)]
+    enough = len(times) > 1
+    return Chart(
+        slug="sizes-over-time",
+        subject="Sizes over time",
+        finding=_finding(series, names, times),
+        note=f"Users of each segment in each snapshot, by the clocks of the time zone {facts.timezone}.{some}"
+        if enough
+        else "Run `segmenter snapshot` again later, or regularly with --every.",
+        table=Table(("snapshot", *names.values()), rows) if enough else Table((), []),
+        draw=(lambda layout: _draw(facts, series, names, times, layout)) if enough else None,
+    )
+
+
+def _finding(series: Series, names: dict[str, str], times: Sequence[int]) -> str:
+    if len(times) < 2:
+        return "One snapshot so far: how sizes change shows from the second one on"
+    changes = {slug: sizes[-1] - sizes[0] for slug, sizes in series.items()}
+    slug = max(changes, key=lambda each: abs(changes[each]))
+    first, last, lasted = series[slug][0], series[slug][-1], span(times[-1] - times[0])
+    if not changes[slug]:
+        return f"No segment has changed its size in {lasted}"
+    relative = f" ({changes[slug] / first:+.0%})" if first else ""
+    return f"{names[slug]} {'grew' if last > first else 'shrank'} most: from {first:,} to {people(last)}{relative} in {lasted}"
+
+
+def _draw(facts: Facts, series: Series, names: dict[str, str], times: Sequence[int], layout: Layout) -> Figure:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+    from matplotlib.ticker import MaxNLocator
+
+    marks = {slug: _GONE for slug in names} | marks_of(list(facts.names))
+    legend = 0 if layout.wide else 22 * len(names) + 8
+    figure = sheet(layout, max(360 if layout.wide else 320, (40 + 18 * len(names)) if layout.wide else 0) + legend)
+    height = 72 * figure.get_figheight() - legend - 62
+    axes = panel(figure, 66, 12, layout.width - (66 + 230 if layout.wide else 80), height, layout.text)
+    days = [float(date2num(facts.local(at))) for at in times]
+    most = max(max(sizes) for sizes in series.values())
+    axes.set(xlim=(days[0], days[-1]), ylim=(0, 1.06 * max(most, 1)))
+    axes.grid(axis="y", color=FAINT, linewidth=0.7)
+    locator = AutoDateLocator(tz=facts.local(0).tzinfo, maxticks=6 if layout.wide else 4)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=facts.local(0).tzinfo))
+    axes.xaxis.get_offset_text().set(size=layout.text, color=SOFT)
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.yaxis.set_major_formatter(lambda number, _: f"{number:,.0f}")
+    axes.set_ylabel("users", color=INK)
+    axes.set_xlabel(f"time of the snapshot, {facts.timezone}", color=INK)
+    for slug, sizes in series.items():
+        style = {"color": marks[slug].colour, "marker": marks[slug].marker, "markeredgecolor": INK}
+        each = max(1, len(days) // 12)
+        (line,) = axes.plot(days, sizes, linewidth=2.2, markersize=7, markeredgewidth=0.6, clip_on=False, **style)
+        line.set(dashes=marks[slug].dash or (None, None), markevery=(len(days) - 1) % each) if False else line.set_markevery((
+            (len(days) - 1) % each, each))
+        if marks[slug].dash:
+            line.set_dashes(marks[slug].dash)
+    free = overlay(figure)
+    ends = {slug: 12 + height * (1 - sizes[-1] / axes.get_ylim()[1]) for slug, sizes in series.items()}
+    places = _apart(ends, 18, height + 20) if layout.wide else {}
+    for at, slug in enumerate(reversed(list(names))):
+        x, y = (layout.width - 214, places[slug]) if layout.wide else (24, 72 * figure.get_figheight() - legend + 14 + 22 * at)
+        label = f"{cut(names[slug], 19 if layout.wide else 28)} {series[slug][-1]:,}"
+        if layout.wide:
+            free.plot([layout.width - 226, x - 4], [ends[slug], y], color=SOFT, linewidth=0.6)
+        mark = marks[slug]
+        free.scatter([x + 4], [y], marker=mark.marker, s=46, c=mark.colour, linewidths=1.2 if mark.marker == "x" else 0.6, **({} if mark.marker == "x" else {"edgecolors": INK}))
+        free.text(x + 16, y, label, va="center", size=layout.text)
+    return figure
+
+
+def _apart(wanted: dict[str, float], least: float, lowest: float) -> dict[str, float]:
+    """Places near the wanted ones, in the same order, and so far apart that labels do not overlap.
+
+    >>> _apart({"a": 10.0, "b": 12.0}, 18, 100)
+    {'a': 10.0, 'b': 28.0}
+    >>> _apart({"a": 99.0, "b": 100.0}, 18, 100)
+    {'a': 82.0, 'b': 100.0}
+    """
+    ordered = sorted(wanted, key=lambda each: wanted[each])
+    places: dict[str, float] = {}
+    for at, slug in enumerate(ordered):
+        places[slug] = max(wanted[slug], places[ordered[at - 1]] + least) if at else wanted[slug]
+    for at in range(len(ordered) - 1, -1, -1):
+        limit = places[ordered[at + 1]] - least if at + 1 < len(ordered) else lowest
+        places[ordered[at]] = min(places[ordered[at]], limit)
+    return places
