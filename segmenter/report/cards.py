@@ -39,7 +39,7 @@ class Card(NamedTuple):
 
 
 def cards_of(facts: Facts) -> list[Card]:
-    """A card for each segment, the most engaged first."""
+    """A card for each segment, the least engaged first."""
     marks = marks_of(list(facts.names))
     return [
         Card(
@@ -53,7 +53,7 @@ def cards_of(facts: Facts) -> list[Card]:
             action_is_default=profile.action_is_default,
             values=_values(profile),
         )
-        for slug, profile in reversed(facts.profiles.items())
+        for slug, profile in facts.profiles.items()
     ]
 
 

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from segmenter.report.chart import WIDE, Chart, Layout
-from segmenter.report.style import FAINT, INK, PAPER, SOFT
+from segmenter.report.style import FAINT, INK, PAPER, SHARPNESS, SOFT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 VARIABLES = {INK: "var(--ink)", SOFT: "var(--soft)", FAINT: "var(--faint)", PAPER: "var(--paper)"}
-SHARPNESS = 144
-"""Pixels per inch of a PNG, and of the marks within an SVG: two for each pixel of the page."""
 
 
 def as_svg(figure: Figure, chart: Chart, layout: Layout) -> str:

@@ -27,10 +27,14 @@ SKY, BLUE, GREEN, YELLOW, ORANGE, RED, PURPLE = (
 )
 NEUTRAL = "#8a9199"
 
+SHARPNESS = 144
+"""Pixels per inch of images: two for each pixel of the page."""
+
 _COOL_TO_WARM = (SKY, BLUE, GREEN, YELLOW, ORANGE, RED, PURPLE)
 _PICKED = {1: (BLUE,), 2: (BLUE, ORANGE), 3: (SKY, BLUE, ORANGE), 4: (SKY, BLUE, ORANGE, RED)}
 _PICKED |= {5: (SKY, BLUE, GREEN, ORANGE, RED), 6: (SKY, BLUE, GREEN, ORANGE, RED, PURPLE)}
-_HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "||||", "++++", "oooo", "//..", "**", "\\\\..")
+_HATCHES = ("", "////", "\\\\\\\\", "xxxx", "----", "||||", "++++", "//", "\\\\", "xx", "--", "||")
+"""Of lines only: an SVG of dots is large."""
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 _DASHES: tuple[tuple[float, ...], ...] = ((), (6, 2), (2, 2), (8, 2, 2, 2), (10, 3), (4, 1), (1, 1), (12, 2, 1, 2))
 
@@ -48,7 +52,7 @@ def marks_of(slugs: Sequence[str]) -> dict[str, Mark]:
     """A mark for each segment; users without a segment are grey."""
     judged = [slug for slug in slugs if slug != UNASSIGNED]
     colours = _PICKED.get(len(judged), _COOL_TO_WARM)
-    marks = {UNASSIGNED: Mark(NEUTRAL, "", "x", (1, 3))}
+    marks = {UNASSIGNED: Mark(NEUTRAL, "", "8", (1, 3))}
     for at, slug in enumerate(judged):
         marks[slug] = Mark(
             colours[at % len(colours)], _HATCHES[at % 12], _MARKERS[at % 12], _DASHES[at % len(_DASHES)]

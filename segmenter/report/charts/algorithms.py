@@ -28,10 +28,10 @@ class Score(NamedTuple):
 
 
 SCORES = (
-    Score("Silhouette", "-1 to 1, higher is better", lambda each: each.silhouette, 3, True),
-    Score("Davies–Bouldin", "from 0, lower is better", lambda each: each.davies_bouldin, 3, False),
-    Score("Calinski–Harabasz", "from 0, higher is better", lambda each: each.calinski_harabasz, 0, True),
-    Score("Agreement with live", "adjusted Rand, 1: the same", lambda each: each.rand_live, 3, True),
+    Score("Silhouette", "higher is better", lambda each: each.silhouette, 3, True),
+    Score("Davies–Bouldin", "lower is better", lambda each: each.davies_bouldin, 3, False),
+    Score("Calinski–Harabasz", "higher is better", lambda each: each.calinski_harabasz, 0, True),
+    Score("Agreement with live", "adjusted Rand index", lambda each: each.rand_live, 3, True),
 )
 
 
@@ -57,13 +57,13 @@ def chart(facts: Facts) -> Chart:
         slug="algorithms",
         subject="Other algorithms on the same users",
         finding=_finding(facts),
-        note=f"All scores favour round groups of equal size, so they rate dbscan and hdbscan below their worth.{some}"
+        note=f"A silhouette is between -1 and 1; an adjusted Rand index is 1 for the same groups. The first three favour round groups of equal size, so they rate dbscan and hdbscan below their worth.{some}"
         if rated
         else "`segmenter cluster --algorithm all` groups the users of the latest snapshot by six algorithms.",
         table=Table(("algorithm", "groups", "in no group", *[each.title for each in SCORES]), rows)
         if rated
         else Table((), []),
-        draw=(lambda layout: draw(panels, 2, layout)) if rated else None,
+        draw=(lambda layout: draw(panels, 4, layout)) if rated else None,
     )
 
 

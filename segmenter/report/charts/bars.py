@@ -69,8 +69,8 @@ def _draw(axes: Axes, each: Panel, width: float, text: float) -> None:
     for row, one in enumerate(each.bars):
         room = int((width - 0.64 * text * len(one.told)) // (0.6 * text))
         line = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "baseline", "size": text}
-        axes.annotate(cut(one.name, max(room, 6)), (0, row + 0.42), (2, 0), color=INK, **line)
+        axes.annotate(cut(one.name, max(room, 6)), (0, row + 0.37), (2, 0), color=INK, **line)
         told = INK if one.value is not None else SOFT
-        axes.annotate(one.told, (1, row + 0.42), (0, 0), color=told, ha="right", **line)
+        axes.annotate(one.told, (1, row + 0.37), (0, 0), color=told, ha="right", **line)
         if one.value is not None:
-            bar(axes, min(0.0, one.value), row + 0.52, abs(one.value), 0.36, one.mark)
+            bar(axes, min(0.0, one.value), row + 0.5, abs(one.value), 0.36, one.mark)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CAUSES = {"behaviour": "the users' behaviour", "model": "the model", "repair": "repairs"}
-_HATCHES = {"behaviour": "", "model": "////", "repair": "...."}
+_HATCHES = {"behaviour": "", "model": "////", "repair": "xxxx"}
 _NODE, _GAP, _MARGIN = 14, 34, 14
 
 
@@ -123,7 +123,7 @@ def _draw(
         _ribbon(axes, (left + _NODE, y), (right, right_of[each[:3]]), scale * each.moves, marks[each.from_segment], each.cause)
     for at, (cause, count) in enumerate(causes.most_common()):
         y = bottom + 24 * at
-        bar(axes, left, y, 30, 14, Mark(NEUTRAL, _HATCHES.get(cause, "xx"), "", ()))
+        bar(axes, left, y, 30, 14, Mark(NEUTRAL, _HATCHES.get(cause, "++++"), "", ()))
         axes.text(left + 40, y + 8, f"by {CAUSES.get(cause, cause)}: {count:,}, {percent(count / total)}", size=layout.text, va="center")
     return figure
 
@@ -138,5 +138,5 @@ def _ribbon(axes: Axes, start: tuple[float, float], end: tuple[float, float], th
     back = [(x1, y1 + thick), (middle, y1 + thick), (middle, y0 + thick), (x0, y0 + thick)]
     codes = [Path.MOVETO, *[Path.CURVE4] * 3, Path.LINETO, *[Path.CURVE4] * 3, Path.CLOSEPOLY]
     path = Path([*points, *back, (x0, y0)], codes)
-    axes.add_patch(PathPatch(path, facecolor=mark.colour, edgecolor=PAPER, linewidth=0, alpha=0.6, hatch=_HATCHES.get(cause, "xx")))
+    axes.add_patch(PathPatch(path, facecolor=mark.colour, edgecolor=PAPER, linewidth=0, alpha=0.6, hatch=_HATCHES.get(cause, "++++")))
     axes.add_patch(PathPatch(path, fill=False, edgecolor=INK, linewidth=0.4, alpha=0.6))

@@ -11,12 +11,13 @@ from segmenter.report.style import FAINT, INK, NEUTRAL, SOFT, Mark, marks_of, ov
 from segmenter.report.words import cut, people, plural, span
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MOST = 60
 """So many snapshots are drawn; of more, every n-th, the latest among them."""
 
-_GONE = Mark(NEUTRAL, "", "x", (1, 2))
+_GONE = Mark(NEUTRAL, "", "8", (1, 2))
 
 Series = dict[str, list[int]]
 """The sizes of each segment, one a snapshot."""
@@ -79,26 +80,33 @@ def _draw(facts: Facts, series: Series, names: dict[str, str], times: Sequence[i
     axes.yaxis.set_major_formatter(lambda number, _: f"{number:,.0f}")
     axes.set_ylabel("users", color=INK)
     axes.set_xlabel(f"time of the snapshot, {facts.timezone}", color=INK)
+    every = max(1, len(days) // 12)
     for slug, sizes in series.items():
         style = {"color": marks[slug].colour, "marker": marks[slug].marker, "markeredgecolor": INK}
-        each = max(1, len(days) // 12)
         (line,) = axes.plot(days, sizes, linewidth=2.2, markersize=7, markeredgewidth=0.6, clip_on=False, **style)
-        line.set(dashes=marks[slug].dash or (None, None), markevery=(len(days) - 1) % each) if False else line.set_markevery((
-            (len(days) - 1) % each, each))
+        line.set_markevery(((len(days) - 1) % every, every))
         if marks[slug].dash:
             line.set_dashes(marks[slug].dash)
-    free = overlay(figure)
-    ends = {slug: 12 + height * (1 - sizes[-1] / axes.get_ylim()[1]) for slug, sizes in series.items()}
-    places = _apart(ends, 18, height + 20) if layout.wide else {}
-    for at, slug in enumerate(reversed(list(names))):
-        x, y = (layout.width - 214, places[slug]) if layout.wide else (24, 72 * figure.get_figheight() - legend + 14 + 22 * at)
-        label = f"{cut(names[slug], 19 if layout.wide else 28)} {series[slug][-1]:,}"
-        if layout.wide:
-            free.plot([layout.width - 226, x - 4], [ends[slug], y], color=SOFT, linewidth=0.6)
-        mark = marks[slug]
-        free.scatter([x + 4], [y], marker=mark.marker, s=46, c=mark.colour, linewidths=1.2 if mark.marker == "x" else 0.6, **({} if mark.marker == "x" else {"edgecolors": INK}))
-        free.text(x + 16, y, label, va="center", size=layout.text)
+    _labels(figure, axes, series, names, marks, layout)
     return figure
+
+
+def _labels(
+    figure: Figure, axes: Axes, series: Series, names: dict[str, str], marks: dict[str, Mark], layout: Layout
+) -> None:
+    """The name and the last size of each line: at its end or, on a narrow page, below, in the same order."""
+    free, box = overlay(figure), axes.get_window_extent()
+    bottom = 72 * figure.get_figheight()
+    top, foot = bottom - box.y1, bottom - box.y0
+    ends = {slug: top + (foot - top) * (1 - sizes[-1] / axes.get_ylim()[1]) for slug, sizes in series.items()}
+    places = _apart(ends, 18, foot)
+    for at, slug in enumerate(sorted(names, key=lambda each: ends[each])):
+        x, y = (box.x1 + 24, places[slug]) if layout.wide else (26, foot + 76 + 22 * at)
+        if layout.wide:
+            free.plot([box.x1 + 6, x - 8], [ends[slug], y], color=SOFT, linewidth=0.6)
+        free.scatter([x], [y], marker=marks[slug].marker, s=46, c=marks[slug].colour, edgecolors=INK, linewidths=0.6)
+        label = f"{cut(names[slug], 18 if layout.wide else 28)} {series[slug][-1]:,}"
+        free.text(x + 12, y, label, va="center", size=layout.text)
 
 
 def _apart(wanted: dict[str, float], least: float, lowest: float) -> dict[str, float]:

@@ -102,7 +102,7 @@ def _bars(axes: Axes, inside: Sequence[int], outside: Sequence[int], mark: Mark,
     axes.set(xlim=(0, len(shares)), ylim=(0, 100 * top * 1.05))
     axes.grid(axis="y", color=FAINT, linewidth=0.7)
     axes.yaxis.set_major_locator(_halves(100 * top))
-    axes.yaxis.set_major_formatter(lambda number, _: f"{number:.3g}%")
+    axes.yaxis.set_major_formatter(lambda number, _: f"{number:.3g}%" if number else "")
     for at, share in enumerate(shares):
         bar(axes, at + 0.12, 0, 0.76, 100 * share, mark)
     if sum(outside):

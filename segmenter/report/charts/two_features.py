@@ -15,7 +15,7 @@ from segmenter.report.chart import Chart, Layout, Table
 from segmenter.report.charts.axes import axes_of, limits, plain_ticks, scale_of, stretched
 from segmenter.report.charts.characteristics import told, words
 from segmenter.report.facts import Facts
-from segmenter.report.style import FAINT, INK, SOFT, marks_of, overlay, panel, sheet
+from segmenter.report.style import FAINT, INK, SHARPNESS, SOFT, Mark, marks_of, overlay, panel, sheet
 from segmenter.report.words import cut, people
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ def chart(facts: Facts) -> Chart:
 
 def _median(medians: pd.DataFrame, slug: str, feature: Feature, currency: str) -> str:
     value = medians[feature.name].get(slug, float("nan"))
-    return told(float(value), feature, currency) if value == value else "no value"
+    if value != value:
+        return "no value"
+    return f"{value:,.1f}".removesuffix(".0") if is_count(feature.name) else told(float(value), feature, currency)
 
 
 def _finding(facts: Facts, both: Sequence[Feature], medians: pd.DataFrame) -> str:
@@ -132,26 +134,44 @@ def _axes(axes: Axes, cloud: Cloud, currency: str, layout: Layout) -> None:
 
 
 def _marks(axes: Axes, facts: Facts, cloud: Cloud) -> None:
+    """All marks as one image, however many there are."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    box = axes.get_window_extent()
+    apart = Figure(figsize=(box.width / 72, box.height / 72), dpi=SHARPNESS)
+    canvas, marked = FigureCanvasAgg(apart), apart.add_axes((0, 0, 1, 1))
+    apart.patch.set_visible(False)
+    marked.set_axis_off()
+    marked.set_xscale("function", functions=(squeezed, stretched))
+    marked.set_yscale("function", functions=(squeezed, stretched))
+    marked.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
+    _scatter(marked, facts, cloud)
+    canvas.draw()
+    place = {"extent": (0, 1, 0, 1), "transform": axes.transAxes, "aspect": "auto"}
+    axes.set_autoscale_on(False)
+    axes.imshow(np.asarray(canvas.buffer_rgba()), interpolation="none", zorder=2, **place)
+    if 0 < np.isnan(cloud.y).sum() < len(cloud.y):
+        axes.axhline(_middle(cloud), color=SOFT, linewidth=0.8, zorder=0.9)
+
+
+def _scatter(axes: Axes, facts: Facts, cloud: Cloud) -> None:
     marks, segments, known = marks_of(list(facts.names)), np.array(cloud.segments), ~np.isnan(cloud.y)
     spread = _spread(len(cloud.x), GOLDEN) / 3 if is_count(cloud.across.name) else np.zeros(len(cloud.x))
     x, y = cloud.x + spread, np.where(known, cloud.y, _heights(axes, cloud))
-    if known.any() and not known.all():
-        axes.axhline(_middle(cloud), color=SOFT, linewidth=0.8, zorder=0.9)
-    size = min(22.0, 1_000 / max(1, len(x)) ** 0.5)
     layers = np.arange(len(x)) % LAYERS
     for layer in range(LAYERS):
         for slug in facts.names:
             here = (segments == slug) & (layers == layer)
-            solid, hollow = here & known, here & ~known
-            style = {"s": size, "marker": marks[slug].marker, "rasterized": True}
-            if solid.any():
-                colour = marks[slug].colour
-                thin = {"linewidths": 0.8} if style["marker"] == "x" else {"linewidths": 0}
-                axes.scatter(x[solid], y[solid], c=colour, alpha=0.7, **thin, **style)
-            if hollow.any():
-                faces = {} if style["marker"] == "x" else {"facecolors": "none"}
-                edge = {"color" if style["marker"] == "x" else "edgecolors": marks[slug].colour}
-                axes.scatter(x[hollow], y[hollow], linewidths=0.9, alpha=0.8, **faces, **edge, **style)
+            for hollow in (False, True):
+                which = here & (known ^ hollow)
+                if which.any():
+                    _dots(axes, x[which], y[which], marks[slug], min(22.0, 1_000 / len(x) ** 0.5), hollow)
+
+
+def _dots(axes: Axes, x: Numbers, y: Numbers, mark: Mark, size: float, hollow: bool) -> None:
+    faces, edges, lines = ("none", mark.colour, 0.9) if hollow else (mark.colour, "none", 0.0)
+    axes.scatter(x, y, s=size, marker=mark.marker, facecolors=faces, edgecolors=edges, linewidths=lines, alpha=0.75)
 
 
 def _middle(cloud: Cloud) -> float:
