@@ -84,9 +84,7 @@ def read(settings: Settings, now_ms: int, progress: Progress = silent) -> Facts:
         )
 
 
-def _rated(
-    runs: Sequence[ClusterRun], users: pd.DataFrame, features: Sequence[str], snapshot_id: int
-) -> list[Rated]:
+def _rated(runs: Sequence[ClusterRun], users: pd.DataFrame, features: Sequence[str], snapshot_id: int) -> list[Rated]:
     """The runs, and before them the live segments, if they are of the same users and scikit-learn is there."""
     rated = [
         Rated(each.algorithm, each.k, each.noise / max(each.users, 1), each.silhouette, each.davies_bouldin,

@@ -75,8 +75,8 @@ def _values(profile: Profile) -> dict[str, list[Value]]:
 def _amounts(profile: Profile, facts: Facts) -> list[str]:
     plurals = {kind.name: kind.plural.replace("_", " ") for kind in facts.kinds}
     return [
-        f"{people(each.inside.buyers)} with {plurals[each.kind]}, for {money(each.inside.paid, facts.currency)} in all, "
-        f"{money(each.inside.paid_per_user or 0, facts.currency)} per user of the segment."
+        f"{people(each.inside.buyers)} with {plurals[each.kind]}, for {money(each.inside.paid, facts.currency)} in "
+        f"all, {money(each.inside.paid_per_user or 0, facts.currency)} per user of the segment."
         for each in profile.amounts
         if each.inside.payments
     ]

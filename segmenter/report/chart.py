@@ -22,7 +22,7 @@ class Layout(NamedTuple):
         return self.width > 600
 
 
-WIDE, NARROW = Layout("wide", 880, 13), Layout("narrow", 358, 13)
+WIDE, NARROW = Layout("wide", 880, 13), Layout("narrow", 340, 13.5)
 
 
 class Table(NamedTuple):

@@ -31,7 +31,7 @@ class Rated(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """A snapshot, and what the warehouse knows of its segments. Texts of others are printable, and otherwise as they are."""
+    """A snapshot, and what the warehouse knows of its segments. Texts are as others wrote them."""
 
     snapshot: Snapshot
     made_ms: int

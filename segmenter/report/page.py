@@ -11,6 +11,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from segmenter.analysis.profiles.words import printable
+from segmenter.model.generation import UNASSIGNED
 from segmenter.report.cards import cards_of
 from segmenter.report.chart import NARROW, WIDE, Chart
 from segmenter.report.charts import charts_of
@@ -18,7 +19,7 @@ from segmenter.report.facts import Facts
 from segmenter.report.pictures import as_svg, write_png
 from segmenter.report.status import freshness, verdict
 from segmenter.report.style import styled
-from segmenter.report.words import people
+from segmenter.report.words import people, plural
 
 INDEX = "index.html"
 
@@ -65,9 +66,15 @@ def render(facts: Facts, sections: Sequence[Section]) -> str:
         verdict=verdict(facts),
         cards=cards_of(facts),
         sections=sections,
-        users=people(len(facts.users)),
+        heading=_heading(facts),
         of=_of(facts),
     )
+
+
+def _heading(facts: Facts) -> str:
+    segments = len(facts.names.keys() - {UNASSIGNED})
+    users = people(len(facts.users))
+    return f"{users} in {plural(segments, 'segment')}" if segments else f"{users}, no segments yet"
 
 
 def _of(facts: Facts) -> str:

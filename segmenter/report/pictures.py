@@ -20,7 +20,7 @@ VARIABLES = {INK: "var(--ink)", SOFT: "var(--soft)", FAINT: "var(--faint)", PAPE
 
 
 def as_svg(figure: Figure, chart: Chart, layout: Layout) -> str:
-    """The figure as an element of HTML: without a name space, its ids its own, its colours and font those of the page."""
+    """The figure as an element of HTML, with ids of its own, and the colours and the font of the page."""
     written = StringIO()
     with warnings.catch_warnings(action="ignore"):  # of letters that the font lacks: the reader's has them
         figure.savefig(written, format="svg", dpi=SHARPNESS, transparent=True, metadata={"Date": None})

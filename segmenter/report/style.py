@@ -1,6 +1,7 @@
 """Colours, marks and the parts that figures are made of. All sizes are in pixels.
 
-The colours are those of Okabe and Ito, which everybody can tell apart; each segment has a hatch, a marker and a dash too.
+The colours are those of Okabe and Ito, which everybody can tell apart; each segment has a hatch, a marker and a dash
+too.
 Matplotlib comes with the extra ``report`` and is imported when something is drawn; it needs no display.
 
 Reference: Okabe and Ito, Color Universal Design, 2008.
@@ -54,9 +55,7 @@ def marks_of(slugs: Sequence[str]) -> dict[str, Mark]:
     colours = _PICKED.get(len(judged), _COOL_TO_WARM)
     marks = {UNASSIGNED: Mark(NEUTRAL, "", "8", (1, 3))}
     for at, slug in enumerate(judged):
-        marks[slug] = Mark(
-            colours[at % len(colours)], _HATCHES[at % 12], _MARKERS[at % 12], _DASHES[at % len(_DASHES)]
-        )
+        marks[slug] = Mark(colours[at % len(colours)], _HATCHES[at % 12], _MARKERS[at % 12], _DASHES[at % len(_DASHES)])
     return {slug: marks[slug] for slug in slugs}
 
 
@@ -97,8 +96,8 @@ def panel(figure: Figure, left: float, top: float, width: float, height: float, 
     axes = figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(length=0, labelsize=text)
-    axes.xaxis.label.set_size(text)
-    axes.yaxis.label.set_size(text)
+    axes.xaxis.label.set_fontsize(text)
+    axes.yaxis.label.set_fontsize(text)
     axes.patch.set_visible(False)
     axes.set_axisbelow(True)
     return axes

@@ -57,7 +57,7 @@ def cut(text: str, most: int) -> str:
     if len(text) <= most:
         return text
     head = (most - 1) // 2 + 1
-    return f"{text[:head]}…{text[head + 1 - most:]}"
+    return f"{text[:head]}…{text[head + 1 - most :]}"
 
 
 def listed(parts: Sequence[str]) -> str:

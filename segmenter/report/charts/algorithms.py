@@ -14,6 +14,11 @@ from segmenter.report.words import percent
 ALIKE = 0.005
 """Silhouettes that differ by less are called alike."""
 
+_HOW_TO_READ = (
+    "A silhouette is between -1 and 1; an adjusted Rand index is 1 for the same groups. The first three scores favour "
+    "round groups of equal size, so they rate dbscan and hdbscan below their worth."
+)
+
 _LIVE_MARK, _OTHER_MARK = Mark(ORANGE, "////", "o", ()), Mark(SKY, "", "o", ())
 
 
@@ -57,7 +62,7 @@ def chart(facts: Facts) -> Chart:
         slug="algorithms",
         subject="Other algorithms on the same users",
         finding=_finding(facts),
-        note=f"A silhouette is between -1 and 1; an adjusted Rand index is 1 for the same groups. The first three favour round groups of equal size, so they rate dbscan and hdbscan below their worth.{some}"
+        note=f"{_HOW_TO_READ}{some}"
         if rated
         else "`segmenter cluster --algorithm all` groups the users of the latest snapshot by six algorithms.",
         table=Table(("algorithm", "groups", "in no group", *[each.title for each in SCORES]), rows)
@@ -87,7 +92,8 @@ def _finding(facts: Facts) -> str:
     if live is not None and by_name:
         best = max(by_name, key=lambda each: by_name[each])
         if by_name[best] - live >= ALIKE:
-            return f"{best} separates these users better than the live segments: silhouette {by_name[best]:.3f} against {live:.3f}"
+            than = f"silhouette {by_name[best]:.3f} against {live:.3f}"
+            return f"{best} separates these users better than the live segments: {than}"
         return f"No other algorithm separates these users better than the live segments: silhouette {live:.3f}"
     agreeing = {each.name: each.rand_live for each in facts.rated if each.name != LIVE and each.rand_live is not None}
     if not agreeing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segmenter.report.chart import Layout
 from segmenter.report.style import FAINT, INK, SOFT, Mark, bar, panel, sheet
@@ -68,7 +68,12 @@ def _draw(axes: Axes, each: Panel, width: float, text: float) -> None:
     )
     for row, one in enumerate(each.bars):
         room = int((width - 0.64 * text * len(one.told)) // (0.6 * text))
-        line = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "baseline", "size": text}
+        line: dict[str, Any] = {
+            "xycoords": ("axes fraction", "data"),
+            "textcoords": "offset points",
+            "va": "baseline",
+            "size": text,
+        }
         axes.annotate(cut(one.name, max(room, 6)), (0, row + 0.37), (2, 0), color=INK, **line)
         told = INK if one.value is not None else SOFT
         axes.annotate(one.told, (1, row + 0.37), (0, 0), color=told, ha="right", **line)

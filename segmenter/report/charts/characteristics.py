@@ -81,6 +81,8 @@ def told(mean: float, feature: Feature, currency: str) -> str:
 
 def _finding(facts: Facts) -> str:
     """The strongest difference of the most engaged segment that has one."""
+    if len([count for count in facts.counts.values() if count]) == 1:
+        return "All users are in one segment: there is none to compare it with"
     for slug in reversed(facts.profiles):
         profile = facts.profiles[slug]
         apart: list[FeatureProfile] = strongest(profile.features)

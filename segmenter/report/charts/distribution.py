@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from segmenter.analysis.profiles.words import money
 from segmenter.model.features import is_count
 from segmenter.model.generation import UNASSIGNED
@@ -11,13 +13,17 @@ from segmenter.report.facts import Facts
 from segmenter.report.style import marks_of
 from segmenter.report.words import listed, people, percent
 
+Measures = dict[str, dict[str, int]]
+"""What is counted of each segment, by what it is."""
+
 
 def chart(facts: Facts) -> Chart:
     """Shares of the users, of the events and, for each kind with amounts, of what was paid."""
     events = _events(facts)
     paid = _paid(facts)
-    measures = {"users": facts.counts, "events": events} | paid
-    told = {"users": _number, "events": _number} | dict.fromkeys(paid, lambda number: money(number, facts.currency))
+    measures: Measures = {"users": facts.counts, "events": events} | paid
+    told: dict[str, Callable[[int], str]] = {"users": _number, "events": _number}
+    told |= dict.fromkeys(paid, lambda number: money(number, facts.currency))
     marks = marks_of(list(facts.names))
     panels = []
     for what, numbers in measures.items():
@@ -41,24 +47,21 @@ def chart(facts: Facts) -> Chart:
     )
 
 
-def _finding(facts: Facts, measures: dict[str, dict[str, int]]) -> str:
+def _finding(facts: Facts, measures: Measures) -> str:
     counts, users = facts.counts, len(facts.users)
     there = [slug for slug, count in counts.items() if count]
     if there == [UNASSIGNED]:
         return f"No segments yet: no model has judged the {people(users)}"
     if len(there) == 1:
-        return f"{'The only user is' if users == 1 else f'All {people(users)} are'} in one segment: {_name(facts, there[0])}"
+        who = "The only user is" if users == 1 else f"All {people(users)} are"
+        return f"{who} in one segment: {facts.names[there[0]]}"
     top = [slug for slug in there if slug != UNASSIGNED][-1]
     made = []
     for what, numbers in list(measures.items())[1:]:
         if total := sum(numbers.values()):
             verb = "make" if what == "events" else "stand for"
             made.append(f"{verb} {percent(numbers[top] / total)} of the {what}")
-    return f"{_name(facts, top)}: {percent(counts[top] / users)} of the users {listed(made)}"
-
-
-def _name(facts: Facts, slug: str) -> str:
-    return facts.names[slug]
+    return f"{facts.names[top]}: {percent(counts[top] / users)} of the users {listed(made)}"
 
 
 def _events(facts: Facts) -> dict[str, int]:
@@ -68,22 +71,23 @@ def _events(facts: Facts) -> dict[str, int]:
     return {slug: int(by_segment.get(slug, 0)) for slug in facts.names}
 
 
-def _paid(facts: Facts) -> dict[str, dict[str, int]]:
+def _paid(facts: Facts) -> Measures:
     """What was paid for events of each kind with amounts."""
     plurals = {kind.name: kind.plural.replace("_", " ") for kind in facts.kinds}
-    paid: dict[str, dict[str, int]] = {}
+    paid: Measures = {}
     for slug, profile in facts.profiles.items():
         for each in profile.amounts:
             paid.setdefault(f"amount of {plurals[each.kind]}", {})[slug] = each.inside.paid
     return paid
 
 
-def _number(number: float) -> str:
+def _number(number: int) -> str:
     return f"{number:,}"
 
 
-def _cells(slug, measures, told):
+def _cells(slug: str, measures: Measures, told: dict[str, Callable[[int], str]]) -> list[str]:
+    cells = []
     for what, numbers in measures.items():
         total = sum(numbers.values())
-        yield told[what](numbers[slug])
-        yield percent(numbers[slug] / total) if total else "-"
+        cells += [told[what](numbers[slug]), percent(numbers[slug] / total) if total else "-"]
+    return cells

@@ -88,47 +88,64 @@ def _table(moves: Sequence[SegmentMoves], names: dict[str, str]) -> Table:
 def _draw(
     moves: Sequence[SegmentMoves], causes: Counter[str], names: dict[str, str], facts: Facts, layout: Layout
 ) -> Figure:
-    total = causes.total()
     slugs = list(names)[::-1]  # the most engaged on top
     sides = [[slug for slug in slugs if any(each[side] == slug for each in moves)] for side in (0, 1)]
     most = max(map(len, sides))
-    flow = max(240, 36 * most)
+    flow = max(260, 36 * most)
     bottom = 30 + flow + _GAP * most
     figure = sheet(layout, bottom + 24 * len(causes) + 16)
-    axes, scale = overlay(figure), flow / total
-    marks = {slug: Mark(NEUTRAL, "", "x", ()) for slug in names} | marks_of(list(facts.names))
+    axes, scale = overlay(figure), flow / causes.total()
+    marks = {slug: Mark(NEUTRAL, "", "8", ()) for slug in names} | marks_of(list(facts.names))
+    tops = [_nodes(axes, moves, side, sides[side], most, scale) for side in (0, 1)]
     left, right = _MARGIN, layout.width - _MARGIN - _NODE
-    free: list[dict[str, float]] = []
+    ends = [_stacked(moves, side, slugs, tops[side], scale) for side in (0, 1)]
+    for each in moves:
+        y0, y1 = ends[0][each[:3]], ends[1][each[:3]]
+        mark = marks[each.from_segment]
+        _ribbon(axes, (left + _NODE, y0), (right, y1), scale * each.moves, mark, each.cause)
     for side, x in enumerate((left, right)):
-        tops, top = {}, 30 + _GAP * (most - len(sides[side])) / 2
-        axes.text(x if not side else x + _NODE, 14, ("from", "to")[side], size=layout.text, color=SOFT, ha=("left", "right")[side])
-        for slug in sides[side]:
+        edge, align = (x + side * _NODE), ("left", "right")[side]
+        axes.text(edge, 14, ("from", "to")[side], size=layout.text, color=SOFT, ha=align)
+        for slug, top in tops[side].items():
             count = sum(each.moves for each in moves if each[side] == slug)
-            room = int(layout.width / 2 / 8.6) - len(f" {count:,}")
-            label = f"{cut(names[slug], room)} {count:,}"
-            axes.text(x if not side else x + _NODE, top + 17, label, size=layout.text, color=INK, ha=("left", "right")[side])
-            tops[slug] = top + 24
-            bar(axes, x, top + 24, _NODE, scale * count, marks[slug]._replace(hatch=""))
-            top += 24 + scale * count + _GAP - 24
-        free.append(tops)
-    place = {slug: at for at, slug in enumerate(slugs)}
-    ordered = sorted(moves, key=lambda each: (place[each.from_segment], place[each.to_segment], each.cause))
-    right_of = {}
-    for each in sorted(moves, key=lambda each: (place[each.to_segment], place[each.from_segment], each.cause)):
-        right_of[each[:3]] = free[1][each.to_segment]
-        free[1][each.to_segment] += scale * each.moves
-    for each in ordered:
-        y = free[0][each.from_segment]
-        free[0][each.from_segment] += scale * each.moves
-        _ribbon(axes, (left + _NODE, y), (right, right_of[each[:3]]), scale * each.moves, marks[each.from_segment], each.cause)
+            bar(axes, x, top, _NODE, scale * count, marks[slug]._replace(hatch=""))
+            label = f"{cut(names[slug], int(layout.width / 2 / 8.6) - len(f' {count:,}'))} {count:,}"
+            paper = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1}
+            axes.text(edge, top - 7, label, size=layout.text, color=INK, ha=align, bbox=paper)
     for at, (cause, count) in enumerate(causes.most_common()):
         y = bottom + 24 * at
         bar(axes, left, y, 30, 14, Mark(NEUTRAL, _HATCHES.get(cause, "++++"), "", ()))
-        axes.text(left + 40, y + 8, f"by {CAUSES.get(cause, cause)}: {count:,}, {percent(count / total)}", size=layout.text, va="center")
+        told = f"by {CAUSES.get(cause, cause)}: {count:,}, {percent(count / causes.total())}"
+        axes.text(left + 40, y + 8, told, size=layout.text, va="center")
     return figure
 
 
-def _ribbon(axes: Axes, start: tuple[float, float], end: tuple[float, float], thick: float, mark: Mark, cause: str) -> None:
+def _nodes(
+    axes: Axes, moves: Sequence[SegmentMoves], side: int, slugs: Sequence[str], most: int, scale: float
+) -> dict[str, float]:
+    """Where the segments of a side begin, one below the other, with room for a label above each."""
+    tops, top = {}, 54 + _GAP * (most - len(slugs)) / 2
+    for slug in slugs:
+        tops[slug] = top
+        top += scale * sum(each.moves for each in moves if each[side] == slug) + _GAP
+    return tops
+
+
+def _stacked(
+    moves: Sequence[SegmentMoves], side: int, slugs: Sequence[str], tops: dict[str, float], scale: float
+) -> dict[tuple[str, str, str], float]:
+    """Where each ribbon begins on a side, in the order of the segments on the other one, so that few cross."""
+    free, found = dict(tops), {}
+    for each in sorted(moves, key=lambda each: (slugs.index((each.to_segment, each.from_segment)[side]), each.cause)):
+        here = (each.from_segment, each.to_segment)[side]
+        found[each[:3]] = free[here]
+        free[here] += scale * each.moves
+    return found
+
+
+def _ribbon(
+    axes: Axes, start: tuple[float, float], end: tuple[float, float], thick: float, mark: Mark, cause: str
+) -> None:
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
@@ -138,5 +155,9 @@ def _ribbon(axes: Axes, start: tuple[float, float], end: tuple[float, float], th
     back = [(x1, y1 + thick), (middle, y1 + thick), (middle, y0 + thick), (x0, y0 + thick)]
     codes = [Path.MOVETO, *[Path.CURVE4] * 3, Path.LINETO, *[Path.CURVE4] * 3, Path.CLOSEPOLY]
     path = Path([*points, *back, (x0, y0)], codes)
-    axes.add_patch(PathPatch(path, facecolor=mark.colour, edgecolor=PAPER, linewidth=0, alpha=0.6, hatch=_HATCHES.get(cause, "++++")))
+    axes.add_patch(
+        PathPatch(
+            path, facecolor=mark.colour, edgecolor=PAPER, linewidth=0, alpha=0.6, hatch=_HATCHES.get(cause, "++++")
+        )
+    )
     axes.add_patch(PathPatch(path, fill=False, edgecolor=INK, linewidth=0.4, alpha=0.6))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from segmenter.report.chart import Chart, Layout, Table
 from segmenter.report.facts import Facts
@@ -56,33 +56,34 @@ def _finding(series: Series, names: dict[str, str], times: Sequence[int]) -> str
     if not changes[slug]:
         return f"No segment has changed its size in {lasted}"
     relative = f" ({changes[slug] / first:+.0%})" if first else ""
-    return f"{names[slug]} {'grew' if last > first else 'shrank'} most: from {first:,} to {people(last)}{relative} in {lasted}"
+    verb = "grew" if last > first else "shrank"
+    return f"{names[slug]} {verb} most: from {first:,} to {people(last)}{relative} in {lasted}"
 
 
 def _draw(facts: Facts, series: Series, names: dict[str, str], times: Sequence[int], layout: Layout) -> Figure:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+    from matplotlib import dates
     from matplotlib.ticker import MaxNLocator
 
-    marks = {slug: _GONE for slug in names} | marks_of(list(facts.names))
-    legend = 0 if layout.wide else 22 * len(names) + 8
+    marks = dict.fromkeys(names, _GONE) | marks_of(list(facts.names))
+    legend = 0 if layout.wide else 22 * len(names) + 22
     figure = sheet(layout, max(360 if layout.wide else 320, (40 + 18 * len(names)) if layout.wide else 0) + legend)
-    height = 72 * figure.get_figheight() - legend - 62
-    axes = panel(figure, 66, 12, layout.width - (66 + 230 if layout.wide else 80), height, layout.text)
-    days = [float(date2num(facts.local(at))) for at in times]
+    height = 72 * figure.get_figheight() - legend - 74
+    axes = panel(figure, 66, 12, layout.width - (66 + 256 if layout.wide else 80), height, layout.text)
+    days = [at / 86_400_000 for at in times]
     most = max(max(sizes) for sizes in series.values())
     axes.set(xlim=(days[0], days[-1]), ylim=(0, 1.06 * max(most, 1)))
     axes.grid(axis="y", color=FAINT, linewidth=0.7)
-    locator = AutoDateLocator(tz=facts.local(0).tzinfo, maxticks=6 if layout.wide else 4)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=facts.local(0).tzinfo))
+    zone, made = facts.local(0).tzinfo, cast(Any, dates)  # untyped
+    axes.xaxis.set_major_locator(made.AutoDateLocator(tz=zone, maxticks=6 if layout.wide else 4))
+    axes.xaxis.set_major_formatter(made.ConciseDateFormatter(axes.xaxis.get_major_locator(), tz=zone))
     axes.xaxis.get_offset_text().set(size=layout.text, color=SOFT)
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.yaxis.set_major_formatter(lambda number, _: f"{number:,.0f}")
     axes.set_ylabel("users", color=INK)
-    axes.set_xlabel(f"time of the snapshot, {facts.timezone}", color=INK)
+    axes.set_xlabel(f"time of the snapshot, {facts.timezone}", color=INK, labelpad=20)
     every = max(1, len(days) // 12)
     for slug, sizes in series.items():
-        style = {"color": marks[slug].colour, "marker": marks[slug].marker, "markeredgecolor": INK}
+        style: dict[str, Any] = {"color": marks[slug].colour, "marker": marks[slug].marker, "markeredgecolor": INK}
         (line,) = axes.plot(days, sizes, linewidth=2.2, markersize=7, markeredgewidth=0.6, clip_on=False, **style)
         line.set_markevery(((len(days) - 1) % every, every))
         if marks[slug].dash:
@@ -101,11 +102,11 @@ def _labels(
     ends = {slug: top + (foot - top) * (1 - sizes[-1] / axes.get_ylim()[1]) for slug, sizes in series.items()}
     places = _apart(ends, 18, foot)
     for at, slug in enumerate(sorted(names, key=lambda each: ends[each])):
-        x, y = (box.x1 + 24, places[slug]) if layout.wide else (26, foot + 76 + 22 * at)
+        x, y = (box.x1 + 24, places[slug]) if layout.wide else (26, foot + 88 + 22 * at)
         if layout.wide:
             free.plot([box.x1 + 6, x - 8], [ends[slug], y], color=SOFT, linewidth=0.6)
         free.scatter([x], [y], marker=marks[slug].marker, s=46, c=marks[slug].colour, edgecolors=INK, linewidths=0.6)
-        label = f"{cut(names[slug], 18 if layout.wide else 28)} {series[slug][-1]:,}"
+        label = f"{cut(names[slug], 21 if layout.wide else 26)} {series[slug][-1]:,}"
         free.text(x + 12, y, label, va="center", size=layout.text)
 
 

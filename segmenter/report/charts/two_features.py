@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -140,7 +140,8 @@ def _marks(axes: Axes, facts: Facts, cloud: Cloud) -> None:
 
     box = axes.get_window_extent()
     apart = Figure(figsize=(box.width / 72, box.height / 72), dpi=SHARPNESS)
-    canvas, marked = FigureCanvasAgg(apart), apart.add_axes((0, 0, 1, 1))
+    canvas: Any = FigureCanvasAgg(apart)
+    marked = apart.add_axes((0, 0, 1, 1))
     apart.patch.set_visible(False)
     marked.set_axis_off()
     marked.set_xscale("function", functions=(squeezed, stretched))
@@ -148,7 +149,7 @@ def _marks(axes: Axes, facts: Facts, cloud: Cloud) -> None:
     marked.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
     _scatter(marked, facts, cloud)
     canvas.draw()
-    place = {"extent": (0, 1, 0, 1), "transform": axes.transAxes, "aspect": "auto"}
+    place: dict[str, Any] = {"extent": (0, 1, 0, 1), "transform": axes.transAxes, "aspect": "auto"}
     axes.set_autoscale_on(False)
     axes.imshow(np.asarray(canvas.buffer_rgba()), interpolation="none", zorder=2, **place)
     if 0 < np.isnan(cloud.y).sum() < len(cloud.y):
@@ -166,7 +167,7 @@ def _scatter(axes: Axes, facts: Facts, cloud: Cloud) -> None:
             for hollow in (False, True):
                 which = here & (known ^ hollow)
                 if which.any():
-                    _dots(axes, x[which], y[which], marks[slug], min(22.0, 1_000 / len(x) ** 0.5), hollow)
+                    _dots(axes, x[which], y[which], marks[slug], min(60.0, 1_000 / len(x) ** 0.5), hollow)
 
 
 def _dots(axes: Axes, x: Numbers, y: Numbers, mark: Mark, size: float, hollow: bool) -> None:
@@ -193,7 +194,7 @@ def _legend(figure: Figure, facts: Facts, cloud: Cloud, place: tuple[float, floa
     """The segments with their marks, the most engaged on top as in the chart, and how many users have no value."""
     axes, marks, (left, top) = overlay(figure), marks_of(list(facts.names)), place
     step = 44 if layout.wide else 22
-    style = {"va": "center", "size": layout.text}
+    style: dict[str, Any] = {"va": "center", "size": layout.text}
     lines = [(cut(name, 21), people(facts.counts[slug]), marks[slug]) for slug, name in facts.names.items()][::-1]
     for at, (name, size, mark) in enumerate(lines):
         y = top + at * step
@@ -205,7 +206,13 @@ def _legend(figure: Figure, facts: Facts, cloud: Cloud, place: tuple[float, floa
         y = top + len(lines) * step
         about = f", at {_middle(cloud):,.1f}" if missing < len(cloud.y) else ""
         axes.scatter([left], [y], s=64, facecolors="none", edgecolors=SOFT, linewidths=1)
-        axes.text(left + 14, y, f"no value{about}" if layout.wide else f"no value{about}: {people(missing)}", color=INK, **style)
+        axes.text(
+            left + 14,
+            y,
+            f"no value{about}" if layout.wide else f"no value{about}: {people(missing)}",
+            color=INK,
+            **style,
+        )
         if layout.wide:
             axes.text(left + 14, y + 18, people(missing), color=SOFT, **style)
 
