@@ -59,7 +59,7 @@ def write_png(figure: Figure, chart: Chart, below: str, file: Path) -> None:
     """The figure as a file, under its finding, and with what it is of below."""
     _frame(figure, chart, below)
     with warnings.catch_warnings(action="ignore"):
-        figure.savefig(file, format="png", dpi=SHARPNESS, facecolor=PAPER)
+        figure.savefig(file, format="png", dpi=SHARPNESS, facecolor=PAPER, pil_kwargs={"compress_level": 3})
 
 
 def _frame(figure: Figure, chart: Chart, below: str) -> None:

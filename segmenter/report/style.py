@@ -9,7 +9,7 @@ Reference: Okabe and Ito, Color Universal Design, 2008.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -112,16 +112,17 @@ def overlay(figure: Figure) -> Axes:
     return axes
 
 
-def bar(axes: Axes, left: float, bottom: float, width: float, height: float, mark: Mark) -> None:
-    """A bar with its hatch in the colour of the paper, and an outline, since light colours are faint on it."""
-    from matplotlib.patches import Rectangle
+def draw_bars(axes: Axes, boxes: Iterable[tuple[float, float, float, float]], mark: Mark) -> None:
+    """Bars (left, bottom, width, height) with a hatch in the colour of the paper, and an outline: on it, light colours
+    are faint."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
 
-    fill = Rectangle((left, bottom), width, height, facecolor=mark.colour, edgecolor=PAPER, linewidth=0)
-    fill.set_hatch(mark.hatch)
-    axes.add_patch(fill)
-    axes.add_patch(Rectangle((left, bottom), width, height, fill=False, edgecolor=INK, linewidth=0.7))
-
-
-def width_of(text: str, size: float) -> float:
-    """About how wide a text is at most."""
-    return 0.64 * size * len(text)
+    corners: list[tuple[float, float]] = []
+    for left, bottom, width, height in boxes:
+        right, top = left + width, bottom + height
+        corners += [(left, bottom), (right, bottom), (right, top), (left, top), (left, bottom)]
+    steps = [Path.MOVETO, *[Path.LINETO] * 3, Path.CLOSEPOLY] * (len(corners) // 5)
+    path = Path(corners, steps)
+    axes.add_patch(PathPatch(path, facecolor=mark.colour, edgecolor=PAPER, linewidth=0, hatch=mark.hatch))
+    axes.add_patch(PathPatch(path, fill=False, edgecolor=INK, linewidth=0.7))

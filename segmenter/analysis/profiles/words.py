@@ -32,8 +32,13 @@ def money(minor_units: float, currency: str) -> str:
     >>> money(123_456, "EUR"), money(-500, "JPY")
     ('EUR 1,234.56', 'JPY -500')
     """
-    digits = 0 if currency in _NO_DECIMALS else 3 if currency in _THREE_DECIMALS else 2
+    digits = decimals(currency)
     return f"{currency} {minor_units / 10**digits:,.{digits}f}"
+
+
+def decimals(currency: str) -> int:
+    """How many digits of an amount in the units of a currency of ISO 4217 are behind the point."""
+    return 0 if currency in _NO_DECIMALS else 3 if currency in _THREE_DECIMALS else 2
 
 
 def duration(milliseconds: float) -> str:

@@ -45,7 +45,7 @@ def chart(facts: Facts) -> Chart:
     rated = facts.rated
     panels = []
     for score in SCORES:
-        best = _best(facts, score)
+        best = best_of(facts, score)
         bars = []
         for each in rated:
             value = score.of(each)
@@ -72,7 +72,7 @@ def chart(facts: Facts) -> Chart:
     )
 
 
-def _best(facts: Facts, score: Score) -> set[str]:
+def best_of(facts: Facts, score: Score) -> set[str]:
     """Who has the best score; nobody if all have the same, and not the live segments for agreeing with themselves."""
     rated = {each.name: value for each in facts.rated if (value := score.of(each)) is not None}
     if score.title == SCORES[-1].title:

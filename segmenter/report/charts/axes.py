@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from segmenter.analysis.profiles.words import decimals
 from segmenter.kinds import Feature
 from segmenter.model.features import is_count
 from segmenter.model.vectors import squeezed
@@ -34,7 +35,9 @@ def scale_of(feature: Feature, currency: str) -> Scale:
     words = feature.name.replace("_", " ")
     if feature.unit == "milliseconds":
         return Scale(f"{words.removesuffix(' ms')} duration, in seconds", 1_000.0)
-    return Scale(words if is_count(feature.name) else f"{words}, in minor units of {currency}", 1.0)
+    if feature.unit == "minor units":
+        return Scale(f"{words}, in {currency}", 10.0 ** decimals(currency))
+    return Scale(words, 1.0)
 
 
 def axes_of(judging: Sequence[Feature], others: Sequence[Feature]) -> tuple[Feature, Feature | None]:

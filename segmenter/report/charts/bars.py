@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segmenter.report.chart import Layout
-from segmenter.report.style import FAINT, INK, SOFT, Mark, bar, panel, sheet
+from segmenter.report.style import FAINT, INK, SOFT, Mark, draw_bars, panel, sheet
 from segmenter.report.words import cut
 
 if TYPE_CHECKING:
@@ -78,4 +78,4 @@ def _draw(axes: Axes, each: Panel, width: float, text: float) -> None:
         told = INK if one.value is not None else SOFT
         axes.annotate(one.told, (1, row + 0.37), (0, 0), color=told, ha="right", **line)
         if one.value is not None:
-            bar(axes, min(0.0, one.value), row + 0.5, abs(one.value), 0.36, one.mark)
+            draw_bars(axes, [(min(0.0, one.value), row + 0.5, abs(one.value), 0.36)], one.mark)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from segmenter.analysis.profiles.features import FeatureProfile
 from segmenter.analysis.profiles.sentences import sentence, strongest
-from segmenter.analysis.profiles.words import count, duration, money
+from segmenter.analysis.profiles.words import count, decimals, duration, money
 from segmenter.kinds import Feature
 from segmenter.model.features import is_count
 from segmenter.report.chart import Chart, Table
@@ -67,8 +67,7 @@ def _unit(feature: Feature, most: float, currency: str) -> tuple[float, str]:
     if feature.unit == "milliseconds":
         return (60_000, "minutes, mean") if most >= 120_000 else (1_000, "seconds, mean")
     if feature.unit == "minor units":
-        digits = len(money(0, currency).partition(".")[2])
-        return 10**digits, f"{currency}, mean"
+        return 10 ** decimals(currency), f"{currency}, mean"
     return 1, f"{feature.unit} per user, mean"
 
 

@@ -61,7 +61,7 @@ def _finding(facts: Facts, measures: Measures) -> str:
         if total := sum(numbers.values()):
             verb = "make" if what == "events" else "stand for"
             made.append(f"{verb} {percent(numbers[top] / total)} of the {what}")
-    return f"{facts.names[top]}: {percent(counts[top] / users)} of the users {listed(made)}"
+    return f"{facts.names[top]}: {percent(counts[top] / users)} of the users {listed(made)}".rstrip()
 
 
 def _events(facts: Facts) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from segmenter.model.generation import UNASSIGNED, name_of
 from segmenter.report.chart import Chart, Layout, Table
 from segmenter.report.facts import Facts
-from segmenter.report.style import INK, NEUTRAL, PAPER, SOFT, Mark, bar, marks_of, overlay, sheet
+from segmenter.report.style import INK, NEUTRAL, PAPER, SOFT, Mark, draw_bars, marks_of, overlay, sheet
 from segmenter.report.words import cut, listed, percent, plural
 from segmenter.warehouse import SegmentMoves
 
@@ -108,13 +108,13 @@ def _draw(
         axes.text(edge, 14, ("from", "to")[side], size=layout.text, color=SOFT, ha=align)
         for slug, top in tops[side].items():
             count = sum(each.moves for each in moves if each[side] == slug)
-            bar(axes, x, top, _NODE, scale * count, marks[slug]._replace(hatch=""))
+            draw_bars(axes, [(x, top, _NODE, scale * count)], marks[slug]._replace(hatch=""))
             label = f"{cut(names[slug], int(layout.width / 2 / 8.6) - len(f' {count:,}'))} {count:,}"
             paper = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1}
             axes.text(edge, top - 7, label, size=layout.text, color=INK, ha=align, bbox=paper)
     for at, (cause, count) in enumerate(causes.most_common()):
         y = bottom + 24 * at
-        bar(axes, left, y, 30, 14, Mark(NEUTRAL, _HATCHES.get(cause, "++++"), "", ()))
+        draw_bars(axes, [(left, y, 30, 14)], Mark(NEUTRAL, _HATCHES.get(cause, "++++"), "", ()))
         told = f"by {CAUSES.get(cause, cause)}: {count:,}, {percent(count / causes.total())}"
         axes.text(left + 40, y + 8, told, size=layout.text, va="center")
     return figure

@@ -10,7 +10,7 @@ import numpy as np
 from segmenter.analysis.profiles.times import WEEKDAYS, Times
 from segmenter.report.chart import Chart, Layout, Table
 from segmenter.report.facts import Facts
-from segmenter.report.style import FAINT, INK, SOFT, Mark, bar, marks_of, panel, sheet
+from segmenter.report.style import FAINT, INK, SOFT, Mark, draw_bars, marks_of, panel, sheet
 from segmenter.report.words import cut, listed, percent
 
 if TYPE_CHECKING:
@@ -124,8 +124,7 @@ def _bars(axes: Axes, inside: Sequence[int], outside: Sequence[int], mark: Mark,
     axes.grid(axis="y", color=FAINT, linewidth=0.7)
     axes.yaxis.set_major_locator(MaxNLocator(2))
     axes.yaxis.set_major_formatter(lambda number, _: f"{number:.3g}%" if number else "")
-    for at, share in enumerate(shares):
-        bar(axes, at + 0.12, 0, 0.76, 100 * share, mark)
+    draw_bars(axes, [(at + 0.12, 0, 0.76, 100 * share) for at, share in enumerate(shares)], mark)
     if sum(outside):
         line = 100 * np.array(outside) / sum(outside)
         axes.stairs(line, np.arange(len(line) + 1), color=INK, linewidth=1.3, linestyle=(0, (4, 2)), baseline=None)

@@ -40,6 +40,8 @@ class Cloud(NamedTuple):
     """NaN: missing."""
     across: Feature
     up: Feature | None
+    unit: float
+    """What the values of ``y`` were divided by."""
 
 
 def chart(facts: Facts) -> Chart:
@@ -93,17 +95,17 @@ def _unit(feature: Feature) -> str:
     return f"{'in' if feature.name.startswith('total_') else 'a'} {one.replace('_', ' ')}"
 
 
-def _cloud(facts: Facts) -> Cloud:
+def cloud_of(facts: Facts) -> Cloud:
     across, up = axes_of(facts.judging, facts.others)
     wide, high = scale_of(across, facts.currency), scale_of(up or across, facts.currency)
     users = facts.users.sample(frac=1, random_state=0)
     x = users[across.name].to_numpy(dtype=np.float64) / wide.divisor
     y = users[up.name].to_numpy(dtype=np.float64) / high.divisor if up else np.full(len(x), np.nan)
-    return Cloud(users["segment"].tolist(), x, y, across, up)
+    return Cloud(users["segment"].tolist(), x, y, across, up, high.divisor)
 
 
 def _draw(facts: Facts, layout: Layout) -> Figure:
-    cloud = _cloud(facts)
+    cloud = cloud_of(facts)
     rows = len(facts.names) + 1
     if layout.wide:
         figure = sheet(layout, max(430, 60 + 44 * rows))
@@ -153,7 +155,7 @@ def _marks(axes: Axes, facts: Facts, cloud: Cloud) -> None:
     axes.set_autoscale_on(False)
     axes.imshow(np.asarray(canvas.buffer_rgba()), interpolation="none", zorder=2, **place)
     if 0 < np.isnan(cloud.y).sum() < len(cloud.y):
-        axes.axhline(_middle(cloud), color=SOFT, linewidth=0.8, zorder=0.9)
+        axes.axhline(middle(cloud), color=SOFT, linewidth=0.8, zorder=0.9)
 
 
 def _scatter(axes: Axes, facts: Facts, cloud: Cloud) -> None:
@@ -175,10 +177,9 @@ def _dots(axes: Axes, x: Numbers, y: Numbers, mark: Mark, size: float, hollow: b
     axes.scatter(x, y, s=size, marker=mark.marker, facecolors=faces, edgecolors=edges, linewidths=lines, alpha=0.75)
 
 
-def _middle(cloud: Cloud) -> float:
+def middle(cloud: Cloud) -> float:
     """The mean of those who have a value, taken in log1p of the raw units."""
-    divisor = scale_of(cloud.up or cloud.across, "").divisor
-    return float(stretched(squeezed(cloud.y[~np.isnan(cloud.y)] * divisor).mean()) / divisor)
+    return float(stretched(squeezed(cloud.y[~np.isnan(cloud.y)] * cloud.unit).mean()) / cloud.unit)
 
 
 def _heights(axes: Axes, cloud: Cloud) -> Numbers:
@@ -186,7 +187,7 @@ def _heights(axes: Axes, cloud: Cloud) -> Numbers:
     low, high = squeezed(np.array(axes.get_ylim()))
     middle, reach = (low + high) / 2, 0.46 * (high - low)
     if not np.isnan(cloud.y).all():
-        middle, reach = squeezed(np.array(_middle(cloud))), 0.035 * (high - low)
+        middle, reach = squeezed(np.array(middle(cloud))), 0.035 * (high - low)
     return stretched(middle + reach * _spread(len(cloud.x), SILVER))
 
 
@@ -204,7 +205,7 @@ def _legend(figure: Figure, facts: Facts, cloud: Cloud, place: tuple[float, floa
             axes.text(left + 14, y + 18, size, color=SOFT, **style)
     if missing := int(np.isnan(cloud.y).sum()):
         y = top + len(lines) * step
-        about = f", at {_middle(cloud):,.1f}" if missing < len(cloud.y) else ""
+        about = f", at {middle(cloud):,.1f}" if missing < len(cloud.y) else ""
         axes.scatter([left], [y], s=64, facecolors="none", edgecolors=SOFT, linewidths=1)
         axes.text(
             left + 14,
