@@ -9,7 +9,7 @@ from segmenter.kinds import BUILT_IN, DEFAULT
 from segmenter.report.chart import NARROW, WIDE
 from segmenter.report.charts import algorithms, characteristics, charts_of, distribution, moves, sizes, times
 from segmenter.report.charts.two_features import chart as two_features
-from segmenter.report.charts.two_features import cloud_of, middle
+from segmenter.report.charts.two_features import cloud_of, mean_of_others
 from segmenter.report.facts import LIVE, Facts, Rated
 from segmenter.report.style import marks_of, styled
 from segmenter.warehouse import Period, SegmentMoves, SegmentSize
@@ -89,7 +89,7 @@ def test_medians_of_the_most_and_the_least_engaged() -> None:
 
 def test_who_has_no_value_stands_about_the_mean_of_the_others_in_log1p() -> None:
     mean = (2_001 * 70_001) ** 0.5 / 1_000 - 0.001
-    assert middle(cloud_of(facts(USERS))) == pytest.approx(mean)
+    assert mean_of_others(cloud_of(facts(USERS))) == pytest.approx(mean)
 
 
 def sized(*of: tuple[int, str, int], every_ms: int = DAY_MS) -> list[SegmentSize]:

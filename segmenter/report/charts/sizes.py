@@ -115,7 +115,7 @@ def _apart(wanted: dict[str, float], least: float, lowest: float) -> dict[str, f
 
     >>> _apart({"a": 10.0, "b": 12.0}, 18, 100)
     {'a': 10.0, 'b': 28.0}
-    >>> _apart({"a": 99.0, "b": 100.0}, 18, 100)
+    >>> _apart({"a": 99.0, "b": 100.0}, 18, 100.0)
     {'a': 82.0, 'b': 100.0}
     """
     ordered = sorted(wanted, key=lambda each: wanted[each])

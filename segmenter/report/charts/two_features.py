@@ -155,7 +155,7 @@ def _marks(axes: Axes, facts: Facts, cloud: Cloud) -> None:
     axes.set_autoscale_on(False)
     axes.imshow(np.asarray(canvas.buffer_rgba()), interpolation="none", zorder=2, **place)
     if 0 < np.isnan(cloud.y).sum() < len(cloud.y):
-        axes.axhline(middle(cloud), color=SOFT, linewidth=0.8, zorder=0.9)
+        axes.axhline(mean_of_others(cloud), color=SOFT, linewidth=0.8, zorder=0.9)
 
 
 def _scatter(axes: Axes, facts: Facts, cloud: Cloud) -> None:
@@ -177,7 +177,7 @@ def _dots(axes: Axes, x: Numbers, y: Numbers, mark: Mark, size: float, hollow: b
     axes.scatter(x, y, s=size, marker=mark.marker, facecolors=faces, edgecolors=edges, linewidths=lines, alpha=0.75)
 
 
-def middle(cloud: Cloud) -> float:
+def mean_of_others(cloud: Cloud) -> float:
     """The mean of those who have a value, taken in log1p of the raw units."""
     return float(stretched(squeezed(cloud.y[~np.isnan(cloud.y)] * cloud.unit).mean()) / cloud.unit)
 
@@ -187,7 +187,7 @@ def _heights(axes: Axes, cloud: Cloud) -> Numbers:
     low, high = squeezed(np.array(axes.get_ylim()))
     middle, reach = (low + high) / 2, 0.46 * (high - low)
     if not np.isnan(cloud.y).all():
-        middle, reach = squeezed(np.array(middle(cloud))), 0.035 * (high - low)
+        middle, reach = squeezed(np.array(mean_of_others(cloud))), 0.035 * (high - low)
     return stretched(middle + reach * _spread(len(cloud.x), SILVER))
 
 
@@ -205,7 +205,7 @@ def _legend(figure: Figure, facts: Facts, cloud: Cloud, place: tuple[float, floa
             axes.text(left + 14, y + 18, size, color=SOFT, **style)
     if missing := int(np.isnan(cloud.y).sum()):
         y = top + len(lines) * step
-        about = f", at {middle(cloud):,.1f}" if missing < len(cloud.y) else ""
+        about = f", at {mean_of_others(cloud):,.1f}" if missing < len(cloud.y) else ""
         axes.scatter([left], [y], s=64, facecolors="none", edgecolors=SOFT, linewidths=1)
         axes.text(
             left + 14,
