@@ -68,4 +68,4 @@ mutants-by-hand-real: install ## the same with those that only Kafka, Redis and 
 	@SEGMENTER_TEST_REAL=1 .ci/real-parts run $(REAL) $(RUN) tests.mutants $(ARGS)
 
 clean: ## remove .venv and what the tools left
-	@rm -rf .venv build dist demo mutants plots .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv build dist demo mutants report .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

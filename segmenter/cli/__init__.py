@@ -22,8 +22,8 @@ VERBS = {
     "Events": ("generate", "replay", "dead-letters"),
     "Live": ("worker", "refit", "lookup", "segments", "rename", "restore"),
     "Users": ("users", "export"),
-    "Proof": ("sink", "snapshot", "reconcile", "verify", "plot"),
-    "Analysis": ("summary", "cluster", "recommend"),
+    "Proof": ("sink", "snapshot", "reconcile", "verify"),
+    "Analysis": ("report", "summary", "cluster", "recommend"),
 }
 """Every verb, by its heading in the help."""
 

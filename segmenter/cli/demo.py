@@ -45,7 +45,7 @@ def demo(
     users
         The number of users they belong to.
     out
-        The folder for the plots.
+        The folder for the report.
     """
     import msgspec
 
@@ -125,4 +125,5 @@ def _show(report: dict[str, Any], answers: list[Answer]) -> None:
     line(f"folded + duplicates = raw rows {n['raw_rows']}")
     line("everything adds up\n" if report["equal"] else "THIS DOES NOT ADD UP\n")
     show(answers)
-    line("\nplots: " + ", ".join(report["files"]))
+    page = Path(report["files"][0]).resolve().as_uri()
+    common.console.print(f"\nThe report is a page to look at: {page}", markup=False, soft_wrap=True)

@@ -13,7 +13,7 @@ from segmenter.analysis.profiles.features import FeatureProfile, Spread
 from segmenter.analysis.profiles.lifts import LEAST_SHARE, LEAST_USERS, Lift
 from segmenter.analysis.profiles.profile import Profile
 from segmenter.analysis.profiles.times import WEEKDAYS, TimeProfile, Times
-from segmenter.analysis.profiles.words import duration, money
+from segmenter.analysis.profiles.words import duration, money, printable
 from segmenter.cli import common
 from segmenter.operations.segments.profiles import Profiles
 
@@ -44,15 +44,6 @@ def show_profile(found: Profiles) -> None:
             common.console.print(_lifts(what, lifts, profile.against or "all users"))
     for attribute in profile.attributes:
         _show_attribute(attribute, other)
-
-
-def printable(text: str) -> str:
-    """A text that somebody else chose, with all that is no printable character escaped.
-
-    >>> print(printable("a b\\n\\x1b[31m"))
-    a b\\n\\x1b[31m
-    """
-    return "".join([each if each.isprintable() else each.encode("unicode_escape").decode() for each in text])
 
 
 def _cell(text: str) -> Text:

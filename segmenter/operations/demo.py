@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,14 +15,17 @@ from producers.messages import Message, Refused
 from producers.publish import Published, publish
 from segmenter import settings as every_setting
 from segmenter import warehouse
+from segmenter.analysis.algorithms import ALGORITHMS, Options
 from segmenter.client import Answer, SegmentClient
 from segmenter.embedded import PLAINTEXT, private_stack
 from segmenter.errors import UsageError
 from segmenter.operations import snapshot
+from segmenter.operations.analysis.clusters import cluster
 from segmenter.operations.progress import Progress, silent
 from segmenter.operations.reconcile import reconcile
+from segmenter.operations.report import report
 from segmenter.operations.status import read_status
-from segmenter.report import charts
+from segmenter.report.facts import Facts
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.models import read_model
@@ -77,7 +80,7 @@ class Demo(msgspec.Struct, frozen=True):
     equal: bool
     """Whether stream and batch are equal and the sums add up."""
     files: list[str]
-    """The plots."""
+    """The report: its page, and its charts as PNG."""
 
 
 def run_on_private_parts(
@@ -104,8 +107,9 @@ def run(
 ) -> tuple[Demo, list[Answer]]:
     """Publish the events of a source to empty parts, segment their users, load the warehouse, and compare the two.
 
-    ``total`` is the number of messages of the source, None if it is unknown; plots go into the folder ``out``. Returns
-    the result, and a lookup from each of at most three segments. Raises `UsageError` when nothing was published.
+    ``total`` is the number of messages of the source, None if it is unknown; the report goes into the folder ``out``.
+    Returns the result, and a lookup from each of at most three segments. Raises `UsageError` when nothing was
+    published.
     """
     with progress("publishing", total) as advance:
         published = publish(settings, source, advance)
@@ -115,26 +119,28 @@ def run(
     answers = _lookups(settings)
     with progress("loading the warehouse", published.published) as advance:
         sink.run(settings, once=True, on_progress=advance)
-    with progress("snapshot, batch summary, plots", 3) as advance:
+    with progress("snapshot, batch summary, other algorithms, report", 4) as advance:
         snapshot.take(settings, time.time_ns() // 1_000_000)
         advance(1)
         _, result = reconcile(settings)
         advance(1)
-        portrait = charts.read(settings)
-        files = charts.draw(portrait, out)
+        with suppress(UsageError):  # too few users, or no scikit-learn: the report says that there is no comparison
+            cluster(settings, ALGORITHMS, Options(len(settings.segments)), None, time.time_ns() // 1_000_000)
+        advance(1)
+        written = report(settings, out, time.time_ns() // 1_000_000)
         advance(1)
     sums = _sums(settings, published)
     return Demo(
         events=worked.records,
         events_per_second=round(worked.records / max(worked.seconds, 0.001)),
-        users=len(portrait.users),
+        users=len(written.facts.users),
         dead_letters=sums.dead_letters,
-        segments=_means(portrait, settings),
+        segments=_means(written.facts, settings),
         reconcile={name: getattr(result, name) for name in ("compared", "differing", "missing", "extra")},
         refused={reason: rows.rows for reason, rows in published.refused.items()},
         sums=sums,
         equal=result.equal and sums.add_up,
-        files=[str(file) for file in files],
+        files=[str(file) for file in written.files],
     ), answers
 
 
@@ -175,8 +181,8 @@ def _sums(settings: Settings, published: Published) -> Sums:
     )
 
 
-def _means(portrait: charts.Portrait, settings: Settings) -> list[SegmentMeans]:
-    users, names = portrait.users, portrait.names
+def _means(facts: Facts, settings: Settings) -> list[SegmentMeans]:
+    users, names = facts.users, facts.names
     features = [feature.name for feature in settings.judging]
     grouped = users.groupby("segment")
     sizes, means = grouped.size(), grouped[features].mean()

@@ -1,1 +1,1 @@
-"""The report of a snapshot: its charts, as PNG files."""
+"""The report of a snapshot: charts, and the page that holds them. It draws plain data, and knows no database."""

@@ -6,7 +6,17 @@ the schema and the summary are in ``sql/``, the same text for all.
 
 from __future__ import annotations
 
-from segmenter.warehouse.analysis.clusters import ClusterRun, write_clusters
+from segmenter.warehouse.analysis.clusters import ClusterRun, latest_runs, write_clusters
+from segmenter.warehouse.analysis.history import (
+    Period,
+    SegmentMoves,
+    SegmentSize,
+    Verdict,
+    read_moves,
+    read_period,
+    read_sizes,
+    read_verdict,
+)
 from segmenter.warehouse.analysis.items import item_pages
 from segmenter.warehouse.analysis.recommendations import RecommendationRun, write_recommendations
 from segmenter.warehouse.attribute_values import AttributeValue, attributes_of, read_attributes
@@ -92,10 +102,13 @@ __all__ = [
     "LoadedValues",
     "Move",
     "Partition",
+    "Period",
     "RawRow",
     "Reach",
     "RecommendationRun",
     "Refreshed",
+    "SegmentMoves",
+    "SegmentSize",
     "SinkHeartbeat",
     "Snapshot",
     "SnapshotUser",
@@ -122,6 +135,7 @@ __all__ = [
     "furthest_cuts",
     "item_pages",
     "latest_generation",
+    "latest_runs",
     "latest_snapshot",
     "load",
     "load_attributes",
@@ -134,8 +148,12 @@ __all__ = [
     "read_activity",
     "read_attributes",
     "read_changes",
+    "read_moves",
+    "read_period",
     "read_sink_heartbeat",
+    "read_sizes",
     "read_spans",
+    "read_verdict",
     "recorded_gaps",
     "refresh_summary",
     "remove_snapshots",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = {".py", ".sql", ".lua", ".typed"}
+SHIPPED = {".css", ".html", ".lua", ".py", ".sql", ".typed"}
 
 
 @pytest.fixture(scope="module")

@@ -32,8 +32,13 @@ def money(minor_units: float, currency: str) -> str:
     >>> money(123_456, "EUR"), money(-500, "JPY")
     ('EUR 1,234.56', 'JPY -500')
     """
-    digits = 0 if currency in _NO_DECIMALS else 3 if currency in _THREE_DECIMALS else 2
+    digits = decimals(currency)
     return f"{currency} {minor_units / 10**digits:,.{digits}f}"
+
+
+def decimals(currency: str) -> int:
+    """How many digits of an amount in the units of a currency of ISO 4217 are behind the point."""
+    return 0 if currency in _NO_DECIMALS else 3 if currency in _THREE_DECIMALS else 2
 
 
 def duration(milliseconds: float) -> str:
@@ -75,3 +80,12 @@ def times_as(ratio: float, manner: str) -> str:
     if ratio < 1.05:
         return f"about as {manner}"
     return f"{ratio:,.1f} times as {manner}" if ratio < 100 else f"{ratio:,.0f} times as {manner}"
+
+
+def printable(text: str) -> str:
+    """A text that somebody else chose, with all that is no printable character escaped.
+
+    >>> print(printable("a b\\n\\x1b[31m"))
+    a b\\n\\x1b[31m
+    """
+    return "".join([each if each.isprintable() else each.encode("unicode_escape").decode() for each in text])

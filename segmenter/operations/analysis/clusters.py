@@ -107,6 +107,14 @@ def cluster(
     return Clustered(source, read.snapshot, len(read.users), read.features, sampled, choice, runs, comparison)
 
 
+def rate_live(users: pd.DataFrame, features: Sequence[str]) -> Compared:
+    """How good the live segments of these users are. Raises `UsageError` when scikit-learn is missing."""
+    with scikit_learn():
+        labels = {LIVE: _live(users["segment"])}
+        (rated,) = compare(prepare(users, features).points, labels, lambda _: None)
+    return rated
+
+
 def _read(database: Warehouse, settings: Settings, source: Source) -> _Source:
     """The users, and the features by which the model of the latest snapshot judges, or the next one is to."""
     warehouse.require_schema(database)

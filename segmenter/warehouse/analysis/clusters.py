@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import text
 
-from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, insert, writing
+from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, insert, reading, writing
 
 MEMBERS_AT_A_TIME = 5_000
 
@@ -45,3 +45,15 @@ def write_clusters(warehouse: Warehouse, run: ClusterRun, members: Iterable[tupl
         while batch := list(islice(rows, MEMBERS_AT_A_TIME)):
             insert(connection, "cluster_members", ("run_id", "user_id", "cluster"), batch)
         return number
+
+
+def latest_runs(warehouse: Warehouse) -> list[ClusterRun]:
+    """The last run of each algorithm on the latest snapshot that any was run on, in the order of the runs."""
+    query = f"""
+        SELECT {", ".join(ClusterRun._fields)} FROM cluster_runs WHERE run_id IN (
+            SELECT MAX(run_id) FROM cluster_runs
+            WHERE snapshot_id = (SELECT MAX(snapshot_id) FROM cluster_runs) GROUP BY algorithm
+        ) ORDER BY run_id
+    """
+    with reading(warehouse) as connection:
+        return [ClusterRun(*row) for row in connection.execute(text(query))]

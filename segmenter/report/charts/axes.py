@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from segmenter.analysis.profiles.words import decimals
 from segmenter.kinds import Feature
 from segmenter.model.features import is_count
 from segmenter.model.vectors import squeezed
@@ -34,7 +35,9 @@ def scale_of(feature: Feature, currency: str) -> Scale:
     words = feature.name.replace("_", " ")
     if feature.unit == "milliseconds":
         return Scale(f"{words.removesuffix(' ms')} duration, in seconds", 1_000.0)
-    return Scale(words if is_count(feature.name) else f"{words}, in minor units of {currency}", 1.0)
+    if feature.unit == "minor units":
+        return Scale(f"{words}, in {currency}", 10.0 ** decimals(currency))
+    return Scale(words, 1.0)
 
 
 def axes_of(judging: Sequence[Feature], others: Sequence[Feature]) -> tuple[Feature, Feature | None]:
@@ -61,11 +64,13 @@ def limits(numbers: Numbers, margin: float) -> tuple[float, float]:
     return min(-margin, float(stretched(low))), float(stretched(high))
 
 
-def plain_ticks(axis: Axis, numbers: Numbers) -> None:
-    """Label 0, 1 and what follows in steps that leave room for the numbers; below 0 likewise."""
+def plain_ticks(axis: Axis, numbers: Numbers, sparse: bool = False) -> None:
+    """Label 0, 1 and what follows in steps that leave room for the numbers, few if ``sparse``; below 0 likewise."""
     low, high = float(-numbers.min(initial=0)), float(numbers.max(initial=1))
     largest = max(low, high)
     steps = (1, 2, 5) if largest < 1_000 else (1, 3) if largest < 100_000 else (1,)
+    if sparse:
+        steps = (1, 3) if largest < 100 else (1,)
     above = [tick for power in range(19) for step in steps if (tick := step * 10**power) <= largest]
     ticks = [-tick for tick in above if tick <= low] + [0] + [tick for tick in above if tick <= high]
     axis.set_ticks(ticks, labels=[f"{tick:,}" for tick in ticks])
