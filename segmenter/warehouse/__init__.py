@@ -7,16 +7,6 @@ the schema and the summary are in ``sql/``, the same text for all.
 from __future__ import annotations
 
 from segmenter.warehouse.analysis.clusters import ClusterRun, latest_runs, write_clusters
-from segmenter.warehouse.analysis.history import (
-    Period,
-    SegmentMoves,
-    SegmentSize,
-    Verdict,
-    read_moves,
-    read_period,
-    read_sizes,
-    read_verdict,
-)
 from segmenter.warehouse.analysis.items import item_pages
 from segmenter.warehouse.analysis.recommendations import RecommendationRun, write_recommendations
 from segmenter.warehouse.attribute_values import AttributeValue, attributes_of, read_attributes
@@ -34,7 +24,8 @@ from segmenter.warehouse.columns import raw_columns, user_columns, value_columns
 from segmenter.warehouse.engine import Warehouse, connect
 from segmenter.warehouse.gaps import Gap, begins, recorded_gaps, skip, withdraw
 from segmenter.warehouse.history.changes import Followed, Span, StoredChange, forget_changes, read_changes, read_spans
-from segmenter.warehouse.history.verdicts import Verdict, write_verdict
+from segmenter.warehouse.history.over_time import Period, SegmentMoves, SegmentSize, read_moves, read_period, read_sizes
+from segmenter.warehouse.history.verdicts import Verdict, read_verdict, write_verdict
 from segmenter.warehouse.migrations import applied, migrate, pending, require_schema, to_come
 from segmenter.warehouse.raw_events import (
     Loaded,

@@ -12,16 +12,16 @@ USERS = [("low", 4, 2_000.0), ("high", 60, 70_000.0)]
 
 def test_the_verdict_in_words() -> None:
     assert verdict(facts(USERS)).text.startswith("Run `segmenter reconcile`")
-    right = verdict(facts(USERS, verdict=Verdict(NOON_MS, 4, 0, 0, 0, 0, 0)))
+    right = verdict(facts(USERS, verdict=Verdict(NOON_MS, 1, 4, 0, 0, 0, 0, 0)))
     assert right.state == "good"
     assert right.text == "4 users compared, not one number differs. Compared on 2023-11-15 12:00."
-    wrong = verdict(facts(USERS, verdict=Verdict(NOON_MS, 4, 1, 2, 0, 1, 3)))
+    wrong = verdict(facts(USERS, verdict=Verdict(NOON_MS, 1, 4, 1, 2, 0, 1, 3)))
     assert wrong.state == "bad"
     assert wrong.text.startswith(
         "4 users compared: 1 user with other numbers, 2 users missing from the stream, 1 shard with wrong counts and "
         "3 gaps in the warehouse."
     )
-    assert verdict(facts(USERS, verdict=Verdict(NOON_MS, 4, 0, 0, 0, 0, 1))).state == "bad"
+    assert verdict(facts(USERS, verdict=Verdict(NOON_MS, 1, 4, 0, 0, 0, 0, 1))).state == "bad"
 
 
 def test_how_fresh_the_data_are() -> None:

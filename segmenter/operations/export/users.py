@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from segmenter import warehouse
 from segmenter.events.user_ids import text_of
 from segmenter.kinds import Kind, catalogue
-from segmenter.report.charts import names_in_order
+from segmenter.report.facts import names_in_order
 from segmenter.warehouse import Snapshot, Warehouse, value_columns
 from segmenter.warehouse.exports import ColumnType
 from segmenter.warehouse.snapshot_contents import user_frames

@@ -1,4 +1,4 @@
-"""What has become of the segments over time, and what the last comparison with the batch found."""
+"""What has become of the segments over time: their sizes, and the moves between them."""
 
 from __future__ import annotations
 
@@ -37,23 +37,6 @@ class Period(NamedTuple):
     whole: bool
 
 
-class Verdict(NamedTuple):
-    """What `segmenter reconcile` found of a snapshot: how many users, shards with wrong counts, and gaps."""
-
-    reconciled_ms: int
-    compared: int
-    differing: int
-    missing: int
-    extra: int
-    shards: int
-    gaps: int
-
-    @property
-    def equal(self) -> bool:
-        """Whether the stream equals the batch, and nothing is missing from the proof."""
-        return not any(self[2:])
-
-
 def read_sizes(warehouse: Warehouse) -> list[SegmentSize]:
     """The sizes of all segments in all snapshots, the oldest first."""
     query = f"SELECT {', '.join(SegmentSize._fields)} FROM segment_sizes ORDER BY snapshot_id, segment"
@@ -83,14 +66,3 @@ def read_period(warehouse: Warehouse) -> Period | None:
     by_part = [list(rows) for _, rows in groupby(found, key=lambda row: row[0])]
     whole = all(after[1] <= before[2] for rows in by_part for before, after in pairwise(rows))
     return Period(min(row[1] for row in found), max(row[2] for row in found), whole)
-
-
-def read_verdict(warehouse: Warehouse, snapshot_id: int) -> Verdict | None:
-    """What the last comparison of a snapshot with the batch found, None if it has not been compared."""
-    query = f"""
-        SELECT {", ".join(Verdict._fields)} FROM reconciliations
-        WHERE snapshot_id = :snapshot_id ORDER BY reconciled_ms DESC LIMIT 1
-    """
-    with reading(warehouse) as connection:
-        row = connection.execute(text(query), {"snapshot_id": snapshot_id}).one_or_none()
-    return None if row is None else Verdict(*row)
