@@ -8,8 +8,8 @@ import pytest
 from segmenter.kinds import BUILT_IN, DEFAULT
 from segmenter.report.chart import NARROW, WIDE
 from segmenter.report.charts import algorithms, characteristics, charts_of, distribution, moves, sizes, times
+from segmenter.report.charts.cloud import cloud_of, mean_of_others
 from segmenter.report.charts.two_features import chart as two_features
-from segmenter.report.charts.two_features import cloud_of, mean_of_others
 from segmenter.report.facts import LIVE, Facts, Rated
 from segmenter.report.style import marks_of, styled
 from segmenter.warehouse import Period, SegmentMoves, SegmentSize
