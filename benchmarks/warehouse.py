@@ -1,34 +1,35 @@
-"""What the batch summary and reconcile cost, from scratch and after a little more has come, in one run.
+"""What summary, snapshot and reconcile cost, from scratch and after a little more has come, in one run.
 
-    SEGMENTER_WAREHOUSE_URL=mysql+pymysql://root@127.0.0.1/bench .venv/bin/python benchmarks/warehouse.py
+    SEGMENTER_WAREHOUSE_URL=mysql+pymysql://root@127.0.0.1/bench SEGMENTER_REDIS_URL=redis://127.0.0.1/0 \
+        SEGMENTER_KAFKA=127.0.0.1:1 .venv/bin/python benchmarks/warehouse.py
 
-needs an empty database, and leaves its tables there. It loads raw events as a sink does, sums them up, loads a few more
-and refreshes the summary; then it loads a few more again and reconciles. In place of a stream, the snapshots hold what
-the one statement over all raw events gives (sql/summary.sql), so each reconcile compares two ways to sum up, and must
-find no difference.
+needs an empty database and a Redis of its own, whose keys under the prefix it replaces; no Kafka is asked. It loads
+raw events as a sink does, and fills Redis with what the one statement over all of them gives (sql/summary.sql). Each
+command is a process of its own, of which the greatest resident memory is measured, and each reconcile must find no
+difference.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import text
 
 from segmenter import settings, warehouse
 from segmenter.events import Rules
-from segmenter.kinds import Feature, Kind, catalogue
-from segmenter.model.profiles import fields
-from segmenter.operations.reconcile import reconcile
-from segmenter.warehouse import Loaded, Move, RawRow, Warehouse
-from segmenter.warehouse.columns import cut_columns
-from segmenter.warehouse.engine import listed
-from segmenter.warehouse.summary.statement import ALL_LOADED, insert_all
-from segmenter.warehouse.summary.work_tables import working
+from segmenter.events.sharding import shard_of
+from segmenter.kinds import Kind
+from segmenter.operations.restore import Plan, state_at, write
+from segmenter.settings import Settings
+from segmenter.shards.state import Counts
+from segmenter.warehouse import AllLoaded, Cut, Loaded, Move, RawRow, SnapshotUser, Warehouse
 
 START_MS = 1_767_600_000_000
 AT_ONCE = 10_000
@@ -36,56 +37,73 @@ A_SESSION = 5
 """So many events come one after the other from one user."""
 
 
-def rows_of(first: int, end: int, part: int, number: int, kind: Kind, users: int) -> Iterator[RawRow]:
+def users_by_part(users: int, partitions: int) -> list[list[bytes]]:
+    """So many user ids, by the partition that Kafka gives them."""
+    found: list[list[bytes]] = [[] for _ in range(partitions)]
+    for number in range(users):
+        user = f"user-{number:07d}".encode()
+        found[shard_of(user, partitions)].append(user)
+    return found
+
+
+def rows_of(first: int, end: int, part: int, number: int, kind: Kind, users: list[bytes]) -> Iterator[RawRow]:
     """The raw events at these offsets of the kind of this number; users come in an order that a prime mixes up."""
     topic, measured = kind.topic, kind.measure == "duration"
     for pos in range(first, end):
         visit = pos // A_SESSION
-        who = 4 * ((visit + number * users // 12) * 7919 % (users // 4)) + part
+        user = users[(visit + number * len(users) // 3) * 7919 % len(users)]
         time_ms = START_MS + visit * 60_000 + pos % A_SESSION * 7_000
         yield (
-            *(part, pos, "t", f"user-{who:07d}".encode(), time_ms, time_ms, f"{topic}-{part}-{pos}".encode()),
+            *(part, pos, "t", user, time_ms, time_ms, f"{topic}-{part}-{pos}".encode()),
             *(f"s{part}-{visit}".encode(), "mobile", f"/page/{pos * 7919 % 5003}", None),
             *(pos % 60_000 if measured else None, None, None if measured else f"query {pos % 997}", None),
         )
 
 
-def load(database: Warehouse, count: int, users: int) -> None:
+def load(database: Warehouse, count: int, users: list[list[bytes]]) -> None:
     """Load so many more events, equally many of each kind and partition."""
     has = warehouse.loaded(database)
     for number, kind in enumerate(database.kinds):
-        for part in range(4):
+        for part, own in enumerate(users):
             begin = has[kind.topic, part].next_pos
-            end = begin + count // len(database.kinds) // 4
+            end = begin + count // len(database.kinds) // len(users)
             for first in range(begin, end, AT_ONCE):
                 last = min(end, first + AT_ONCE)
-                rows = list(rows_of(first, last, part, number, kind, users))
+                rows = list(rows_of(first, last, part, number, kind, own))
                 warehouse.load(database, {kind.topic: rows}, {(kind.topic, part): Move(first, last)})
 
 
-def snapshot(database: Warehouse, window: int) -> None:
-    """Take one of everything that is loaded, by the one statement."""
-    names = [*fields(database.kinds), *[feature.name for feature in catalogue(database.kinds)]]
-    values = [*[f"`{field}`" for field in fields(database.kinds)], *map(_value, catalogue(database.kinds))]
-    with working(database, writes=False) as connection:
-        insert_all(connection, database.kinds, ALL_LOADED, window)
-        number = connection.execute(text("SELECT COALESCE(MAX(snapshot_id), 0) + 1 FROM snapshots")).scalar_one()
-        cuts = [f"(SELECT MAX(next_pos) FROM sink_offsets WHERE topic = '{each.topic}')" for each in database.kinds]
-        for statement in (
-            f"INSERT INTO snapshot_cuts SELECT {number}, topic, part, topic_id, next_pos FROM sink_offsets",
-            f"INSERT INTO snapshot_users (snapshot_id, user_id, part, {listed(names)}, segment, generation, "
-            f"{listed(cut_columns(database.kinds))}) SELECT {number}, user_id, "
-            f"CAST(SUBSTR(user_id, 6) AS SIGNED INTEGER) % 4, {', '.join(values)}, 'all', 1, {', '.join(cuts)} "
-            "FROM recomputed",
-            f"INSERT INTO snapshots SELECT {number}, 1, 1, COUNT(*) FROM snapshot_users WHERE snapshot_id = {number}",
-        ):
-            connection.execute(text(statement))
+def fill_redis(database: Warehouse, found: Settings) -> None:
+    """Make Redis hold what the raw events say, as workers that have read them all would."""
+    loaded = warehouse.all_loaded(database, found.duplicate_window)
+    cuts = {at: Cut(*position) for at, position in loaded.offsets.items()}
+    states = {
+        part: state_at(part, cuts, Counts(*counts, {}, {}), generation=None) for part, counts in loaded.counts.items()
+    }
+    write(found, Plan(None, len(loaded.profiles), lambda: _users(loaded, found), None, states, 0, []))
 
 
-def _value(feature: Feature) -> str:
-    if feature.denominator is None:
-        return feature.numerator
-    return f"CASE WHEN {feature.denominator} > 0 THEN CAST({feature.numerator} AS DOUBLE) / {feature.denominator} END"
+def _users(loaded: AllLoaded, found: Settings) -> Iterator[list[SnapshotUser]]:
+    batch = []
+    for user, profile in loaded.profiles.items():
+        part = shard_of(user, found.partitions)
+        offsets = {kind.topic: loaded.offsets[kind.topic, part].next_pos for kind in found.kinds}
+        batch.append(SnapshotUser(user, part, profile, offsets))
+        if len(batch) == AT_ONCE:
+            yield batch
+            batch = []
+    yield batch
+
+
+def run(*arguments: str) -> tuple[dict[str, object], int]:
+    """What a command prints, and its greatest resident memory in MB."""
+    line = [sys.executable, "-m", "segmenter", *arguments, "--json"]
+    child = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+    assert child.stdout
+    printed = child.stdout.read()
+    _, status, usage = os.wait4(child.pid, 0)
+    assert status == 0, (arguments, printed)
+    return json.loads(printed), usage.ru_maxrss // 1024
 
 
 def main() -> None:
@@ -95,45 +113,45 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=1_000_000)
     options = parser.parse_args()
     found = settings.load()
-    table = Table("what", "seconds", "of the first", "peak memory, MB")
+    users = users_by_part(options.users, found.partitions)
+    table = Table("what", "seconds", "beside", "peak memory, MB")
 
-    def timed(name: str, do: Callable[[], object], beside: float | None = None) -> float:
+    def timed(name: str, do: Callable[[], int | None], beside: float | None = None) -> float:
         print(f"{name} ...", flush=True)
         began = time.monotonic()
-        do()
+        peak = do()
         seconds = time.monotonic() - began
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        table.add_row(name, f"{seconds:,.1f}", f"1/{beside / seconds:.0f}" if beside else "", f"{peak:,}")
+        table.add_row(
+            name, f"{seconds:,.1f}", f"1/{beside / seconds:.0f}" if beside else "", f"{peak:,}" if peak else ""
+        )
         return seconds
+
+    def command(*arguments: str) -> Callable[[], int]:
+        return lambda: run(*arguments)[1]
+
+    def reconcile() -> int:
+        printed, peak = run("reconcile")
+        assert not (printed["differing"] or printed["missing"] or printed["extra"] or printed["full"]), printed
+        return peak
 
     with warehouse.connect(found) as database:
         warehouse.migrate(database, 1)
         warehouse.claim_rules(database, Rules.of(found))
-        places = [(kind.topic, part) for kind in database.kinds for part in range(4)]
+        places = [(kind.topic, part) for kind in database.kinds for part in range(found.partitions)]
         warehouse.begin(database, dict.fromkeys(places, Loaded("t", 0)), 1)
-
-        def load_more(count: int) -> None:
-            load(database, count, options.users)
-
-        def refresh() -> None:
-            warehouse.refresh_summary(database, found.duplicate_window)
-
-        def take() -> None:
-            snapshot(database, found.duplicate_window)
-
-        def compare() -> None:
-            result = reconcile(found)[1]
-            assert result.equal and not result.full, result
-
-        timed(f"load {options.rows:,} raw events", lambda: load_more(options.rows))
-        timed("snapshot by the one statement", take)
-        whole = timed("sum up all of them", refresh)
-        first = whole + timed("reconcile, once they are summed up", compare)
-        timed(f"load {options.new:,} more", lambda: load_more(options.new))
-        timed("summary refresh, beside summing up all", refresh, whole)
-        timed(f"load {options.new:,} more", lambda: load_more(options.new))
-        timed("snapshot by the one statement", take)
-        timed("reconcile again, beside the first and its summing up", compare, first)
+        timed(f"load {options.rows:,} raw events", lambda: load(database, options.rows, users))
+        whole = timed("summary refresh: all of them", command("summary", "refresh"))
+        timed("fill Redis", lambda: fill_redis(database, found))
+        taken = timed("snapshot", command("snapshot"))
+        first = whole + timed("reconcile, once they are summed up", reconcile)
+        timed(f"load {options.new:,} more", lambda: load(database, options.new, users))
+        timed("summary refresh, beside that of all", command("summary", "refresh"), whole)
+        timed(f"load {options.new:,} more", lambda: load(database, options.new, users))
+        timed("fill Redis", lambda: fill_redis(database, found))
+        timed("snapshot --incremental, beside a whole one", command("snapshot", "--incremental"), taken)
+        timed("reconcile again, beside the first and its summing up", reconcile, first)
+        timed("snapshot", command("snapshot"))
+        timed("reconcile of that", reconcile, first)
     Console(width=120).print(table)
 
 

@@ -2,18 +2,19 @@
 -- raw tables would multiply their rows. Repeats, which repeats.sql has found, do not count.
 --
 -- With a snapshot, only users that beyond.sql has found, and only up to where their rows in the snapshot go.
+{% from "snapshot_macros.sql" import cut_of, row_of %}
 {% set measures = {"duration": "duration_ms", "amount": "amount"} %}
 {% macro counted(kind) %}
     FROM raw_{{ kind.topic }} e
     {% if snapshot_id %}
     JOIN beyond w ON w.user_id = e.user_id AND w.back = {{ back }}
-    LEFT JOIN snapshot_users u ON u.snapshot_id = {{ snapshot_id }} AND u.user_id = e.user_id
+    {{ row_of("e.user_id", snapshot_id, base_id) }}
     {% endif %}
     LEFT JOIN repeats r ON r.topic = '{{ kind.topic }}' AND r.pos = e.pos
     WHERE e.part = {{ part }} AND e.pos >= {{ ranges[kind.topic][0] }} AND e.pos < {{ ranges[kind.topic][1] }}
         AND r.pos IS NULL
     {% if snapshot_id %}
-        AND e.pos < COALESCE(u.cut_{{ kind.topic }}, {{ cuts[kind.topic] }})
+        AND e.pos < {{ cut_of(kind.topic, cuts[kind.topic], base_id) }}
     {% endif %}
 {% endmacro %}
 DELETE FROM by_source;

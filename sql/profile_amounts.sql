@@ -1,6 +1,6 @@
 -- The amounts of one kind of event by label, up to the snapshot's cuts, refunds apart. A repeat of an event id does not
 -- count, by the rule of summary.sql.
-{% from "profile_macros.sql" import label, members %}
+{% from "profile_macros.sql" import label, members with context %}
 SELECT
     label, SUM(CASE WHEN paid_events > 0 THEN 1 ELSE 0 END), SUM(paid_events), SUM(paid), SUM(refunds), SUM(refunded)
 FROM (

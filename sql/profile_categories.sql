@@ -1,5 +1,5 @@
 -- How many users of each label have each of the most common values of an attribute that has one value a user.
-{% from "profile_macros.sql" import label, members, most_common %}
+{% from "profile_macros.sql" import label, members, most_common with context %}
 {% call most_common() %}
 SELECT {{ label(run) }} AS label, v.user_id, {{ digest.format("v.category") }} AS digest, v.category AS value
 FROM user_attributes v

@@ -1,8 +1,8 @@
 -- The label and some features of each user.
-{% from "profile_macros.sql" import label, members %}
+{% from "profile_macros.sql" import label, members with context %}
 SELECT {{ label(run) }}{% for feature in features %}, u.`{{ feature.name }}`{% endfor %}
 
-FROM snapshot_users u
+FROM {{ users }} u
 {% if run %}
 JOIN cluster_members m ON m.run_id = :run_id AND m.user_id = u.user_id
 {% endif %}

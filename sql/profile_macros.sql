@@ -4,7 +4,7 @@
 {%- endmacro %}
 
 {% macro members(run, user) %}
-JOIN snapshot_users u ON u.snapshot_id = :snapshot_id AND u.user_id = {{ user }}
+JOIN {{ users }} u ON u.snapshot_id = :snapshot_id AND u.user_id = {{ user }}
 {% if run %}
 JOIN cluster_members m ON m.run_id = :run_id AND m.user_id = u.user_id
 {% endif %}

@@ -1,5 +1,5 @@
 -- How many raw events each label has in each quarter of an hour since 1970 that has any, up to the snapshot's cuts.
-{% from "profile_macros.sql" import label, members %}
+{% from "profile_macros.sql" import label, members with context %}
 SELECT label, quarter_ms, SUM(events)
 FROM (
 {% for kind in kinds %}

@@ -1,6 +1,6 @@
 -- How many users of each label have each of the most common values of one field of their events, up to the snapshot's
 -- cuts. A repeated event changes nothing, since users are counted. The first 512 characters of a value are kept.
-{% from "profile_macros.sql" import label, members, most_common %}
+{% from "profile_macros.sql" import label, members, most_common with context %}
 {% call most_common() %}
 {% for kind in kinds %}
 {{ "UNION ALL" if not loop.first }}

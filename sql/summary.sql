@@ -4,6 +4,7 @@
 -- A user's events count up to the user's own cut, or up to the shard's for a user without a row. A repeat of
 -- an event id of the same user, at most duplicate_window offsets after the one before it in its partition,
 -- does not count. Each source is aggregated by itself first. Joining raw tables would multiply their rows.
+{% from "snapshot_macros.sql" import cut_of, row_of %}
 {% set measures = {"duration": "duration_ms", "amount": "amount"} %}
 WITH cuts AS (
     SELECT topic, part, next_pos FROM snapshot_cuts WHERE snapshot_id = :snapshot_id
@@ -17,8 +18,8 @@ of_{{ kind.topic }} AS (
         e.pos - LAG(e.pos) OVER (PARTITION BY e.part, e.user_id, e.event_id ORDER BY e.pos) AS distance
     FROM raw_{{ kind.topic }} e
     JOIN cuts c ON c.topic = '{{ kind.topic }}' AND c.part = e.part
-    LEFT JOIN snapshot_users u ON u.snapshot_id = :snapshot_id AND u.user_id = e.user_id
-    WHERE e.pos < COALESCE(u.cut_{{ kind.topic }}, c.next_pos)
+    {{ row_of("e.user_id", ":snapshot_id", base_id) }}
+    WHERE e.pos < {{ cut_of(kind.topic, "c.next_pos", base_id) }}
 ),
 {% endfor %}
 by_source AS (

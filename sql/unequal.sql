@@ -11,7 +11,7 @@
     {% for field in fields %}, {{ batch(field) }}{% endfor %}
 {% endset %}
 SELECT u.user_id, 1 {{ columns }}
-FROM snapshot_users u
+FROM {{ users }} u
 LEFT JOIN {{ base }} s ON s.user_id = u.user_id
 {% if moved %}
 LEFT JOIN moved m ON m.user_id = u.user_id
@@ -33,7 +33,7 @@ WHERE u.snapshot_id = {{ snapshot_id }} AND (
 );
 SELECT s.user_id, 0 {{ columns }}
 FROM {{ base }} s
-LEFT JOIN snapshot_users u ON u.snapshot_id = {{ snapshot_id }} AND u.user_id = s.user_id
+LEFT JOIN {{ users }} u ON u.snapshot_id = {{ snapshot_id }} AND u.user_id = s.user_id
 {% if moved %}
 LEFT JOIN moved m ON m.user_id = s.user_id
 {% endif %}
@@ -41,7 +41,7 @@ WHERE u.user_id IS NULL{{ " AND m.user_id IS NULL" if moved }};
 {% if moved %}
 SELECT m.user_id, 0 {{ columns }}
 FROM moved m
-LEFT JOIN snapshot_users u ON u.snapshot_id = {{ snapshot_id }} AND u.user_id = m.user_id
+LEFT JOIN {{ users }} u ON u.snapshot_id = {{ snapshot_id }} AND u.user_id = m.user_id
 LEFT JOIN {{ base }} s ON s.user_id = m.user_id
 WHERE u.user_id IS NULL AND m.known = 1;
 {% endif %}

@@ -22,6 +22,7 @@ def snapshot(
     every: str | None = None,
     keep: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     reconcile: bool = False,
+    incremental: bool = False,
     json: common.Json = False,
 ) -> int:
     """Copy every user's profile, features and segment into the warehouse, while the stream goes on.
@@ -31,23 +32,28 @@ def snapshot(
     every
         Take a snapshot every so often, until stopped: 15m, 1h, or a number of seconds.
     keep
-        How many snapshots to keep: older ones are removed from the warehouse. By default all stay.
+        How many snapshots to keep: older ones are removed from the warehouse. By default all stay, or what
+        SEGMENTER_RETENTION_DAYS says.
     reconcile
         Compare each snapshot with the batch summary, as soon as the sink has loaded what it needs, a minute later at
         most. The exit code is 1 if one differs; with --every, others are taken all the same. One that could not be
         compared is reported; without --every, the exit code is 1 then, too.
+    incremental
+        Store only the users who have changed since the last whole snapshot, which is kept as long as it is needed. What
+        reads it sees all users. It is whole if there is none yet, or over half of the users had changed the last time.
     """
     from segmenter.operations import schedule
 
     seconds = None if every is None else seconds_of(every)
     settings = common.settings("redis_url", "warehouse_url")
     if seconds is None:
-        done = schedule.take_and_check(settings, keep, reconcile, schedule.WAIT_SECONDS)
+        wait_s = schedule.WAIT_SECONDS
+        done = schedule.take_and_check(settings, keep, reconcile, wait_s, incremental, common.progress)
         _emit(done, json)
         return 0 if done.holds else 1
     all_hold = True
     with common.stopping(common.OVERDUE_SECONDS) as stop:
-        for done in schedule.take_every(seconds, settings, keep, stop.is_set, reconcile):
+        for done in schedule.take_every(seconds, settings, keep, stop.is_set, reconcile, incremental):
             _emit(done, json)
             all_hold &= done.holds or done.unknown is not None
     return 0 if all_hold else 1

@@ -23,7 +23,7 @@ from segmenter.operations.owners import paused, with_living_owner
 from segmenter.operations.progress import Progress, silent
 from segmenter.settings import Settings
 from segmenter.store.meta import open_store
-from segmenter.warehouse import Snapshot
+from segmenter.warehouse import Snapshot, Verdict
 
 PASSES = 5
 """The most passes. From the second on, shards with users that had moved on are paused from snapshot to repair."""
@@ -55,7 +55,7 @@ def reconcile(
     Raises `WarehouseBehind` when the sink does not load within ``wait_s`` seconds what the snapshot needs.
     """
     sides = read_both_sides(settings, snapshot_id, wait_s, full, progress=progress)
-    return sides.taken, sides.compared()
+    return sides.taken, _kept(settings, sides.taken, sides.compared())
 
 
 def reconcile_and_repair(
@@ -72,7 +72,7 @@ def reconcile_and_repair(
             with paused(store, with_living_owner(store, unsettled)):
                 taken = _take_snapshot(settings)
                 sides = read_both_sides(settings, taken.snapshot_id, wait_s, full, store.settings.kinds, progress)
-                result = sides.compared()
+                result = _kept(settings, taken, sides.compared())
                 users, counts = _corrections(store.settings, sides, result)
                 moved_on = repair_from_events(store, users, counts)
             yield Pass(
@@ -85,6 +85,17 @@ def reconcile_and_repair(
             if not users and not counts:
                 return
             unsettled = moved_on.shards | {shard_of(user, settings.partitions) for user in moved_on.users}
+
+
+def _kept(settings: Settings, taken: Snapshot, found: Reconciliation) -> Reconciliation:
+    """The same, stored in the warehouse unless it was ``full``, which only reads."""
+    if not found.full or found.summary_wrong:
+        now_ms = time.time_ns() // 1_000_000
+        users = (found.compared, found.differing, found.missing, found.extra)
+        verdict = Verdict(now_ms, taken.snapshot_id, *users, len(found.counts), len(found.gaps))
+        with warehouse.connect(settings) as database:
+            warehouse.write_verdict(database, verdict)
+    return found
 
 
 def _take_snapshot(settings: Settings) -> Snapshot:

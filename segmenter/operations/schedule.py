@@ -10,6 +10,7 @@ import structlog
 
 from segmenter.errors import Corrupt, Fenced, NothingYet, SegmenterError, Unreachable
 from segmenter.operations.comparison import Reconciliation
+from segmenter.operations.progress import Progress, silent
 from segmenter.operations.reconcile import reconcile
 from segmenter.operations.snapshot import Taken, take_and_keep
 from segmenter.settings import Settings
@@ -35,23 +36,35 @@ class Checked(NamedTuple):
         return self.unknown is None and (self.verdict is None or self.verdict.equal)
 
 
-def take_and_check(settings: Settings, keep: int | None, check: bool, wait_s: float) -> Checked:
+def take_and_check(
+    settings: Settings,
+    keep: int | None,
+    check: bool,
+    wait_s: float,
+    incremental: bool = False,
+    progress: Progress = silent,
+) -> Checked:
     """Take a snapshot, remove all but the latest ``keep``, and ``check`` it against the batch.
 
     Raises what `segmenter.operations.snapshot.take` does. Whether it is equal is unknown if the sink does not load
     within ``wait_s`` seconds what the snapshot needs, or it cannot be compared for another reason.
     """
-    taken = take_and_keep(settings, keep)
+    taken = take_and_keep(settings, keep, incremental, progress)
     if not check:
         return Checked(taken, None, None)
     try:
-        return Checked(taken, reconcile(settings, taken.snapshot.snapshot_id, wait_s)[1], None)
+        return Checked(taken, reconcile(settings, taken.snapshot.snapshot_id, wait_s, progress=progress)[1], None)
     except SegmenterError as reason:  # whatever it is, the snapshot has been taken
         return Checked(taken, None, str(reason))
 
 
 def take_every(
-    seconds: float, settings: Settings, keep: int | None, stopping: Callable[[], bool], check: bool = False
+    seconds: float,
+    settings: Settings,
+    keep: int | None,
+    stopping: Callable[[], bool],
+    check: bool = False,
+    incremental: bool = False,
 ) -> Iterator[Checked]:
     """`take_and_check` now and every so many seconds, until ``stopping``.
 
@@ -65,7 +78,7 @@ def take_every(
             continue
         due = time.monotonic() + seconds
         try:
-            done = take_and_check(settings, keep, check, WAIT_SECONDS)
+            done = take_and_check(settings, keep, check, WAIT_SECONDS, incremental)
         except (Unreachable, Fenced, NothingYet, Corrupt) as reason:
             log.warning("a snapshot was not taken, or old ones were not removed", reason=str(reason))
             continue

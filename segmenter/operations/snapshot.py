@@ -11,7 +11,7 @@ is at an earlier version, or has been acquired again, so a copy that saw either 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from typing import NamedTuple
 
@@ -24,11 +24,13 @@ from segmenter.events.sharding import shard_of
 from segmenter.kinds import catalogue
 from segmenter.model.features import features
 from segmenter.model.profiles import fields
+from segmenter.operations.history.following import follow
+from segmenter.operations.progress import Progress, silent
 from segmenter.settings import Settings
 from segmenter.shards.row import Row
 from segmenter.shards.state import ShardState
 from segmenter.store.agreement import unless_kinds_added
-from segmenter.store.connection import Store, connect
+from segmenter.store.connection import Store, clock_ms, connect
 from segmenter.store.meta import check, in_force, require_rules, require_whole
 from segmenter.store.models import read_model
 from segmenter.store.rows import scan_rows
@@ -40,16 +42,17 @@ TRIES = 3
 
 
 class Taken(NamedTuple):
-    """A snapshot, the numbers of those that were removed for it, and the seconds it took."""
+    """A snapshot, the numbers of those that were removed after it, and the seconds it took."""
 
     snapshot: Snapshot
     removed: list[int]
     seconds: float
 
 
-def take(settings: Settings, now_ms: int) -> Snapshot:
+def take(settings: Settings, now_ms: int, incremental: bool = False, progress: Progress = silent) -> Snapshot:
     """Store a snapshot of the store in the warehouse, stopping nothing; it is there as a whole or not at all.
 
+    An ``incremental`` one holds the users who are not as in the whole one before it, and reads like a whole one.
     Raises `RulesDiffer` when the store or the warehouse judges events by other rules, `NothingYet` when no worker has
     written to the store yet, or when it is half restored, and `Fenced` when shards change owners again and again.
     """
@@ -62,21 +65,30 @@ def take(settings: Settings, now_ms: int) -> Snapshot:
         for _ in range(TRIES):
             with suppress(Fenced):
                 store = Store(client, in_force(settings, require_rules(client, settings, rules)))
-                return _copy(store, database._replace(kinds=store.settings.kinds), now_ms)
+                return _copy(store, database._replace(kinds=store.settings.kinds), now_ms, incremental, progress)
     raise Fenced("shards lost writes or changed owners during each snapshot: try again when workers are steady")
 
 
-def take_and_keep(settings: Settings, keep: int | None) -> Taken:
-    """Take a snapshot, and remove all but the latest ``keep``; None keeps all. Raises what `take` does."""
-    began = time.monotonic()
-    taken, removed = take(settings, time.time_ns() // 1_000_000), []
-    if keep is not None:
-        with warehouse.connect(settings) as database:
-            removed = warehouse.remove_snapshots(database, keep)
+def take_and_keep(
+    settings: Settings, keep: int | None, incremental: bool = False, progress: Progress = silent
+) -> Taken:
+    """Take a snapshot, and remove all but the latest ``keep``, and what is older than ``retention_days``.
+
+    None keeps all. Raises what `take` does.
+    """
+    began, now_ms = time.monotonic(), time.time_ns() // 1_000_000
+    taken, removed = take(settings, now_ms, incremental, progress), []
+    with warehouse.connect(settings) as database:
+        if settings.retention_days:
+            before_ms = now_ms - settings.retention_days * 86_400_000
+            removed = warehouse.remove_snapshots(database, before_ms=before_ms)
+            warehouse.forget_changes(database, before_ms)
+        if keep is not None:
+            removed += warehouse.remove_snapshots(database, keep)
     return Taken(taken, removed, round(time.monotonic() - began, 3))
 
 
-def _copy(store: Store, database: Warehouse, now_ms: int) -> Snapshot:
+def _copy(store: Store, database: Warehouse, now_ms: int, incremental: bool, progress: Progress) -> Snapshot:
     client, settings = store
     require_whole(client, settings)
     model = read_model(client, settings)
@@ -85,10 +97,32 @@ def _copy(store: Store, database: Warehouse, now_ms: int) -> Snapshot:
     if not begun:
         raise NothingYet("there is nothing to take a snapshot of: run `segmenter worker --once` first.")
     cuts = shard_cuts(shards, settings)
+    began_ms = clock_ms(client)
     users = user_rows(store, begun, cuts)
     body = None if model is None else model.encode().decode()
     counts = {part: msgspec.json.encode(state.counts).decode() for part, state in begun.items()}
-    return warehouse.write_snapshot(database, now_ms, cuts, users, model.number if model else 0, body, counts)
+    names = {segment.slug: segment.name for segment in model.segments} if model else {}
+    kept = warehouse.read_spans(database)
+    total = sum(tally.users for state in begun.values() for tally in state.census.values())
+    with progress("copying users", total) as advance:
+        return warehouse.write_snapshot(
+            database,
+            now_ms,
+            cuts,
+            _counted(users, advance),
+            model.number if model else 0,
+            body,
+            counts,
+            names=names,
+            follow=lambda number: follow(store, kept, began_ms, number),
+            incremental=incremental,
+        )
+
+
+def _counted(users: Iterator[list[UserRow]], advance: Callable[[int], None]) -> Iterator[list[UserRow]]:
+    for batch in users:
+        yield batch
+        advance(len(batch))
 
 
 def user_rows(store: Store, begun: Mapping[int, ShardState], cuts: Mapping[Partition, Cut]) -> Iterator[list[UserRow]]:

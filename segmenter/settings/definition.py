@@ -81,6 +81,12 @@ class Settings:
         allowed.TIMEZONE,
         "The time zone of the hours and days of the week in the profiles of segments. What is stored is in UTC.",
     )
+    retention_days: int = _setting(
+        0,
+        allowed.whole(0, 36_500),
+        "After each snapshot, those older than so many days are removed, and so are the changes of segments before; "
+        "with 0, all stay.",
+    )
     duplicate_window: int = _setting(
         100_000,
         allowed.whole(0, 10_000_000),

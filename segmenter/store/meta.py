@@ -178,6 +178,13 @@ def group_in_use(client: redis.Redis, settings: Settings) -> str:
     return ".".join((settings.group, found.decode(), *([] if number is None else [number.decode()])))
 
 
+def store_id(client: redis.Redis, settings: Settings) -> str:
+    """The random id of this store; empty before a worker has asked for it."""
+    with reaching(client):
+        found = cast("bytes | None", client.hget(Keys(settings.key_prefix).meta(), _ID))
+    return (found or b"").decode()
+
+
 def next_group(client: redis.Redis, settings: Settings, stuck: str) -> None:
     """Move the workers to the next group, unless they have left the ``stuck`` one already."""
     _, _, number = stuck.removeprefix(f"{settings.group}.").partition(".")

@@ -23,6 +23,8 @@ from segmenter.warehouse.behind import Behind, Reach, behind, reach_of
 from segmenter.warehouse.columns import raw_columns, user_columns, value_columns
 from segmenter.warehouse.engine import Warehouse, connect
 from segmenter.warehouse.gaps import Gap, begins, recorded_gaps, skip, withdraw
+from segmenter.warehouse.history.changes import Followed, Span, StoredChange, forget_changes, read_changes, read_spans
+from segmenter.warehouse.history.verdicts import Verdict, write_verdict
 from segmenter.warehouse.migrations import applied, migrate, pending, require_schema, to_come
 from segmenter.warehouse.raw_events import (
     Loaded,
@@ -41,6 +43,7 @@ from segmenter.warehouse.snapshot_contents import (
     SnapshotUser,
     furthest_cuts,
     latest_generation,
+    segment_in,
     snapshot_counts,
     snapshot_cuts,
     snapshot_generation,
@@ -83,6 +86,7 @@ __all__ = [
     "ClusterRun",
     "Compared",
     "Cut",
+    "Followed",
     "Gap",
     "Loaded",
     "LoadedValues",
@@ -95,8 +99,11 @@ __all__ = [
     "SinkHeartbeat",
     "Snapshot",
     "SnapshotUser",
+    "Span",
+    "StoredChange",
     "Unequal",
     "UserRow",
+    "Verdict",
     "Warehouse",
     "all_loaded",
     "applied",
@@ -111,6 +118,7 @@ __all__ = [
     "connect",
     "empty_summary",
     "find_snapshot",
+    "forget_changes",
     "furthest_cuts",
     "item_pages",
     "latest_generation",
@@ -125,13 +133,16 @@ __all__ = [
     "reach_of",
     "read_activity",
     "read_attributes",
+    "read_changes",
     "read_sink_heartbeat",
+    "read_spans",
     "recorded_gaps",
     "refresh_summary",
     "remove_snapshots",
     "require_rules",
     "require_schema",
     "require_whole_summary",
+    "segment_in",
     "send_sink_heartbeat",
     "skip",
     "snapshot_counts",
@@ -147,4 +158,5 @@ __all__ = [
     "write_clusters",
     "write_recommendations",
     "write_snapshot",
+    "write_verdict",
 ]

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, get_args
 from sqlalchemy import Connection, inspect, text
 
 from segmenter.errors import UsageError
+from segmenter.kinds import Kind
 from segmenter.warehouse.dialects import dialect
 from segmenter.warehouse.engine import (
     SUMMARY_SECONDS,
@@ -19,6 +20,7 @@ from segmenter.warehouse.engine import (
     writing,
 )
 from segmenter.warehouse.templates import statements
+from segmenter.warehouse.users_of import users_of
 
 AttributeType = Literal["category", "number", "date"]
 ATTRIBUTE_TYPES: tuple[AttributeType, ...] = get_args(AttributeType)
@@ -99,7 +101,7 @@ def load_attributes(
                 _insert_arriving(connection, mapped, batch)
             for statement in statements("users_last.sql", timed=timed):
                 connection.execute(text(statement))
-            found = _count(connection)
+            found = _count(connection, warehouse.kinds)
             connection.execute(text(_REPLACE))
             _add_to_catalogue(connection, mapped)
         with writing(warehouse) as connection:
@@ -141,15 +143,16 @@ def _insert_arriving(connection: Connection, mapped: Sequence[Attribute], batch:
     insert(connection, "arriving_values", ("user_id", "attribute", "as_of_ms", "line", *columns), rows)
 
 
-def _count(connection: Connection) -> LoadedValues:
+def _count(connection: Connection, kinds: tuple[Kind, ...]) -> LoadedValues:
     count = "SELECT COUNT(*) FROM (SELECT DISTINCT user_id FROM arriving_values) arriving"
     users = connection.execute(text(count)).scalar_one()
     changed = connection.execute(text("SELECT COUNT(*) FROM last_values")).scalar_one()
     snapshot_id = connection.execute(text("SELECT MAX(snapshot_id) FROM snapshots")).scalar_one()
     if snapshot_id is None:
         return LoadedValues(users, None, None, changed)
+    known = users_of(connection, kinds, snapshot_id)
     query = text(
-        f"{count} LEFT JOIN snapshot_users known ON known.snapshot_id = :snapshot_id "
+        f"{count} LEFT JOIN {known} known ON known.snapshot_id = :snapshot_id "
         "AND known.user_id = arriving.user_id WHERE known.user_id IS NULL"
     )
     without = connection.execute(query, {"snapshot_id": snapshot_id}).scalar_one()

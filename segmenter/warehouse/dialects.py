@@ -23,6 +23,8 @@ class Dialect(NamedTuple):
     """What stands for a parameter."""
     unless_there: str
     """What ends an INSERT that leaves rows as they are whose keys are there already."""
+    same: str
+    """Whether two values are the same, or both are missing."""
     now_ms: str
     utc: str
     """A number of milliseconds since 1970 as a date and time of UTC."""
@@ -38,6 +40,7 @@ SQLITE = Dialect(
     table_options="",
     mark="?",
     unless_there="ON CONFLICT DO NOTHING",
+    same="{} IS {}",
     now_ms="CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
     utc="DATETIME({} / 1000, 'unixepoch')",
     digest="digest({})",
@@ -49,6 +52,7 @@ MYSQL = Dialect(
     table_options="ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC",
     mark="%s",
     unless_there="ON DUPLICATE KEY UPDATE {first} = {first}",
+    same="{} <=> {}",
     now_ms="CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)",
     utc="CAST(DATE_ADD('1970-01-01', INTERVAL FLOOR({} / 1000) SECOND) AS DATETIME)",
     digest="LEFT(UNHEX(SHA2({}, 256)), 16)",

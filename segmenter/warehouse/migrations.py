@@ -99,17 +99,20 @@ def _statements(connection: Connection, migration: _Migration, kinds: tuple[Kind
     def columns(table: str) -> set[str]:
         return {column["name"] for column in schema.get_columns(table)} if table in tables else set()
 
-    context: dict[str, Any] = {"topics_of_0_1_0": [kind.topic for kind in DEFAULT if f"raw_{kind.topic}" in tables]}
+    context: dict[str, Any] = {
+        "topics_of_0_1_0": [kind.topic for kind in DEFAULT if f"raw_{kind.topic}" in tables],
+        "snapshot_columns": columns("snapshots"),
+        "utc": dialect(connection).utc,
+        "new_view": dialect(connection).new_view,
+    }
     if kind := migration.kind:
-        context = {
+        context |= {
             "kind": kind,
             "columns": columns("snapshot_users"),
             "raw_columns": columns(f"raw_{kind.topic}"),
             "summary_columns": columns("user_summary"),
             "kinds": _with_stored(connection, kinds, columns("user_summary")),
-            "utc": dialect(connection).utc,
             "now_ms": dialect(connection).now_ms,
-            "new_view": dialect(connection).new_view,
         }
     options = dialect(connection).table_options
     found = statements(migration.file, **context)

@@ -14,6 +14,7 @@ from segmenter.warehouse.columns import cut_columns, user_columns
 from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, listed, reading
 from segmenter.warehouse.raw_events import Partition
 from segmenter.warehouse.snapshots import Cut
+from segmenter.warehouse.users_of import sources, users_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,8 +51,9 @@ def furthest_cuts(warehouse: Warehouse, snapshot_id: int) -> dict[Partition, int
     """How far into each partition the events in the users' rows go at most."""
     topics = [kind.topic for kind in warehouse.kinds]
     furthest = ", ".join(f"MAX({cut}) AS {cut}" for cut in cut_columns(warehouse.kinds))
-    query = f"SELECT part, {furthest} FROM snapshot_users WHERE snapshot_id = :snapshot_id GROUP BY part"
     with reading(warehouse, SUMMARY_SECONDS) as connection:
+        users = users_of(connection, warehouse.kinds, snapshot_id)
+        query = f"SELECT part, {furthest} FROM {users} u WHERE snapshot_id = :snapshot_id GROUP BY part"
         found = connection.execute(text(query), {"snapshot_id": snapshot_id})
         return {(topic, part): cut for part, *cuts in found for topic, cut in zip(topics, cuts, strict=True)}
 
@@ -74,10 +76,28 @@ def latest_generation(warehouse: Warehouse) -> Generation | None:
 
 def snapshot_users(warehouse: Warehouse, snapshot_id: int) -> Iterator[list[SnapshotUser]]:
     """Every user, in batches."""
+    with reading(warehouse) as connection:
+        every = sources(connection, warehouse.kinds, snapshot_id)
+    for source in every:
+        yield from _pages(warehouse, source, snapshot_id)
+
+
+def segment_in(warehouse: Warehouse, snapshot_id: int, user: bytes) -> str | None:
+    """The segment of a user in a snapshot, empty if it does not have the user; None if there is no such snapshot."""
+    with reading(warehouse, SUMMARY_SECONDS) as connection:
+        there = text("SELECT COUNT(*) FROM snapshots WHERE snapshot_id = :number")
+        if not connection.execute(there, {"number": snapshot_id}).scalar_one():
+            return None
+        users = users_of(connection, warehouse.kinds, snapshot_id)
+        query = text(f"SELECT segment FROM {users} u WHERE snapshot_id = :number AND user_id = :user")
+        return connection.execute(query, {"number": snapshot_id, "user": user}).scalar_one_or_none() or ""
+
+
+def _pages(warehouse: Warehouse, source: str, snapshot_id: int) -> Iterator[list[SnapshotUser]]:
     names = fields(warehouse.kinds)
     topics = [kind.topic for kind in warehouse.kinds]
     query = f"""
-        SELECT user_id, part, {listed((*names, *cut_columns(warehouse.kinds)))} FROM snapshot_users
+        SELECT user_id, part, {listed((*names, *cut_columns(warehouse.kinds)))} FROM {source} u
         WHERE snapshot_id = :snapshot_id AND user_id > :after ORDER BY user_id LIMIT {USERS_AT_A_TIME}
     """
     after = b""
@@ -109,7 +129,7 @@ def user_frames(
     all frames are of one moment, whatever is removed meanwhile; there is at least one.
     """
     names = list(columns or user_columns(warehouse.kinds))
-    query = f"SELECT {listed(names)} FROM snapshot_users WHERE snapshot_id = :snapshot_id ORDER BY user_id"
+    query = f"SELECT {listed(names)} FROM {{users}} u WHERE snapshot_id = :snapshot_id ORDER BY user_id"
     return _frames(warehouse, query, snapshot_id, names, size)
 
 
@@ -122,7 +142,7 @@ def read_summary_users(warehouse: Warehouse, snapshot_id: int, names: Sequence[s
     values = "".join([f", {_ratio(feature)} AS {feature.name}" for feature in wanted])
     query = f"""
         SELECT s.user_id, COALESCE(u.segment, '{UNASSIGNED}') AS segment{values} FROM user_summary s
-        LEFT JOIN snapshot_users u ON u.snapshot_id = :snapshot_id AND u.user_id = s.user_id ORDER BY s.user_id
+        LEFT JOIN {{users}} u ON u.snapshot_id = :snapshot_id AND u.user_id = s.user_id ORDER BY s.user_id
     """
     columns = ["user_id", "segment", *[feature.name for feature in wanted]]
     return _joined(_frames(warehouse, query, snapshot_id, columns, USERS_AT_A_TIME))
@@ -149,11 +169,10 @@ def _frames(warehouse: Warehouse, query: str, snapshot_id: int, names: list[str]
     def frame(rows: Iterable[Any]) -> pd.DataFrame:
         return pd.DataFrame.from_records(map(tuple, rows), columns=names).astype(dict.fromkeys(means, "float64"))
 
-    options = {"yield_per": size}
-    with (
-        reading(warehouse, SUMMARY_SECONDS) as connection,
-        connection.execute(text(query), {"snapshot_id": snapshot_id}, execution_options=options) as found,
-    ):
-        parts = found.partitions(size)
-        yield frame(next(parts, []))
-        yield from map(frame, parts)
+    with reading(warehouse, SUMMARY_SECONDS) as connection:
+        statement = text(query.format(users=users_of(connection, warehouse.kinds, snapshot_id)))
+        options = {"yield_per": size}
+        with connection.execute(statement, {"snapshot_id": snapshot_id}, execution_options=options) as found:
+            parts = found.partitions(size)
+            yield frame(next(parts, []))
+            yield from map(frame, parts)

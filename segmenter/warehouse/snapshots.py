@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
 from segmenter.errors import NothingYet, UsageError
 from segmenter.warehouse.columns import user_columns
-from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, insert, reading, writing
+from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, calculating, insert, reading, writing
+from segmenter.warehouse.history.changes import Followed, write_changes
 from segmenter.warehouse.raw_events import Partition
+from segmenter.warehouse.users_of import base_for_next, insert_increment, insert_whole
 
 UserRow = tuple[Any, ...]
 """One user of a snapshot, in the order of `user_columns`."""
 
 
 _ONE_AT_A_TIME = ("snapshots", "whoever writes one locks this row")
+_TABLES = ("snapshots", "snapshot_cuts", "snapshot_shards", "snapshot_users", "snapshot_removed", "generations")
 
 
 class Snapshot(NamedTuple):
@@ -26,6 +30,8 @@ class Snapshot(NamedTuple):
     taken_ms: int
     generation: int
     users: int
+    base_id: int = 0
+    """The whole snapshot before this one, if it holds only the users who are not as they were then; else 0."""
 
 
 class Cut(NamedTuple):
@@ -43,18 +49,24 @@ def write_snapshot(
     generation: int,
     body: str | None,
     counts: Mapping[int, str],
+    *,
+    names: Mapping[str, str] | None = None,
+    follow: Callable[[int], Iterable[Followed]] = lambda number: (),
+    incremental: bool = False,
 ) -> Snapshot:
     """Store a snapshot; it is there as a whole or not at all.
 
     ``cuts`` were read before the first of ``users``, which come in batches and each once.
     ``body`` is the generation as JSON, None before the first; ``counts`` what each shard had counted at its cuts,
-    likewise.
+    likewise. ``names`` are those of its segments, by slug. ``follow`` is called after the last user, with the number of
+    the snapshot. With ``incremental``, only users are stored who are not as in the last whole snapshot.
     """
-    with writing(warehouse, SUMMARY_SECONDS) as connection:
+    transaction = calculating(warehouse, writes=True) if incremental else writing(warehouse, SUMMARY_SECONDS)
+    with transaction as connection:
         insert(connection, "meta", ("name", "value"), [_ONE_AT_A_TIME], unless_there=True)
         latest = connection.execute(text("SELECT COALESCE(MAX(snapshot_id), 0) FROM snapshots")).scalar_one()
-        number = int(latest) + 1
-        insert(connection, "snapshots", Snapshot._fields, [(number, taken_ms, generation, 0)])
+        number, base = int(latest) + 1, base_for_next(connection) if incremental else 0
+        insert(connection, "snapshots", Snapshot._fields, [(number, taken_ms, generation, 0, base)])
         insert(
             connection,
             "snapshot_cuts",
@@ -63,19 +75,27 @@ def write_snapshot(
         )
         shards = [(number, part, counted) for part, counted in counts.items()]
         insert(connection, "snapshot_shards", ("snapshot_id", "part", "counts"), shards)
-        columns = ("snapshot_id", *user_columns(warehouse.kinds))
-        for batch in users:
-            insert(connection, "snapshot_users", columns, [(number, *row) for row in batch])
         if body is not None:
             insert(connection, "generations", ("snapshot_id", "generation", "body"), [(number, generation, body)])
-        connection.execute(
-            text(
-                "UPDATE snapshots SET users = (SELECT COUNT(*) FROM snapshot_users WHERE snapshot_id = :number) "
-                "WHERE snapshot_id = :number"
-            ),
-            {"number": number},
-        )
+        sizes = Counter(dict.fromkeys(names or (), 0))
+        arriving = _counting(users, user_columns(warehouse.kinds).index("segment"), sizes)
+        if base:
+            count = insert_increment(connection, warehouse.kinds, number, base, arriving)
+        else:
+            count = insert_whole(connection, warehouse.kinds, number, arriving)
+        rows = [(number, slug, (names or {}).get(slug, slug), size, taken_ms) for slug, size in sizes.items()]
+        insert(connection, "segment_sizes", ("snapshot_id", "segment", "name", "users", "taken_ms"), rows)
+        update = text("UPDATE snapshots SET users = :count WHERE snapshot_id = :number")
+        connection.execute(update, {"number": number, "count": count})
+        write_changes(connection, follow(number))
         return _snapshot(connection, number)
+
+
+def _counting(users: Iterable[Sequence[UserRow]], at: int, sizes: Counter[str]) -> Iterator[Sequence[UserRow]]:
+    """The same, with the users of each segment counted on the way."""
+    for batch in users:
+        sizes.update(row[at] for row in batch)
+        yield batch
 
 
 def find_snapshot(
@@ -98,10 +118,11 @@ def latest_snapshot(warehouse: Warehouse) -> Snapshot | None:
         return None if found is None else _snapshot(connection, found)
 
 
-def remove_snapshots(warehouse: Warehouse, keep: int) -> list[int]:
-    """Remove all snapshots but the latest ``keep``, each as a whole; returns the numbers of those removed.
+def remove_snapshots(warehouse: Warehouse, keep: int | None = None, before_ms: int = 0) -> list[int]:
+    """Remove all snapshots but the latest ``keep``, or those taken before a time; returns the numbers of those removed.
 
-    One that is further in some partition than the latest stays: since then, Redis has lost what only that one holds.
+    The latest stays, and so does the base of one that stays, and one that is further in some partition than the latest:
+    since then, Redis has lost what only that one holds.
     """
     further = text(
         "SELECT DISTINCT o.snapshot_id FROM snapshot_cuts o JOIN snapshot_cuts n ON n.topic = o.topic "
@@ -109,13 +130,16 @@ def remove_snapshots(warehouse: Warehouse, keep: int) -> list[int]:
         "AND (n.topic_id IS NULL OR n.topic_id = o.topic_id)"
     )
     with reading(warehouse) as connection:
-        query = "SELECT snapshot_id FROM snapshots ORDER BY snapshot_id DESC"
-        latest, *older = connection.execute(text(query)).scalars().all()
-        needed = set(connection.execute(further, {"latest": latest}).scalars())
-    removed = sorted(set(older[keep - 1 :]) - needed)
+        query = "SELECT snapshot_id, taken_ms, base_id FROM snapshots ORDER BY snapshot_id DESC"
+        latest, *older = connection.execute(text(query)).all()
+        needed = set(connection.execute(further, {"latest": latest.snapshot_id}).scalars())
+    beyond = older[keep - 1 :] if keep is not None else [each for each in older if each.taken_ms < before_ms]
+    staying = {*older, latest} - {each for each in beyond if each.snapshot_id not in needed}
+    bases = {each.base_id for each in staying}
+    removed = sorted({each.snapshot_id for each in beyond} - needed - bases)
     for number in removed:
         with writing(warehouse, SUMMARY_SECONDS) as connection:
-            for table in ("snapshots", "snapshot_cuts", "snapshot_shards", "snapshot_users", "generations"):
+            for table in _TABLES:
                 connection.execute(text(f"DELETE FROM {table} WHERE snapshot_id = :number"), {"number": number})
     return removed
 

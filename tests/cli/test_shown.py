@@ -6,6 +6,7 @@ import pytest
 
 from segmenter.cli import common, lookup, status, verify
 from segmenter.client import Answer
+from segmenter.errors import UsageError
 from segmenter.operations.integrity.differences import Difference
 from segmenter.operations.status import Away, ShardStatus, Sink, Status, Window
 
@@ -91,3 +92,34 @@ def test_of_many_differences_the_first_are_shown_and_all_are_counted() -> None:
     assert first == "2 shards, 3,000 users, 45 differences"
     assert shown == [f"  shard 0: row u{number} segment is low, should be high" for number in range(20)]
     assert last == "  and 25 more: --json prints all"
+
+
+def test_a_past_segment_for_people_says_what_is_not_known() -> None:
+    user = {"known": True, "segment": "low", "name": "Low", "before": None, "after": None}
+    report = {
+        "at_ms": 1_772_355_600_000,
+        "users": [
+            {"user": "a", **user},
+            {"user": "b", **user, "segment": None, "name": None},
+            {
+                **{"user": "[c]", "known": False, "segment": "unknown", "name": "Unknown"},
+                **{"before": {"at_ms": 1_772_352_000_000, "segment": "low"}, "after": None},
+            },
+        ],
+    }
+    with common.console.capture() as captured:
+        lookup._show_past(report, "Europe/Berlin")
+    at = "2026-03-01 10:00:00 Europe/Berlin"
+    assert captured.get().splitlines() == [
+        f"'a': Low at {at}",
+        f"'b': no events yet at {at}",
+        f"'[c]': unknown at {at}",
+        "  known before: low at 2026-03-01 09:00:00 Europe/Berlin",
+        "  known after: nothing",
+    ]
+
+
+@pytest.mark.parametrize("text", ["yesterday", "", "2026-13-01", "9:30"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--at is .*; allowed: a time such as 2026-03-01T09:30"):
+        lookup.time_of(text, "UTC")

@@ -88,7 +88,7 @@ def test_a_comparison_that_fails_ends_no_schedule(settings: Settings, monkeypatc
     publish(settings, generate(300, 40, seed=1))
     worker.run(settings, once=True)
 
-    def fails(*arguments: object) -> None:
+    def fails(*arguments: object, **options: object) -> None:
         raise UsageError("the warehouse holds no snapshot 1, only 2 to 2.")
 
     monkeypatch.setattr(schedule, "reconcile", fails)

@@ -119,8 +119,11 @@ def change(settings: Settings, statement: str) -> None:
 
 
 def test_a_restored_store_is_as_it_was(settings: Settings, client: Redis) -> None:
-    """Rows, segments, names, census, audiences and counts; a worker has nothing to do."""
-    snapshot_of(settings, messages(1), list(generate(100, USERS, seed=2, invalid=12)))
+    """Rows, segments, names, census, audiences and counts; a worker has nothing to do. The snapshot is incremental."""
+    snapshot_of(settings, messages(1))
+    publish(settings, list(generate(100, USERS, seed=2, invalid=12)))
+    worker.run(settings, once=True)
+    assert snapshot.take(settings, START_MS, incremental=True).base_id == 1
     before, model, states = content(settings), read_model(client, settings), read_shards(client, settings)
     counted = counts(settings, client)
     empty(settings, client)

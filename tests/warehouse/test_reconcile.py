@@ -65,7 +65,21 @@ def test_a_faultless_stream_equals_the_batch(database: Warehouse, settings: Sett
     load(database, log)
     taken = snapshot(database, ends(log), stream_of(log, ends(log)))
     assert reconcile(settings) == (taken, Reconciliation(12, 0, 0, 0, ()))
-    assert taken == (1, 1_000, 1, 12)
+    assert taken == (1, 1_000, 1, 12, 0)
+
+
+def test_what_it_found_is_kept_unless_it_only_reads(database: Warehouse, settings: Settings) -> None:
+    log = random_log(1)
+    load(database, log)
+    rows = stream_of(log, ends(log))
+    for kept in (rows, [*rows[:-3], user_row(b"ghost", (1, 0, 0, 0, 0, 0, 0, 5, 5), (0,) * 3)]):
+        snapshot(database, ends(log), kept)
+        reconcile(settings)
+        reconcile(settings, full=True)
+    with warehouse.engine.reading(database) as connection:
+        query = text("SELECT * FROM reconciliations ORDER BY snapshot_id")
+        found = [tuple(row)[1:] for row in connection.execute(query)]
+    assert found == [(1, 12, 0, 0, 0, 0, 0), (2, 9, 0, 3, 1, 0, 0)]
 
 
 def test_rows_read_after_the_shards_offsets_may_be_ahead(database: Warehouse, settings: Settings) -> None:

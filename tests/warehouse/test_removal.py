@@ -16,7 +16,7 @@ from segmenter.warehouse.engine import reading
 from tests.warehouse.world import PARTITIONS, WINDOW, Cuts, ends, load, random_log, snapshot, user_row
 
 LOG = random_log(1)
-TABLES = ("snapshots", "snapshot_cuts", "snapshot_shards", "snapshot_users", "generations")
+TABLES = ("snapshots", "snapshot_cuts", "snapshot_shards", "snapshot_users", "snapshot_removed", "generations")
 
 
 def take(database: Warehouse, cuts: Cuts) -> None:

@@ -40,6 +40,7 @@ MIGRATIONS = [
     "011_views_kind.sql view (views, duration)",
     "012_segment_actions.sql",
     "013_recommendations.sql",
+    "014_history.sql",
 ]
 """By which the schema is made, in order."""
 
@@ -148,10 +149,13 @@ def user_row(user: bytes, profile: Profile, cuts: Sequence[int]) -> UserRow:
     return (user, shard_of(user, PARTITIONS), *profile, clicks, searches, views, *means, "low_engagement", 1, *cuts)
 
 
-def snapshot(database: Warehouse, shard_cuts: Cuts, rows: Sequence[UserRow]) -> Snapshot:
+def snapshot(
+    database: Warehouse, shard_cuts: Cuts, rows: Sequence[UserRow], generation: int = 1, incremental: bool = False
+) -> Snapshot:
     """Write a snapshot of these rows."""
     cuts = {partition: Cut("t1", pos) for partition, pos in shard_cuts.items()}
-    return warehouse.write_snapshot(database, 1_000, cuts, [rows], 1, '{"number": 1}', {})
+    body = f'{{"number": {generation}}}'
+    return warehouse.write_snapshot(database, 1_000, cuts, [rows], generation, body, {}, incremental=incremental)
 
 
 def batch_rows(database: Warehouse, snapshot_id: int, window: int) -> dict[bytes, Profile]:

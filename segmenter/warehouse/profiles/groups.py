@@ -12,6 +12,7 @@ from segmenter.kinds import Feature
 from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, reading
 from segmenter.warehouse.snapshots import Snapshot, find_snapshot
 from segmenter.warehouse.templates import statements
+from segmenter.warehouse.users_of import users_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +69,6 @@ def read_table(
     """The rows of the query in a file of SQL, with these names and types of columns."""
     import pandas as pd  # here, since nothing else in the warehouse needs it
 
-    (query,) = statements(file, run=groups.run_id is not None, **context)
     bound = {"snapshot_id": groups.snapshot.snapshot_id, **(parameters or {})}
     if groups.run_id is not None:
         bound["run_id"] = groups.run_id
@@ -77,6 +77,8 @@ def read_table(
         return pd.DataFrame.from_records(map(tuple, rows), columns=list(types)).astype(dict(types))
 
     with reading(warehouse, SUMMARY_SECONDS) as connection:
+        users = users_of(connection, warehouse.kinds, groups.snapshot.snapshot_id)
+        (query,) = statements(file, run=groups.run_id is not None, users=users, **context)
         found = connection.execute(text(query), bound, execution_options={"yield_per": ROWS_AT_A_TIME})
         parts = [frame(part) for part in found.partitions(ROWS_AT_A_TIME)]
     return pd.concat(parts, ignore_index=True) if parts else frame([])

@@ -21,6 +21,7 @@ from segmenter.warehouse.raw_events import Partition
 from segmenter.warehouse.summary.refresh import Summed, at_odds, counted, read_summed, require_whole
 from segmenter.warehouse.summary.statement import BatchCounts, insert_all, read_batch_counts
 from segmenter.warehouse.summary.work_tables import fitting, rendered, run, working
+from segmenter.warehouse.users_of import base_of, users_of
 
 _EXACT = 2**53
 """A double holds every integer up to this, so that SQL and Python divide alike."""
@@ -176,7 +177,8 @@ def _move(
     apart = {topic: place for topic, place in places.items() if place.cut < place.furthest}
     if not apart:
         return False
-    run("beyond.sql", connection, kinds, part=part, places=apart, snapshot_id=snapshot_id)
+    base = base_of(connection, snapshot_id)
+    run("beyond.sql", connection, kinds, part=part, places=apart, snapshot_id=snapshot_id, base_id=base)
     query = text("SELECT back, COUNT(*) FROM beyond GROUP BY back")
     found = dict(map(tuple, connection.execute(query)))
     for back in sorted(found):
@@ -199,13 +201,15 @@ def _fold(
     names = {"part": part, "ranges": ranges, "back": back}
     run("repeats.sql", connection, kinds, **names, duplicate_window=duplicate_window)
     cuts = {topic: place.cut for topic, place in places.items()}
-    run("fold.sql", connection, kinds, **names, snapshot_id=snapshot_id, cuts=cuts)
+    snapshot = {"snapshot_id": snapshot_id, "base_id": base_of(connection, snapshot_id)}
+    run("fold.sql", connection, kinds, **names, **snapshot, cuts=cuts)
 
 
 def _unequal(
     connection: Connection, kinds: tuple[Kind, ...], snapshot_id: int, base: str, moved: bool
 ) -> list[Unequal]:
-    names = {"snapshot_id": snapshot_id, "base": base, "moved": moved, "exact": _EXACT}
+    users = users_of(connection, kinds, snapshot_id)
+    names = {"snapshot_id": snapshot_id, "users": users, "base": base, "moved": moved, "exact": _EXACT}
     profile = len(fields(kinds))
     stream = profile + len(catalogue(kinds))
     found = []

@@ -15,6 +15,7 @@ from segmenter.warehouse.gaps import Gap, read_gaps
 from segmenter.warehouse.raw_events import Loaded, Partition, read_loaded
 from segmenter.warehouse.summary.work_tables import fitting
 from segmenter.warehouse.templates import statements
+from segmenter.warehouse.users_of import base_of
 
 ALL_LOADED = 0
 """The number of no snapshot: its cuts are the offsets of the sink."""
@@ -51,7 +52,7 @@ def all_loaded(warehouse: Warehouse, duplicate_window: int) -> AllLoaded:
 def _batch_rows(
     connection: Connection, kinds: tuple[Kind, ...], snapshot_id: int, duplicate_window: int
 ) -> dict[bytes, tuple[int, ...]]:
-    (query,) = statements("summary.sql", kinds=kinds)
+    (query,) = statements("summary.sql", kinds=kinds, base_id=base_of(connection, snapshot_id))
     cut = {"snapshot_id": snapshot_id, "duplicate_window": duplicate_window}
     with fitting():
         found = connection.execute(text(query), cut).all()
@@ -74,7 +75,7 @@ def read_batch_counts(
 
 def insert_all(connection: Connection, kinds: tuple[Kind, ...], snapshot_id: int, duplicate_window: int) -> None:
     """Put the batch summary of every user up to the snapshot's cuts into the temporary table ``recomputed``."""
-    (query,) = statements("summary.sql", kinds=kinds)
+    (query,) = statements("summary.sql", kinds=kinds, base_id=base_of(connection, snapshot_id))
     insert = f"INSERT INTO recomputed ({listed(('user_id', *fields(kinds)))}) {query}"
     with fitting():
         connection.execute(text(insert), {"snapshot_id": snapshot_id, "duplicate_window": duplicate_window})

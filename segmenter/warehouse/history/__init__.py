@@ -1,0 +1,1 @@
+"""What was before: the changes of users' segments, and what reconciliations found."""
