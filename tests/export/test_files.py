@@ -81,6 +81,18 @@ def test_parquet_holds_what_sql_says(
     assert files(out) == [str(BELOW)]
 
 
+def test_an_incremental_snapshot_is_exported_as_a_whole(
+    settings: Settings, database: Warehouse, tmp_path: Path
+) -> None:
+    whole = write(database)
+    increment = write(database, [*IDS, "new"], incremental=True)
+    (new,) = expected(database, increment)
+    export_to_file(settings, f"{tmp_path}/users.parquet")
+    found = parquet.read_table(tmp_path / "users.parquet").to_pylist()
+    wanted = [*[row | {"snapshot_id": increment} for row in expected(database, whole)], new]
+    assert found == sorted(wanted, key=lambda row: row["user_id"].encode())
+
+
 def test_other_programs_see_one_table_of_all_snapshots_by_date(
     settings: Settings, database: Warehouse, tmp_path: Path
 ) -> None:

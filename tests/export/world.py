@@ -45,7 +45,7 @@ COLUMNS = ["user_id", "segment", "segment_name", "generation", *VALUES, "snapsho
 Row = dict[str, Any]
 
 
-def write(database: Warehouse, ids: Sequence[str] = IDS, taken: datetime = TAKEN) -> int:
+def write(database: Warehouse, ids: Sequence[str] = IDS, taken: datetime = TAKEN, *, incremental: bool = False) -> int:
     """A snapshot of these users; every third has no mean, and every fourth no segment. Returns its number."""
     model = Generation(
         number=3, cause="bootstrap", features=NAMES, centres=((0.0,) * 4,) * 2,
@@ -61,7 +61,8 @@ def write(database: Warehouse, ids: Sequence[str] = IDS, taken: datetime = TAKEN
         slug = slugs[number % len(slugs)]
         rows.append((user.encode(), 0, *profile, number + 1, LARGE - number, 7, *means, slug, 1 + number % 3, 1, 0, 0))
     taken_ms = int(taken.timestamp()) * 1_000 + taken.microsecond // 1_000
-    return warehouse.write_snapshot(database, taken_ms, {}, [rows], 3, model.encode().decode(), {}).snapshot_id
+    body = model.encode().decode()
+    return warehouse.write_snapshot(database, taken_ms, {}, [rows], 3, body, {}, incremental=incremental).snapshot_id
 
 
 def expected(database: Warehouse, number: int, taken: datetime = TAKEN) -> list[Row]:
