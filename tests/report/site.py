@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from segmenter import warehouse
 from segmenter.settings import Settings
-from segmenter.warehouse import ClusterRun, Warehouse
+from segmenter.warehouse import ClusterRun, Span, Warehouse
 from segmenter.warehouse.engine import insert, writing
 from tests.profiles.world import KINDS, SLUGS, WINDOW, World
 
@@ -52,6 +52,5 @@ def fill(database: Warehouse) -> None:
 
 def add_spans(database: Warehouse, *spans: tuple[int, int, int]) -> None:
     """Shards, and from when to when their changes are known."""
-    columns = ("part", "first_ms", "last_ms", "read_ms", "read_seq", "n", "store_id", "snapshot_id")
     with writing(database) as connection:
-        insert(connection, "change_spans", columns, [(*span, 0, 0, 0, "s", 1) for span in spans])
+        insert(connection, "change_spans", Span._fields, [Span(*span, 0, 0, 0, "s", 1, 0) for span in spans])
