@@ -8,6 +8,7 @@ then a failure. The summary says how many tests ran on which parts, and which re
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import time
 import uuid
@@ -20,9 +21,12 @@ import hypothesis
 import pytest
 import sqlalchemy
 
+from segmenter import warehouse
 from segmenter.embedded import private_stack
+from segmenter.kinds import Kind
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
+from segmenter.warehouse import Warehouse
 from tests.producers import recorded_files
 from tests.recovery.own_redis import OwnRedis
 
@@ -88,6 +92,35 @@ def settings(parts: str, warehouse_url: str, request: pytest.FixtureRequest) -> 
     with ExitStack() as at_end:
         at_end.callback(_remove_keys, made)
         yield made
+
+
+@pytest.fixture(scope="session")
+def give_schema() -> Iterator[Callable[[Warehouse], Warehouse]]:
+    """Gives an empty warehouse its schema. SQLite gets a copy: to migrate takes longer than most of the tests."""
+    made: dict[tuple[Kind, ...], sqlite3.Connection] = {}
+    with ExitStack() as at_end:
+
+        def give(database: Warehouse) -> Warehouse:
+            url, kinds = database.engine.url, database.kinds
+            if url.get_backend_name() != "sqlite":
+                warehouse.migrate(database, now_ms=1)
+                return database
+            with closing(sqlite3.connect(str(url.database))) as own:
+                if kinds not in made:
+                    warehouse.migrate(database, now_ms=1)
+                    made[kinds] = at_end.enter_context(closing(sqlite3.connect(":memory:")))
+                    own.backup(made[kinds])
+                made[kinds].backup(own)
+            return database
+
+        yield give
+
+
+@pytest.fixture
+def database(settings: Settings, give_schema: Callable[[Warehouse], Warehouse]) -> Iterator[Warehouse]:
+    """A warehouse with the schema, and nothing in it."""
+    with warehouse.connect(settings) as database:
+        yield give_schema(database)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from segmenter.report.charts import Portrait
 from segmenter.settings import Settings
 from segmenter.warehouse import Snapshot, Warehouse
 from segmenter.warehouse.snapshot_contents import read_users
+from tests import verbs
 from tests.defaults import FIELDS
 
 NAMES = {"low": "Low", "middle": "Middle", "high": "High"}
@@ -156,21 +157,19 @@ def test_a_snapshot_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert charts.read(Settings(warehouse_url=f"sqlite:///{tmp_path}/w.db")).snapshot == second
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def variables(folder: Path) -> dict[str, str]:
     given = {"KAFKA": "localhost:1", "REDIS_URL": "redis://localhost:1/0", "WAREHOUSE_URL": f"sqlite:///{folder}/w.db"}
-    environ = os.environ | {f"SEGMENTER_{name}": value for name, value in given.items()}
-    environ["PYTHONPATH"] = str(Path(charts.__file__).parents[2])
-    command = [sys.executable, *arguments]
-    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    return {f"SEGMENTER_{name}": value for name, value in given.items()}
 
 
 def test_the_command_draws_the_latest_snapshot(tmp_path: Path) -> None:
-    before = run(tmp_path, "-m", "segmenter", "plot")
+    before = verbs.run("plot", environment=variables(tmp_path), folder=tmp_path)
     assert (before.returncode, before.stderr.count("\n")) == (2, 1)
     with warehouse.connect(Settings(warehouse_url=f"sqlite:///{tmp_path}/w.db")) as database:
         warehouse.migrate(database, now_ms=1)
         write_snapshot(database, 9, generation(("low", "high")))
-    report = json.loads(run(tmp_path, "-m", "segmenter", "plot", "--json", "--out", "pictures").stdout)
+    words = ("plot", "--json", "--out", "pictures")
+    report = json.loads(verbs.run(*words, environment=variables(tmp_path), folder=tmp_path).stdout)
     assert report["files"] == ["pictures/two-features.png", "pictures/segment-sizes.png"]
     assert all((tmp_path / file).stat().st_size > 10_000 for file in report["files"])
 
@@ -182,7 +181,9 @@ def test_without_matplotlib_the_command_says_how_to_get_it(tmp_path: Path) -> No
     without = (
         "import sys; sys.modules['matplotlib'] = None; sys.argv[1:] = ['plot']; import segmenter.cli as c; c.main()"
     )
-    result = run(tmp_path, "-c", without)
+    environ = os.environ | variables(tmp_path) | {"PYTHONPATH": str(Path(charts.__file__).parents[2])}
+    words = [sys.executable, "-c", without]
+    result = subprocess.run(words, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "pip install 'segmenter[report]'" in result.stderr and result.stderr.count("\n") == 1
     assert not (tmp_path / "plots").exists()
