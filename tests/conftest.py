@@ -7,6 +7,7 @@ then a failure. The summary says how many tests ran on which parts, and which re
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import threading
@@ -177,6 +178,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out what only real parts can do where they are not given; begin with those that may take longest."""
     items[:] = [item for item in items if REAL or _parts_of(item) != "real"]
     items.sort(key=_may_take, reverse=True)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector thousands of tests, and all that they have imported, each time it looks."""
+    gc.collect()
+    gc.freeze()
 
 
 def _may_take(item: pytest.Item) -> float:
