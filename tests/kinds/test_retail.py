@@ -30,7 +30,7 @@ MAPPING = Path(__file__).parents[2] / "examples" / "mappings" / "uci-online-reta
 def fewer(path: Path, folder: Path) -> Path:
     """The lines of one in ten customers, and those of nobody, in a file of the same name."""
     lines = pd.read_csv(path, dtype=str, keep_default_na=False)
-    lines[lines["CustomerID"].str[-1:].isin(["3", ""])].to_csv(folder / path.name, index=False)
+    lines[lines["CustomerID"].str[-3:].isin(["3.0", ""])].to_csv(folder / path.name, index=False)
     return folder / path.name
 
 
