@@ -18,6 +18,7 @@
     │   ├── NewerVersion         what is stored is of a newer version
     │   └── PartitionsDiffer     topics have different numbers of partitions
     ├── Unreachable            exit 3: a part cannot be reached; trying again may help
+    │   ├── ClientLost           our own client of a part no longer answers
     │   └── NoStack              no embedded stack runs here
     └── Fenced                 a write was refused, since what it builds on has changed
         ├── OwnershipLost        another process owns the shard now
@@ -149,6 +150,10 @@ class Unreachable(SegmenterError):
     """A part cannot be reached, or does not answer as it should."""
 
     exit_code = 3
+
+
+class ClientLost(Unreachable):
+    """Our own client of a part no longer answers, whatever the part does: only another client can."""
 
 
 class NoStack(Unreachable):

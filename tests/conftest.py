@@ -7,7 +7,9 @@ then a failure. The summary says how many tests ran on which parts, and which re
 
 from __future__ import annotations
 
+import gc
 import os
+import sqlite3
 import threading
 import time
 import uuid
@@ -20,9 +22,12 @@ import hypothesis
 import pytest
 import sqlalchemy
 
+from segmenter import warehouse
 from segmenter.embedded import private_stack
+from segmenter.kinds import Kind
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
+from segmenter.warehouse import Warehouse
 from tests.producers import recorded_files
 from tests.recovery.own_redis import OwnRedis
 
@@ -90,6 +95,35 @@ def settings(parts: str, warehouse_url: str, request: pytest.FixtureRequest) -> 
         yield made
 
 
+@pytest.fixture(scope="session")
+def give_schema() -> Iterator[Callable[[Warehouse], Warehouse]]:
+    """Gives an empty warehouse its schema. SQLite gets a copy: to migrate takes longer than most of the tests."""
+    made: dict[tuple[Kind, ...], sqlite3.Connection] = {}
+    with ExitStack() as at_end:
+
+        def give(database: Warehouse) -> Warehouse:
+            url, kinds = database.engine.url, database.kinds
+            if url.get_backend_name() != "sqlite":
+                warehouse.migrate(database, now_ms=1)
+                return database
+            with closing(sqlite3.connect(str(url.database))) as own:
+                if kinds not in made:
+                    warehouse.migrate(database, now_ms=1)
+                    made[kinds] = at_end.enter_context(closing(sqlite3.connect(":memory:")))
+                    own.backup(made[kinds])
+                made[kinds].backup(own)
+            return database
+
+        yield give
+
+
+@pytest.fixture
+def database(settings: Settings, give_schema: Callable[[Warehouse], Warehouse]) -> Iterator[Warehouse]:
+    """A warehouse with the schema, and nothing in it."""
+    with warehouse.connect(settings) as database:
+        yield give_schema(database)
+
+
 @pytest.fixture
 def until() -> Callable[[Callable[[], object]], None]:
     """Wait until a condition holds; fail after two minutes. To look takes half of the time at most, and soon little."""
@@ -144,6 +178,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out what only real parts can do where they are not given; begin with those that may take longest."""
     items[:] = [item for item in items if REAL or _parts_of(item) != "real"]
     items.sort(key=_may_take, reverse=True)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector thousands of tests, and all that they have imported, each time it looks."""
+    gc.collect()
+    gc.freeze()
 
 
 def _may_take(item: pytest.Item) -> float:

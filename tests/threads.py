@@ -37,9 +37,9 @@ class Running(Future[Result]):
         except TimeoutError:
             if self.done():
                 raise
-            raise AssertionError(f"a thread does not end: {self._stands()}") from None
+            raise AssertionError(f"a thread does not end: {self.stands()}") from None
 
-    def _stands(self) -> str:
+    def stands(self) -> str:
         """Where the thread is, the innermost call first."""
         frame = sys._current_frames().get(self._thread.ident or 0)
         calls = reversed(traceback.extract_stack(frame)) if frame else []

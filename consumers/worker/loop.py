@@ -33,7 +33,7 @@ from consumers.worker.heartbeat import send_heartbeats
 from consumers.worker.membership import Membership
 from consumers.worker.owned_shard import OwnedShard, Superseded, fold, needs_sweep, sweep
 from segmenter import crash_points
-from segmenter.errors import Fenced, OwnershipLost, SegmenterError, Unreachable
+from segmenter.errors import ClientLost, Fenced, OwnershipLost, SegmenterError, Unreachable
 from segmenter.events import Rules
 from segmenter.settings import Settings
 from segmenter.shards.batches import Batch, batches_of
@@ -118,7 +118,7 @@ class Worker:
                 return self._work(goal)
             except Superseded:
                 self._catch_up_with_model()
-        except OwnershipLost as reason:
+        except (OwnershipLost, ClientLost) as reason:
             self._membership.rejoin(reason)
         except (Fenced, Unreachable) as reason:
             if self._gives_up and self._membership.failures >= GIVE_UP_AFTER:

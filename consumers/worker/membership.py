@@ -143,7 +143,7 @@ class Membership:
         log.warning("shards released", reason=str(reason), retry_seconds=round(wait, 2))
 
     def rejoin(self, reason: SegmenterError) -> None:
-        """Leave the group, to join it again: it has assigned the shards of this member to another."""
+        """Leave the group, to join it again: it has given its shards to another member, or the client is lost."""
         log.warning("joining the group again", reason=str(reason))
         self.parked.clear()
         self._release()

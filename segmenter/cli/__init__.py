@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from cyclopts import App, CycloptsError, Group, Parameter
@@ -51,12 +52,13 @@ def build() -> App:
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    sys.exit(_run())
+    sys.exit(run(sys.argv[1:]))
 
 
-def _run() -> int:
+def run(words: Sequence[str]) -> int:
+    """Run a command line, and return its exit code."""
     try:
-        code: int = build()()
+        code: int = build()(words)
         sys.stdout.flush()
     except (SegmenterError, CycloptsError) as error:
         print("error:", " ".join(str(error).split()), file=sys.stderr)

@@ -9,7 +9,7 @@ from typing import Any
 from kafka.admin import KafkaAdminClient
 from kafka.errors import TopicAlreadyExistsError, TopicAuthorizationFailedError
 
-from segmenter.errors import PartitionsDiffer, TopicRecreated, Unreachable
+from segmenter.errors import ClientLost, PartitionsDiffer, TopicRecreated, Unreachable
 from segmenter.events import DEAD_LETTERS
 from segmenter.kinds import Kind
 from segmenter.settings import Settings
@@ -63,13 +63,18 @@ class TopicGuard:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        with reaching(settings, "Describe"):
-            self._admin = KafkaAdminClient(**client_options(settings), request_timeout_ms=ANSWER_MS)
+        self._admin: KafkaAdminClient | None = None
 
     def ids(self) -> dict[str, str]:
         """The ids that the event topics have now."""
-        with reaching(self._settings, "Describe"):
-            found = _checked_ids(_describe(self._admin, event_topics(self._settings)), self._settings)
+        try:
+            with reaching(self._settings, "Describe"):
+                if self._admin is None:
+                    self._admin = KafkaAdminClient(**client_options(self._settings), request_timeout_ms=ANSWER_MS)
+                found = _checked_ids(_describe(self._admin, event_topics(self._settings)), self._settings)
+        except ClientLost:
+            self.close()
+            raise
         return {topic.removeprefix(self._settings.topic_prefix): topic_id for topic, topic_id in found.items()}
 
     def check(self, known: Mapping[str, str]) -> None:
@@ -80,8 +85,10 @@ class TopicGuard:
                 raise TopicRecreated(topic, topic_id, now[topic])
 
     def close(self) -> None:
-        """Release the connection."""
-        self._admin.close()
+        """Release the connection; another is opened when it is needed."""
+        if self._admin is not None:
+            self._admin.close()
+            self._admin = None
 
 
 def _create(admin: KafkaAdminClient, topics: list[str], partitions: int) -> None:

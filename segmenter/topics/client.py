@@ -18,9 +18,9 @@ from kafka.errors import (
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
-from segmenter.errors import Forbidden, Unreachable
+from segmenter.errors import ClientLost, Forbidden, Unreachable
 from segmenter.settings import Settings
-from segmenter.topics.waits import limited_client
+from segmenter.topics.waits import ClientHangs, limited_client
 
 ASKING_MS = 2_000
 
@@ -77,7 +77,8 @@ def reaching(settings: Settings, right: str = "Read") -> Iterator[None]:
                 f"{where} does not allow user {user!r} to {missing_right(found, right)}: grant it (docs/security.md), "
                 "or set SEGMENTER_KAFKA_USER to one who may."
             ) from error
-        raise Unreachable(
+        kind = ClientLost if isinstance(found, ClientHangs) else Unreachable
+        raise kind(
             f"{where} does not answer as it should ({found}). Is it running, is SEGMENTER_KAFKA its address, "
             f"{'' if user else 'must one log in (SEGMENTER_KAFKA_USER), '}{ABOUT_TLS[settings.kafka_tls]}?"
         ) from error

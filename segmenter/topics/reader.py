@@ -15,6 +15,7 @@ from segmenter.settings import Settings
 from segmenter.topics.caught_up import CaughtUp
 from segmenter.topics.client import Position, client_options, position_of, reaching
 from segmenter.topics.lag_offsets import noted
+from segmenter.topics.waits import LimitedConsumer
 
 RESTORE = (
     "Stop the workers and run `segmenter restore` or, where no snapshot fits, `segmenter restore --from-raw`; or leave "
@@ -36,7 +37,7 @@ _LAST_RECORD_SECONDS = 10.0
 def open_consumer(settings: Settings, **options: object) -> KafkaConsumer:
     """A consumer that reads committed records only and never chooses a starting offset by itself."""
     with reaching(settings):
-        return KafkaConsumer(
+        return LimitedConsumer(
             **client_options(settings),
             auto_offset_reset="none",
             enable_auto_commit=False,

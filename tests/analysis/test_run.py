@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from segmenter.settings import Settings
 from segmenter.warehouse import ClusterRun, Warehouse
 from segmenter.warehouse.engine import reading, writing
 from segmenter.warehouse.snapshot_contents import read_users
+from tests import verbs
 from tests.analysis import plainly
 from tests.defaults import FIELDS, NAMES
 
@@ -69,14 +71,6 @@ def take(database: Warehouse, users: Sequence[User], model: Generation | None = 
 def settings(warehouse_url: str) -> Settings:
     """Settings of this warehouse alone."""
     return Settings(warehouse_url=warehouse_url)
-
-
-@pytest.fixture
-def database(settings: Settings) -> Iterator[Warehouse]:
-    """The warehouse, with its schema."""
-    with warehouse.connect(settings) as database:
-        warehouse.migrate(database, now_ms=1)
-        yield database
 
 
 def rows(database: Warehouse, query: str) -> list[tuple[object, ...]]:
@@ -228,12 +222,8 @@ def test_what_cannot_be_clustered_is_an_error_and_nothing_is_stored(settings: Se
     assert rows(database, "SELECT COUNT(*) FROM cluster_runs") == [(0,)]
 
 
-def run(url: str, *arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
-    """The command, after a line of Python."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("SEGMENTER_")}
-    environ |= {"SEGMENTER_WAREHOUSE_URL": url, "PYTHONWARNINGS": "error", "PYTHONPATH": os.pathsep.join(sys.path)}
-    code = f"import sys; sys.argv[1:] = {['cluster', *arguments]!r}; {before}\nimport segmenter.cli as c; c.main()"
-    return subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False)
+def run(url: str, *arguments: str) -> CompletedProcess[str]:
+    return verbs.run("cluster", *arguments, environment={"SEGMENTER_WAREHOUSE_URL": url})
 
 
 def test_the_command_prints_tables_or_one_json_object(warehouse_url: str, database: Warehouse) -> None:
@@ -275,7 +265,14 @@ def test_an_option_that_means_nothing_is_an_error_of_one_line(arguments: list[st
 
 
 def test_without_scikit_learn_the_command_says_how_to_get_it() -> None:
-    ended = run("sqlite:///nowhere/w.db", before="sys.modules['sklearn'] = None")
+    without = (
+        "import sys; sys.modules['sklearn'] = None; sys.argv[1:] = ['cluster']; import segmenter.cli as c; c.main()"
+    )
+    environ = os.environ | {
+        "SEGMENTER_WAREHOUSE_URL": "sqlite:///nowhere/w.db",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    ended = subprocess.run([sys.executable, "-c", without], env=environ, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
     assert "pip install 'segmenter[analysis]'" in ended.stderr
 

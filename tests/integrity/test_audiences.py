@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -24,6 +22,7 @@ from segmenter.store.connection import Redis, Store, connect
 from segmenter.store.keys import Keys
 from segmenter.store.rows import read_rows, scan_users
 from segmenter.store.shards import acquire_shard, commit_shard, read_shards
+from tests import verbs
 from tests.loop.helpers import START_MS, age_heartbeats, differences, publish
 
 SHARD = 0
@@ -49,8 +48,7 @@ def test_a_user_in_another_audience_in_two_or_in_none_is_named(store: Store, env
     client.smove(own, other, moved)
     client.sadd(other, doubled)
     client.srem(own, lost)
-    command = [sys.executable, "-m", "segmenter", "verify", "--json"]
-    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+    done = verbs.run("verify", "--json", environment=environment)
     wrong = {(each["field"], each["name"], each["expected"]) for each in json.loads(done.stdout)["differences"]}
     assert done.returncode == 1 and wrong == {
         (moved.decode(), OTHER, "not in it"),

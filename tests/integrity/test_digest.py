@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.models import publish as publish_model
 from segmenter.store.models import read_model
+from tests import verbs
 from tests.chaos.events import aggregates
 
 EVENTS, USERS = 3_000, 300
@@ -60,12 +59,9 @@ def others(settings: Settings) -> Iterator[list[Settings]]:
 
 
 def digest(settings: Settings, environment: dict[str, str]) -> dict[str, object]:
-    done = subprocess.run(
-        [sys.executable, "-m", "segmenter", "verify", "--digest", "--json"],
-        env=environment | {"SEGMENTER_KEY_PREFIX": settings.key_prefix},
-        capture_output=True,
-        check=True,
-    )
+    own = environment | {"SEGMENTER_KEY_PREFIX": settings.key_prefix}
+    done = verbs.run("verify", "--digest", "--json", environment=own)
+    assert done.returncode == 0, done.stderr
     found: dict[str, object] = json.loads(done.stdout)
     return found
 

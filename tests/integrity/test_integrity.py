@@ -33,6 +33,7 @@ from segmenter.store.models import publish as publish_model
 from segmenter.store.models import read_model
 from segmenter.store.shards import read_shards
 from segmenter.topics import ends, event_topics
+from tests import verbs
 from tests.integrity.spoiling import FOLLOWING, LOST, SLUG, Spoiler
 from tests.loop.helpers import START_MS, age_heartbeats, in_background, rows, users_of
 from tests.loop.helpers import publish as publish_events
@@ -338,8 +339,8 @@ def test_a_write_that_builds_on_another_state_is_refused(store: Store, published
         assert rows(store.settings).keys() == before.keys() - {gone}
 
 
-def command(environment: dict[str, str], *words: str) -> tuple[int, dict[str, object]]:
-    done = subprocess.run([sys.executable, "-m", "segmenter", *words, "--json"], env=environment, capture_output=True)
+def ended(environment: dict[str, str], *words: str) -> tuple[int, dict[str, object]]:
+    done = verbs.run(*words, "--json", environment=environment)
     return done.returncode, json.loads(done.stdout)
 
 
@@ -347,15 +348,15 @@ def test_the_command_ends_with_what_it_found(
     store: Store, published: list[Message], environment: dict[str, str]
 ) -> None:
     """0 and nothing; 1 and what differs; 0 once that is repaired."""
-    assert command(environment, "verify") == (0, {"shards": 2, "users": len(rows(store.settings)), "differences": []})
+    assert ended(environment, "verify") == (0, {"shards": 2, "users": len(rows(store.settings)), "differences": []})
     Spoiler(*store, user(1)).census()
-    code, report = command(environment, "verify")
+    code, report = ended(environment, "verify")
     assert code == 1
     assert [each["name"] for each in report["differences"]] == [SLUG]  # type: ignore[attr-defined]
-    code, report = command(environment, "verify", "--repair")
+    code, report = ended(environment, "verify", "--repair")
     assert (code, report["repaired"], report["remaining"]) == (0, 1, [])
     Spoiler(*store, user(2)).profile()
     sink.run(store.settings, once=True)
-    code, report = command(environment, "reconcile", "--repair")
+    code, report = ended(environment, "reconcile", "--repair")
     assert code == 0
     assert [(each["differing"], each["repaired"]) for each in report["passes"]] == [(1, 1), (0, 0)]  # type: ignore[attr-defined]

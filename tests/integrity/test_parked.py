@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
@@ -27,6 +25,7 @@ from segmenter.store.connection import Redis, Store, connect
 from segmenter.store.corruption import discard
 from segmenter.store.keys import Keys
 from segmenter.store.shards import audiences, read_shards, read_stored_shards
+from tests import verbs
 from tests.loop.helpers import folded, profiles, working
 from tests.loop.plainly import profiles_of
 
@@ -304,18 +303,18 @@ def test_once_ends_with_the_error_after_the_healthy_shards(store: Store, environ
     with pytest.raises(Corrupt, match=f"the row of user {user.decode()} in Redis cannot be read"):
         worker.run(settings, once=True, may_refit=False)
     assert healthy_one(store) == of_shard(messages + more, 1 - PARKED, settings)
-    code, said = command(environment, "worker", "--once")
+    code, said = ended(environment, "worker", "--once")
     assert code == 1 and f"user {user.decode()}" in said and "`segmenter verify --repair`" in said
-    code, said = command(environment, "status", "--check", "worker")
+    code, said = ended(environment, "status", "--check", "worker")
     assert code == 1 and f"shard {PARKED} is parked: the row of user {user.decode()}" in said
-    assert command(environment, "verify", "--repair")[0] == 0
+    assert ended(environment, "verify", "--repair")[0] == 0
     worker.run(settings, once=True, may_refit=False)
     assert profiles(settings) == profiles_of(messages + more)
     assert not parked(store)
 
 
-def command(environment: dict[str, str], *words: str) -> tuple[int, str]:
-    done = subprocess.run([sys.executable, "-m", "segmenter", *words], env=environment, capture_output=True, text=True)
+def ended(environment: dict[str, str], *words: str) -> tuple[int, str]:
+    done = verbs.run(*words, environment=environment)
     return done.returncode, done.stdout + done.stderr
 
 

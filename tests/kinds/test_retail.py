@@ -27,6 +27,13 @@ NAME = "uci-online-retail.csv.gz"
 MAPPING = Path(__file__).parents[2] / "examples" / "mappings" / "uci-online-retail.toml"
 
 
+def fewer(path: Path, folder: Path) -> Path:
+    """The lines of one in ten customers, and those of nobody, in a file of the same name."""
+    lines = pd.read_csv(path, dtype=str, keep_default_na=False)
+    lines[lines["CustomerID"].str[-3:].isin(["3.0", ""])].to_csv(folder / path.name, index=False)
+    return folder / path.name
+
+
 def plainly(path: Path) -> dict[str, tuple[int, ...]]:
     """Of each customer: how many invoices, their amount in pence, the first and the last time."""
     lines = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -56,6 +63,8 @@ def test_purchases_equal_pandas(settings: Settings, size: str, tmp_path: Path) -
     """Cancellations are refunds with a negative amount; stream and batch are equal, too."""
     shop = replace(settings, kinds=pick(["purchase"]), currency="GBP")
     path = file(NAME, size, tmp_path)
+    if size == "recorded":
+        path = fewer(path, tmp_path)
     found = list(messages(path, MAPPING, Rules.of(shop), time.time_ns() // 1_000_000, ReplayOptions()))
     assert any(json.loads(each.value or b"")["amount"] < 0 for each in found if isinstance(each, Message))
     publish(shop, found)

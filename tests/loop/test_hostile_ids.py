@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from segmenter.operations.reconcile import reconcile
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.keys import Keys
+from tests import verbs
 from tests.loop.helpers import START_MS, publish, rows
 
 USERS = [
@@ -114,8 +113,7 @@ def test_a_terminal_is_shown_no_control_character(settings: Settings, environmen
     publish(settings, "clickstream", [Event(user, START_MS) for user in USERS])
     worker.run(settings, once=True)
     asked = [user for user in USERS if "\0" not in user]
-    command = [sys.executable, "-m", "segmenter", "lookup", "--", *asked]
-    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    shown = verbs.run("lookup", "--", *asked, environment=environment).stdout
     named = [line for line in shown.split("\n") if line[:1] in ("'", '"')]
     assert [line.rpartition(": ")[0] for line in named] == [repr(user) for user in asked]
     assert not CONTROL.search(shown)
@@ -135,8 +133,7 @@ def test_nor_by_what_names_those_who_differ(settings: Settings, environment: dic
             client.hset(row, "profile", profile.replace(b'"clicks":1', b'"clicks":2'))
     snapshot.take(settings, START_MS)
     for verb in ("verify", "reconcile"):
-        command = [sys.executable, "-m", "segmenter", verb]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        done = verbs.run(verb, environment=environment)
         assert done.returncode == 1, done.stderr
         assert not CONTROL.search(done.stdout), verb
         assert [user for user in users if ascii(user) not in done.stdout] == [], verb

@@ -273,9 +273,8 @@ def test_a_sink_that_does_not_get_on_is_stuck(settings: Settings, environment: d
 
 LOADED = """
 import sys
-from segmenter.cli import _run
-sys.argv = ["segmenter", "status", "--check", sys.argv[1]]
-_run()
+from segmenter.cli import run
+run(["status", "--check", sys.argv[1]])
 print([name for name in ("kafka", "redis", "sqlalchemy", "numpy", "pandas", "river", "scipy") if name in sys.modules])
 """
 

@@ -25,6 +25,7 @@ from segmenter.operations.dead_letters.lines import key_of as position_of
 from segmenter.operations.dead_letters.replay import HEADER, read_corrected
 from segmenter.operations.reconcile import reconcile
 from segmenter.settings import Settings
+from tests import verbs
 from tests.loop.helpers import START_MS, publish, publish_raw, rows
 from tests.loop.test_loop import USERS, reconciled
 
@@ -40,8 +41,7 @@ def verb(environment: dict[str, str], tmp_path: Path) -> Verb:
     """`segmenter dead-letters` with these arguments, in an empty folder."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        words = [sys.executable, "-m", "segmenter", "dead-letters", *arguments]
-        return subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return verbs.run("dead-letters", *arguments, environment=environment, folder=tmp_path)
 
     return run
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 from consumers import worker
 from segmenter.settings import Settings
+from tests import verbs
 from tests.loop.helpers import publish_raw
 
 
@@ -20,8 +19,8 @@ def test_a_list_has_the_latest_and_the_counts_are_of_all(settings: Settings, env
     worker.run(settings, once=True)
 
     def listed(limit: int) -> dict[str, Any]:
-        command = [sys.executable, "-m", "segmenter", "dead-letters", "--limit", str(limit), "--json"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        done = verbs.run("dead-letters", "--limit", str(limit), "--json", environment=environment)
+        assert done.returncode == 0, done.stderr
         return dict(json.loads(done.stdout))
 
     for limit, shown in ((0, []), (2, ["the last", None]), (9, ["the first", "the second", "the last", None])):

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 from segmenter.settings import Settings
+from tests import verbs
 
 OnTheLog = Callable[[], list[tuple[str, int, bytes | None, bytes | None]]]
 ROWS = "who,visit,what,at,did\nu,s,a1,10,look\nu,s,a2,40,look\n,s,a3,50,look\nv,s,a4,noon,look\n"
 
 
-def segmenter(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SEGMENTER_")}
-    path = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
-    return subprocess.run(
-        [sys.executable, "-m", "segmenter", *arguments],
-        env={**kept, "PYTHONPATH": path, **variables},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
+def segmenter(folder: Path, *arguments: str, **variables: str) -> CompletedProcess[str]:
+    return verbs.run(*arguments, environment=variables, folder=folder)
 
 
-def printed(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+def printed(run: CompletedProcess[str]) -> dict[str, Any]:
     assert run.returncode == 0, run.stderr
     report: dict[str, Any] = json.loads(run.stdout)
     return report

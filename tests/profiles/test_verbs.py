@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
 from segmenter.operations.segments.profiles import profile
 from segmenter.settings import Settings
 from segmenter.warehouse import Attribute, Warehouse
+from tests import verbs
 from tests.profiles.test_edges import small
 from tests.profiles.world import KINDS, SLUGS, load, set_attributes, world
 
 LOW, _, HIGH = SLUGS
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Run = Callable[..., CompletedProcess[str]]
 HOSTILE = "[red]\x1b[31m\u202e\n]"
 """Markup, a control character, a change of direction, a line break."""
 
@@ -26,13 +25,14 @@ HOSTILE = "[red]\x1b[31m\u202e\n]"
 @pytest.fixture
 def run(warehouse_url: str, tmp_path: Path) -> Run:
     """Run ``segmenter segments``."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("SEGMENTER_")}
-    environ |= {"SEGMENTER_WAREHOUSE_URL": warehouse_url, "SEGMENTER_KINDS": ",".join(kind.name for kind in KINDS)}
-    environ |= {"SEGMENTER_DUPLICATE_WINDOW": "50", "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUTF8": "1"}
+    environment = {
+        "SEGMENTER_WAREHOUSE_URL": warehouse_url,
+        "SEGMENTER_KINDS": ",".join(kind.name for kind in KINDS),
+        "SEGMENTER_DUPLICATE_WINDOW": "50",
+    }
 
-    def segments(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "segmenter", "segments", *words]
-        return subprocess.run(command, cwd=tmp_path, env=environ | variables, capture_output=True, text=True)
+    def segments(*words: str, **variables: str) -> CompletedProcess[str]:
+        return verbs.run("segments", *words, environment=environment | variables, folder=tmp_path)
 
     return segments
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -25,6 +23,7 @@ from segmenter.settings import Settings
 from segmenter.warehouse import Warehouse
 from segmenter.warehouse.analysis import items as item_reading
 from segmenter.warehouse.engine import reading
+from tests import verbs
 from tests.recommendations import plainly
 from tests.recommendations.people import ODD_ITEMS, frame, load, mixed, planted, take
 
@@ -235,11 +234,8 @@ def test_of_two_runs_at_once_the_later_one_counts(database: Warehouse) -> None:
     assert set(stored(database)) == {"u000002"}
 
 
-def run(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("SEGMENTER_")}
-    environ |= {"SEGMENTER_WAREHOUSE_URL": url, "PYTHONWARNINGS": "error", "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-m", "segmenter", "recommend", *arguments]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+def run(url: str, *arguments: str) -> CompletedProcess[str]:
+    return verbs.run("recommend", *arguments, environment={"SEGMENTER_WAREHOUSE_URL": url})
 
 
 def test_the_command_prints_reasons_in_words_or_one_json_object(warehouse_url: str, database: Warehouse) -> None:

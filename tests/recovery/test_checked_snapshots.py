@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from itertools import islice
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -20,9 +19,9 @@ from segmenter.operations import schedule
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.keys import Keys
+from tests import verbs
 from tests.loop.helpers import rows
 
-SNAPSHOT = [sys.executable, "-m", "segmenter", "snapshot"]
 EQUAL = {"compared": 40, "differing": 0, "missing": 0, "extra": 0}
 
 
@@ -43,8 +42,8 @@ def test_each_is_compared_and_the_exit_code_tells(settings: Settings, environmen
     worker.run(settings, once=True)
     sink.run(settings, once=True)
 
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*SNAPSHOT, *words], env=environment, capture_output=True, text=True, timeout=120)
+    def run(*words: str) -> CompletedProcess[str]:
+        return verbs.run("snapshot", *words, environment=environment)
 
     plain = run("--json")
     assert json.loads(plain.stdout)["reconcile"] is None

@@ -30,6 +30,7 @@ from segmenter.store.models import read_model
 from segmenter.store.shards import read_shards
 from segmenter.topics.client import client_options
 from segmenter.warehouse.engine import writing
+from tests import verbs
 from tests.chaos.events import aggregates
 from tests.defaults import FIELDS
 from tests.loop.helpers import START_MS, age_heartbeats, counts, differences, profiles, remove_keys, rows
@@ -140,11 +141,10 @@ def test_what_the_warehouse_lacks_is_named(settings: Settings, environment: dict
         start = warehouse.Loaded(ids[f"{settings.topic_prefix}views"], begin)
         warehouse.begin(database, {where: start}, START_MS)
     sink.run(settings, once=True)
-    command = [sys.executable, "-m", "segmenter", "restore", "--from-raw"]
-    done = subprocess.run([*command, "--json"], env=environment, capture_output=True, text=True, check=True)
+    done = verbs.run("restore", "--from-raw", "--json", environment=environment)
     (gap,) = json.loads(done.stdout)["gaps"]
     assert gap == {"topic": "views", "part": 1, "first_pos": 0, "end_pos": begin, "recorded_ms": START_MS}
-    done = subprocess.run([*command, "--replace"], env=environment, text=True, capture_output=True, check=True)
+    done = verbs.run("restore", "--from-raw", "--replace", environment=environment)
     assert (
         f"the warehouse lacks offsets 0 to {begin - 1:,} of topic 'views' partition 1: no user has them" in done.stdout
     )
@@ -209,6 +209,5 @@ def test_what_cannot_be_restored_is_named_and_nothing_written(
     with pytest.raises(TopicRecreated, match="nothing can be restored"):
         prepare_from_raw(settings, replace=True)
     assert rows(settings) == before
-    command = [sys.executable, "-m", "segmenter", "restore", "--from-raw", "--snapshot", "1"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = verbs.run("restore", "--from-raw", "--snapshot", "1", environment=environment)
     assert done.returncode == 2 and "--from-raw uses no snapshot" in done.stderr

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
+from tests import verbs
 from tests.users.files import write_mapping, write_rows
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Run = Callable[..., CompletedProcess[str]]
 ROWS = [
     ("u1", "a", "1250000.5", "2024-01-01", "x|y", "5"),
     ("\U0001f989 \n", "", "many", "", "", "5"),
@@ -26,12 +26,10 @@ def run(warehouse_url: str, tmp_path: Path) -> Run:
     """Run ``segmenter users`` beside a file and its mapping."""
     write_rows(tmp_path / "users.csv", ROWS)
     write_mapping(tmp_path, timed=True)
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("SEGMENTER_")}
-    environ |= {"SEGMENTER_WAREHOUSE_URL": warehouse_url, "PYTHONPATH": str(Path(__file__).parents[2])}
 
-    def users(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "segmenter", "users", *words]
-        return subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)
+    def users(*words: str) -> CompletedProcess[str]:
+        environment = {"SEGMENTER_WAREHOUSE_URL": warehouse_url}
+        return verbs.run("users", *words, environment=environment, folder=tmp_path)
 
     return users
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -19,7 +19,6 @@ def empty(warehouse_url: str) -> Iterator[Warehouse]:
 
 
 @pytest.fixture
-def database(empty: Warehouse) -> Warehouse:
-    """A warehouse with the schema, and nothing in it."""
-    warehouse.migrate(empty, now_ms=1)
-    return empty
+def database(empty: Warehouse, give_schema: Callable[[Warehouse], Warehouse]) -> Warehouse:
+    """The same one, with the schema."""
+    return give_schema(empty)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 from sqlalchemy import text
 
@@ -21,6 +17,7 @@ from segmenter.shards.state import Counts
 from segmenter.warehouse import Cut, Gap, Loaded, Move, Partition, Warehouse
 from segmenter.warehouse.engine import writing
 from segmenter.warehouse.gaps import record
+from tests import verbs
 from tests.defaults import TOPICS
 from tests.warehouse.world import (
     PARTITIONS,
@@ -220,9 +217,8 @@ def test_a_hole_in_the_proof_alone_ends_the_command_with_1(
     without[AT][FIRST:END] = [None] * (END - FIRST)
     take(database, log, stream_of(without), {"views": 1})
     names = {"WAREHOUSE_URL": warehouse_url, "PARTITIONS": PARTITIONS, "DUPLICATE_WINDOW": WINDOW}
-    environment = os.environ | {f"SEGMENTER_{name}": str(value) for name, value in names.items()}
-    command = [sys.executable, "-m", "segmenter", "reconcile", "--wait", "0"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    environment = {f"SEGMENTER_{name}": str(value) for name, value in names.items()}
+    done = verbs.run("reconcile", "--wait", "0", environment=environment)
     assert "stream = batch, as far as the warehouse knows: compared 12, differing 0, missing 0, extra 0" in done.stdout
     assert f"the warehouse lacks offsets {FIRST} to {END - 1} of topic 'views' partition 1" in done.stdout
     assert done.returncode == 1

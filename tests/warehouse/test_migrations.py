@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -27,6 +24,7 @@ from segmenter.warehouse.engine import writing
 from segmenter.warehouse.summary.work_tables import DISTINCT
 from segmenter.warehouse.summary.work_tables import columns as summary_columns
 from segmenter.warehouse.templates import statements
+from tests import verbs
 from tests.defaults import VIEW
 from tests.threads import ENDS_SECONDS, Threads
 from tests.warehouse.world import MIGRATIONS
@@ -201,11 +199,11 @@ def test_every_statement_may_be_run_twice(empty: Warehouse) -> None:
 
 
 def test_the_command_that_only_says_what_is_pending_changes_nothing(empty: Warehouse, warehouse_url: str) -> None:
-    environment = os.environ | {"SEGMENTER_WAREHOUSE_URL": warehouse_url}
 
     def migrate(*arguments: str) -> dict[str, list[str]]:
-        command = [sys.executable, "-m", "segmenter", "migrate", "--json", *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        environment = {"SEGMENTER_WAREHOUSE_URL": warehouse_url}
+        done = verbs.run("migrate", "--json", *arguments, environment=environment)
+        assert done.returncode == 0, done.stderr
         return dict(json.loads(done.stdout))
 
     assert migrate("--pending") == {"done": [], "applied": [], "pending": MIGRATIONS}

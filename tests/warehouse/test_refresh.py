@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,15 +82,16 @@ def in_steps(database: Warehouse, log: Log, rng: random.Random) -> None:
 
 @hypothesis.settings(max_examples=25)
 @hypothesis.given(st.randoms(use_true_random=False))
-def test_any_increments_in_any_order_equal_the_rebuild(rng: random.Random) -> None:
+def test_any_increments_in_any_order_equal_the_rebuild(
+    give_schema: Callable[[Warehouse], Warehouse], rng: random.Random
+) -> None:
     """And plain pandas: also when transactions are small, and when a refresh does not go up to what is loaded."""
     log = active_log(rng, count=60, users=5)
     with (
         tempfile.TemporaryDirectory() as folder,
         warehouse.connect(Settings(warehouse_url=f"sqlite:///{Path(folder)}/w.db")) as database,
     ):
-        warehouse.migrate(database, now_ms=1)
-        in_steps(database, log, rng)
+        in_steps(give_schema(database), log, rng)
         kept = stored(database)
         assert shown(database) == summaries(log, ends(log))
         warehouse.empty_summary(database)

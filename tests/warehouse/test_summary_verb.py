@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Callable
+from subprocess import CompletedProcess
 
 import pytest
 from sqlalchemy import text
@@ -17,23 +15,23 @@ from segmenter.events import Rules
 from segmenter.settings import Settings
 from segmenter.warehouse import Warehouse
 from segmenter.warehouse.engine import writing
+from tests import verbs
 from tests.warehouse.activity import active_log, begin, load_up_to, summaries
 from tests.warehouse.world import PARTITIONS, WINDOW, ends
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., CompletedProcess[str]]
 
 
 @pytest.fixture
 def run(warehouse_url: str) -> Run:
-    environment = os.environ | {
+    environment = {
         "SEGMENTER_WAREHOUSE_URL": warehouse_url,
         "SEGMENTER_PARTITIONS": str(PARTITIONS),
         "SEGMENTER_DUPLICATE_WINDOW": str(WINDOW),
     }
 
-    def summary(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "segmenter", "summary", *words]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    def summary(*words: str) -> CompletedProcess[str]:
+        return verbs.run("summary", *words, environment=environment)
 
     return summary
 

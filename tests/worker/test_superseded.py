@@ -69,18 +69,24 @@ def test_redis_may_go_down_as_a_sweep_is_superseded(
     monkeypatch.setattr("consumers.trainer.trainer.read_model", read_as_it_goes_down)
     monkeypatch.setattr(crash_points, "_watchers", [supersede])
 
-    def swept() -> bool:
+    def generations() -> tuple[int, dict[int, int]]:
+        """The current one, and the one by which all users of each shard have been judged."""
         with closing(connect(settings)) as client:
             current = read_model(client, settings)
-            return current is not None and {state.generation for state in read_shards(client, settings).values()} == {
-                current.number
-            }
+            assert current is not None
+            return current.number, {number: state.generation for number, state in read_shards(client, settings).items()}
+
+    def swept() -> bool:
+        current, of_shards = generations()
+        return set(of_shards.values()) == {current}
 
     with Threads() as pool:
         running = pool.submit(worker.run, settings, False, False, stopping=stop.is_set)
         try:
             until(lambda: running.done() or (back.is_set() and swept()))
         finally:
+            print("superseded, struck, back:", superseded.is_set(), struck.is_set(), back.is_set())
+            print("generation, and of each shard:", generations(), "the worker:", running.stands())
             stop.set()
         running.result()
     assert back.is_set()

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
-from kafka.errors import KafkaTimeoutError
 
-from segmenter.errors import Unreachable
+from consumers import worker
+from producers.publish import publish
+from producers.synthetic.generator import generate
+from segmenter import crash_points
+from segmenter.errors import ClientLost
 from segmenter.settings import Settings
-from segmenter.topics import ends, ensure_topics, waits
+from segmenter.store.connection import connect
+from segmenter.store.shards import read_shards
+from segmenter.topics import ShardConsumer, ends, ensure_topics, waits
 from segmenter.topics.client import reaching
 from segmenter.topics.reader import open_consumer
-from segmenter.topics.waits import LimitedSelector
+from segmenter.topics.waits import ClientHangs, LimitedSelector
+from tests.threads import Threads
+
+Until = Callable[[Callable[[], object]], None]
 
 
 @pytest.fixture
@@ -46,12 +54,14 @@ def test_what_ends_is_answered(selector: LimitedSelector) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_what_does_not_end_is_a_timeout(selector: LimitedSelector) -> None:
+def test_what_does_not_end_is_given_up(selector: LimitedSelector) -> None:
     async def never() -> None:
         await selector.sleep(3_600)
 
-    with pytest.raises(KafkaTimeoutError, match="has not answered for"):
+    with pytest.raises(ClientHangs, match="has not answered for"):
         selector.run(never)
+    with pytest.raises(ClientHangs, match="no longer answers"):
+        selector.run(answer, 7)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -61,11 +71,23 @@ def test_a_thread_that_is_busy_is_left_to_itself() -> None:
     selector.start()
     selector.call_soon_threadsafe(over.wait)
     try:
-        with pytest.raises(KafkaTimeoutError):
+        with pytest.raises(ClientHangs):
             selector.run(answer, 7)
         selector.close()
     finally:
         over.set()
+
+
+def test_a_thread_that_has_failed_answers_nobody(selector: LimitedSelector, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_at_once(events: object) -> None:
+        raise LookupError("not there")
+
+    monkeypatch.setattr(selector, "_process_events", fail_at_once)
+    selector.wakeup()
+    selector._io_thread.join()
+    for ask in (selector.run, selector.call_soon_with_future):
+        with pytest.raises(ClientHangs, match=r"has ended .*not there"):
+            ask(answer, 7)
 
 
 def test_a_client_whose_thread_hangs_is_unreachable(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +99,45 @@ def test_a_client_whose_thread_hangs_is_unreachable(settings: Settings, monkeypa
         monkeypatch.setattr(waits, "WAIT_SECONDS", 0.05)
         consumer._net.call_soon_threadsafe(over.wait)
         try:
-            with pytest.raises(Unreachable, match="has not answered for"), reaching(settings):
+            with pytest.raises(ClientLost, match="has not answered for"), reaching(settings):
                 consumer.topics()
         finally:
             over.set()
+
+
+def test_a_worker_whose_client_hangs_goes_on_with_another(
+    settings: Settings, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if the client hangs in a poll, which by itself would hide that; and what hangs does not come back."""
+    publish(settings, generate(100, 10, seed=1))
+    joined: list[ShardConsumer] = []
+    hung, over, stop = threading.Event(), threading.Event(), threading.Event()
+
+    def join(settings: Settings, group: str) -> ShardConsumer:
+        monkeypatch.setattr(waits, "WAIT_SECONDS", 60.0)
+        joined.append(ShardConsumer(settings, group))
+        return joined[-1]
+
+    def hang(point: crash_points.CrashPoint) -> None:
+        if point == "lag_offsets" and not hung.is_set():
+            monkeypatch.setattr(waits, "WAIT_SECONDS", 0.05)
+            joined[-1]._consumer._net.call_soon_threadsafe(over.wait)
+            hung.set()
+
+    def read() -> int:
+        with closing(connect(settings)) as client:
+            return sum(sum((state.offsets or {}).values()) for state in read_shards(client, settings).values())
+
+    monkeypatch.setattr("consumers.worker.groups.ShardConsumer", join)
+    monkeypatch.setattr(crash_points, "_watchers", [hang])
+    with Threads() as pool:
+        running = pool.submit(worker.run, settings, False, stopping=stop.is_set)
+        try:
+            until(lambda: running.done() or hung.is_set())
+            publish(settings, generate(100, 10, seed=2))
+            until(lambda: running.done() or read() == 200)
+        finally:
+            over.set()
+            stop.set()
+        running.result()
+    assert len(joined) > 1
