@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,20 +110,15 @@ def run(
     """Publish the events of a source to empty parts, segment their users, load the warehouse, and compare the two.
 
     ``total`` is the number of messages of the source, None if it is unknown; the report goes into the folder ``out``.
-    Returns the result, and a lookup from each of at most three segments. Raises `UsageError` when nothing was
-    published.
+    If it is known, there is a snapshot half-way too, so that the report can say what has changed. Returns the result,
+    and a lookup from each of at most three segments. Raises `UsageError` when nothing was published.
     """
-    with progress("publishing", total) as advance:
-        published = publish(settings, source, advance)
-    _require_events(published)
-    with progress("folding and judging", published.published) as advance:
-        worked = worker.run(settings, once=True, on_progress=advance)
+    halves = [source] if total is None or total < 2 else _halves(source, total)
+    published, worked = zip(*[_segment(settings, half, progress) for half in halves], strict=True)
     answers = _lookups(settings)
-    with progress("loading the warehouse", published.published) as advance:
+    with progress("loading the warehouse", sum(each.published for each in published)) as advance:
         sink.run(settings, once=True, on_progress=advance)
-    with progress("snapshot, batch summary, other algorithms, report", 4) as advance:
-        snapshot.take(settings, time.time_ns() // 1_000_000)
-        advance(1)
+    with progress("batch summary, other algorithms, report", 3) as advance:
         _, result = reconcile(settings)
         advance(1)
         with suppress(UsageError):  # too few users, or no scikit-learn: the report says that there is no comparison
@@ -130,18 +127,45 @@ def run(
         written = report(settings, out, time.time_ns() // 1_000_000)
         advance(1)
     sums = _sums(settings, published)
+    events, seconds = sum(each.records for each in worked), sum(each.seconds for each in worked)
     return Demo(
-        events=worked.records,
-        events_per_second=round(worked.records / max(worked.seconds, 0.001)),
+        events=events,
+        events_per_second=round(events / max(seconds, 0.001)),
         users=len(written.facts.users),
         dead_letters=sums.dead_letters,
         segments=_means(written.facts, settings),
         reconcile={name: getattr(result, name) for name in ("compared", "differing", "missing", "extra")},
-        refused={reason: rows.rows for reason, rows in published.refused.items()},
+        refused=_refused(published),
         sums=sums,
         equal=result.equal and sums.add_up,
         files=[str(file) for file in written.files],
     ), answers
+
+
+def _halves(source: Iterable[Message | Refused], total: int) -> list[Iterable[Message | Refused]]:
+    messages = iter(source)
+    return [islice(messages, total // 2), messages]
+
+
+def _segment(
+    settings: Settings, source: Iterable[Message | Refused], progress: Progress
+) -> tuple[Published, worker.WorkerResult]:
+    """Publish events, segment their users, and take a snapshot."""
+    with progress("publishing", None) as advance:
+        published = publish(settings, source, advance)
+    _require_events(published)
+    with progress("folding and judging", published.published) as advance:
+        worked = worker.run(settings, once=True, on_progress=advance)
+    snapshot.take(settings, time.time_ns() // 1_000_000, progress=progress)
+    return published, worked
+
+
+def _refused(published: Iterable[Published]) -> dict[str, int]:
+    """The number of refused rows, by reason."""
+    counts: Counter[str] = Counter()
+    for each in published:
+        counts.update({reason: rows.rows for reason, rows in each.refused.items()})
+    return dict(counts)
 
 
 def _require_events(published: Published) -> None:
@@ -166,14 +190,15 @@ def _lookups(settings: Settings) -> list[Answer]:
         return segments.lookup_many([user.decode() for users in found for user in users])
 
 
-def _sums(settings: Settings, published: Published) -> Sums:
+def _sums(settings: Settings, published: Sequence[Published]) -> Sums:
     with warehouse.connect(settings) as database:
         raw_rows = sum(warehouse.raw_rows(database).values())
     counted = read_status(settings)
+    read, acknowledged = sum(each.read for each in published), sum(each.published for each in published)
     return Sums(
-        read=published.read,
-        published=published.published,
-        refused=published.read - published.published,
+        read=read,
+        published=acknowledged,
+        refused=read - acknowledged,
         folded=counted.folded or 0,
         duplicates=counted.duplicates or 0,
         dead_letters=sum((counted.dead_letters or {}).values()),
