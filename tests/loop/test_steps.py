@@ -37,6 +37,7 @@ def bare(environment: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith("SEGMENTER_")}
 
 
+@pytest.mark.timeout(400)
 def test_the_steps_of_the_readme(tmp_path: Path) -> None:
     """From `up` to `down` on the embedded stack, every command ends with 0 and the verdict is that nothing differs."""
     commands = steps()
