@@ -38,6 +38,9 @@ CREATE TABLE IF NOT EXISTS segment_changes (
     generation INTEGER NOT NULL,
     PRIMARY KEY (part, user_id, at_ms, at_seq)
 );
+{% if "segment_changes_at_ms" not in change_indexes %}
+CREATE INDEX segment_changes_at_ms ON segment_changes (at_ms);
+{% endif %}
 
 -- From when to when all changes of a shard are in segment_changes, by Redis' clock. The last entry that was read of the
 -- feed has the id read_ms-read_seq and the running number n, in the store of this id. All rows of the snapshot were read

@@ -87,10 +87,10 @@ def time_of(text: str, timezone: str) -> int:
 
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
+        aware = time if time.tzinfo else time.replace(tzinfo=ZoneInfo(timezone))
+        return round(aware.astimezone(ZoneInfo(timezone)).timestamp() * 1_000)
+    except (ValueError, OverflowError):
         raise UsageError(f"--at is {text!r}; allowed: a time such as 2026-03-01T09:30 or 2026-03-01T09:30Z.") from None
-    aware = time if time.tzinfo else time.replace(tzinfo=ZoneInfo(timezone))
-    return round(aware.timestamp() * 1_000)
 
 
 def _show_past(report: dict[str, Any], timezone: str) -> None:
@@ -108,4 +108,5 @@ def _written(at_ms: int, timezone: str) -> str:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-    return f"{datetime.fromtimestamp(at_ms / 1_000, ZoneInfo(timezone)):%Y-%m-%d %H:%M:%S} {timezone}"
+    time = datetime.fromtimestamp(at_ms / 1_000, ZoneInfo(timezone)).replace(tzinfo=None)
+    return f"{time.isoformat(' ', 'seconds')} {timezone}"

@@ -60,7 +60,7 @@ def read(settings: Settings, now_ms: int, progress: Progress = silent) -> Facts:
             )
         generation = warehouse.snapshot_generation(database, found.snapshot_id)
         judging = named(generation.features, settings.kinds) if generation else settings.judging
-        runs = warehouse.latest_runs(database)
+        runs, period = warehouse.latest_runs(database), warehouse.read_period(database)
         names = names_in_order(generation, users["segment"].unique().tolist())
         by_slug = {profile.slug: profile for profile in found.profiles}
         return Facts(
@@ -77,8 +77,8 @@ def read(settings: Settings, now_ms: int, progress: Progress = silent) -> Facts:
             events_missing=found.events_missing,
             verdict=warehouse.read_verdict(database, found.snapshot_id),
             sizes=warehouse.read_sizes(database),
-            moves=warehouse.read_moves(database),
-            period=warehouse.read_period(database),
+            moves=warehouse.read_moves(database, period),
+            period=period,
             rated=_rated(runs, users, [each.name for each in judging], found.snapshot_id),
             rated_snapshot=runs[0].snapshot_id if runs else None,
         )

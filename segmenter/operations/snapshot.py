@@ -102,7 +102,6 @@ def _copy(store: Store, database: Warehouse, now_ms: int, incremental: bool, pro
     body = None if model is None else model.encode().decode()
     counts = {part: msgspec.json.encode(state.counts).decode() for part, state in begun.items()}
     names = {segment.slug: segment.name for segment in model.segments} if model else {}
-    kept = warehouse.read_spans(database)
     total = sum(tally.users for state in begun.values() for tally in state.census.values())
     with progress("copying users", total) as advance:
         return warehouse.write_snapshot(
@@ -114,7 +113,7 @@ def _copy(store: Store, database: Warehouse, now_ms: int, incremental: bool, pro
             body,
             counts,
             names=names,
-            follow=lambda number: follow(store, kept, began_ms, number),
+            follow=lambda number, kept: follow(store, kept, began_ms, number),
             incremental=incremental,
         )
 

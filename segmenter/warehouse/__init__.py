@@ -23,8 +23,9 @@ from segmenter.warehouse.behind import Behind, Reach, behind, reach_of
 from segmenter.warehouse.columns import raw_columns, user_columns, value_columns
 from segmenter.warehouse.engine import Warehouse, connect
 from segmenter.warehouse.gaps import Gap, begins, recorded_gaps, skip, withdraw
-from segmenter.warehouse.history.changes import Followed, Span, StoredChange, forget_changes, read_changes, read_spans
+from segmenter.warehouse.history.changes import Followed, Span, StoredChange, forget_changes
 from segmenter.warehouse.history.over_time import Period, SegmentMoves, SegmentSize, read_moves, read_period, read_sizes
+from segmenter.warehouse.history.past import KeptPast, read_past
 from segmenter.warehouse.history.verdicts import Verdict, read_verdict, write_verdict
 from segmenter.warehouse.migrations import applied, migrate, pending, require_schema, to_come
 from segmenter.warehouse.raw_events import (
@@ -44,7 +45,6 @@ from segmenter.warehouse.snapshot_contents import (
     SnapshotUser,
     furthest_cuts,
     latest_generation,
-    segment_in,
     snapshot_counts,
     snapshot_cuts,
     snapshot_generation,
@@ -89,6 +89,7 @@ __all__ = [
     "Cut",
     "Followed",
     "Gap",
+    "KeptPast",
     "Loaded",
     "LoadedValues",
     "Move",
@@ -138,12 +139,11 @@ __all__ = [
     "reach_of",
     "read_activity",
     "read_attributes",
-    "read_changes",
     "read_moves",
+    "read_past",
     "read_period",
     "read_sink_heartbeat",
     "read_sizes",
-    "read_spans",
     "read_verdict",
     "recorded_gaps",
     "refresh_summary",
@@ -151,7 +151,6 @@ __all__ = [
     "require_rules",
     "require_schema",
     "require_whole_summary",
-    "segment_in",
     "send_sink_heartbeat",
     "skip",
     "snapshot_counts",

@@ -99,9 +99,13 @@ def _statements(connection: Connection, migration: _Migration, kinds: tuple[Kind
     def columns(table: str) -> set[str]:
         return {column["name"] for column in schema.get_columns(table)} if table in tables else set()
 
+    def indexes(table: str) -> set[str | None]:
+        return {index["name"] for index in schema.get_indexes(table)} if table in tables else set()
+
     context: dict[str, Any] = {
         "topics_of_0_1_0": [kind.topic for kind in DEFAULT if f"raw_{kind.topic}" in tables],
         "snapshot_columns": columns("snapshots"),
+        "change_indexes": indexes("segment_changes"),
         "utc": dialect(connection).utc,
         "new_view": dialect(connection).new_view,
     }

@@ -82,17 +82,6 @@ def snapshot_users(warehouse: Warehouse, snapshot_id: int) -> Iterator[list[Snap
         yield from _pages(warehouse, source, snapshot_id)
 
 
-def segment_in(warehouse: Warehouse, snapshot_id: int, user: bytes) -> str | None:
-    """The segment of a user in a snapshot, empty if it does not have the user; None if there is no such snapshot."""
-    with reading(warehouse, SUMMARY_SECONDS) as connection:
-        there = text("SELECT COUNT(*) FROM snapshots WHERE snapshot_id = :number")
-        if not connection.execute(there, {"number": snapshot_id}).scalar_one():
-            return None
-        users = users_of(connection, warehouse.kinds, snapshot_id)
-        query = text(f"SELECT segment FROM {users} u WHERE snapshot_id = :number AND user_id = :user")
-        return connection.execute(query, {"number": snapshot_id, "user": user}).scalar_one_or_none() or ""
-
-
 def _pages(warehouse: Warehouse, source: str, snapshot_id: int) -> Iterator[list[SnapshotUser]]:
     names = fields(warehouse.kinds)
     topics = [kind.topic for kind in warehouse.kinds]

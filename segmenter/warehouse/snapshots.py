@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from segmenter.errors import NothingYet, UsageError
 from segmenter.warehouse.columns import user_columns
 from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, calculating, insert, reading, writing
-from segmenter.warehouse.history.changes import Followed, write_changes
+from segmenter.warehouse.history.changes import Followed, Span, spans_of, write_changes
 from segmenter.warehouse.raw_events import Partition
 from segmenter.warehouse.users_of import base_for_next, insert_increment, insert_whole
 
@@ -51,7 +51,7 @@ def write_snapshot(
     counts: Mapping[int, str],
     *,
     names: Mapping[str, str] | None = None,
-    follow: Callable[[int], Iterable[Followed]] = lambda number: (),
+    follow: Callable[[int, list[Span]], Iterable[Followed]] = lambda number, kept: (),
     incremental: bool = False,
 ) -> Snapshot:
     """Store a snapshot; it is there as a whole or not at all.
@@ -59,7 +59,8 @@ def write_snapshot(
     ``cuts`` were read before the first of ``users``, which come in batches and each once.
     ``body`` is the generation as JSON, None before the first; ``counts`` what each shard had counted at its cuts,
     likewise. ``names`` are those of its segments, by slug. ``follow`` is called after the last user, with the number of
-    the snapshot. With ``incremental``, only users are stored who are not as in the last whole snapshot.
+    the snapshot and the spans that are known. With ``incremental``, only users are stored who are not as in the last
+    whole snapshot.
     """
     transaction = calculating(warehouse, writes=True) if incremental else writing(warehouse, SUMMARY_SECONDS)
     with transaction as connection:
@@ -87,7 +88,7 @@ def write_snapshot(
         insert(connection, "segment_sizes", ("snapshot_id", "segment", "name", "users", "taken_ms"), rows)
         update = text("UPDATE snapshots SET users = :count WHERE snapshot_id = :number")
         connection.execute(update, {"number": number, "count": count})
-        write_changes(connection, follow(number))
+        write_changes(connection, follow(number, spans_of(connection)))
         return _snapshot(connection, number)
 
 

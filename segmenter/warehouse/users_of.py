@@ -1,7 +1,7 @@
 """The users of a snapshot, be it whole or incremental.
 
 An incremental snapshot holds those users only who are not as in its base, the whole snapshot before it; of the others
-the cuts and the generation follow from the snapshot's own (``sql/unchanged.sql``). What is equal to that is not stored,
+the cuts and the generation follow from the snapshot's own (``sql/users_of.sql``). What is equal to that is not stored,
 so reading it back gives every row as it was.
 """
 
@@ -16,7 +16,7 @@ from segmenter.kinds import Kind, catalogue
 from segmenter.model.profiles import fields
 from segmenter.warehouse.columns import cut_columns, user_columns, value_columns
 from segmenter.warehouse.dialects import dialect
-from segmenter.warehouse.engine import insert, listed
+from segmenter.warehouse.engine import insert
 from segmenter.warehouse.templates import statements
 
 Rows = Iterable[Sequence[tuple[Any, ...]]]
@@ -34,20 +34,33 @@ def sources(connection: Connection, kinds: tuple[Kind, ...], snapshot_id: int) -
 
     Each has the columns of ``snapshot_users``, and a condition on ``snapshot_id`` must follow. No user is in both.
     """
-    if not base_of(connection, snapshot_id):
-        return ["snapshot_users"]
-    (unchanged,) = statements("unchanged.sql", kinds=kinds, values=value_columns(kinds), snapshot_id=snapshot_id)
-    return ["snapshot_users", f"({unchanged})"]
+    base = base_of(connection, snapshot_id)
+    return ["snapshot_users", _query(connection, kinds, snapshot_id, base, [base])] if base else ["snapshot_users"]
 
 
 def users_of(connection: Connection, kinds: tuple[Kind, ...], snapshot_id: int) -> str:
     """These as one table, or query in parentheses."""
-    every = sources(connection, kinds, snapshot_id)
-    if len(every) == 1:
-        return every[0]
-    names = listed(("snapshot_id", *user_columns(kinds)))
-    parts = [f"SELECT {names} FROM {each} p WHERE p.snapshot_id = {snapshot_id}" for each in every]
-    return f"({' UNION ALL '.join(parts)})"
+    base = base_of(connection, snapshot_id)
+    return _query(connection, kinds, snapshot_id, base, [snapshot_id, base]) if base else "snapshot_users"
+
+
+def _query(
+    connection: Connection, kinds: tuple[Kind, ...], snapshot_id: int, base_id: int, places: Sequence[int]
+) -> str:
+    names = _names(connection, kinds, snapshot_id, base_id)
+    (query,) = statements("users_of.sql", **names, places=places)
+    return f"({query})"
+
+
+def _names(connection: Connection, kinds: tuple[Kind, ...], snapshot_id: int, base_id: int) -> dict[str, Any]:
+    query = text("SELECT snapshot_id, generation FROM snapshots WHERE snapshot_id IN (:number, :base)")
+    found = connection.execute(query, {"number": snapshot_id, "base": base_id})
+    generations = dict(map(tuple, found))
+    return {
+        **{"kinds": kinds, "values": list(value_columns(kinds)), "cut_columns": list(cut_columns(kinds))},
+        **{"snapshot_id": snapshot_id, "base_id": base_id, "same": dialect(connection).same},
+        **{"generation": generations[snapshot_id], "base_generation": generations[base_id]},
+    }
 
 
 def base_for_next(connection: Connection) -> int:
@@ -89,8 +102,6 @@ def insert_increment(
     for batch in users:
         insert(connection, "arriving_users", user_columns(kinds), batch)
         count += len(batch)
-    more = {"snapshot_id": snapshot_id, "base_id": base_id, "same": dialect(connection).same}
-    lists = {"values": list(value_columns(kinds)), "cut_columns": list(cut_columns(kinds))}
-    for statement in statements("increment.sql", kinds=kinds, **lists, **more):
+    for statement in statements("increment.sql", **_names(connection, kinds, snapshot_id, base_id)):
         connection.execute(text(statement))
     return count

@@ -119,7 +119,7 @@ def test_a_past_segment_for_people_says_what_is_not_known() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["yesterday", "", "2026-13-01", "9:30"])
+@pytest.mark.parametrize("text", ["yesterday", "", "2026-13-01", "9:30", "0001-01-01T00:00+14:00"])
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"--at is .*; allowed: a time such as 2026-03-01T09:30"):
         lookup.time_of(text, "UTC")

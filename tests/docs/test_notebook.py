@@ -38,7 +38,7 @@ def test_it_reads_the_views(warehouse_url: str, monkeypatch: pytest.MonkeyPatch)
         moves += [StoredChange(0, user, 6, 0, "low_engagement", "high", "model", 2) for user, *_ in users[:4]]
         for taken_ms in (DAY_MS, DAY_MS + 5, 2 * DAY_MS):
             names = {"low_engagement": "Low engagement"}
-            follow = {"names": names, "follow": lambda number: [Followed(moves, [])]}
+            follow = {"names": names, "follow": lambda number, kept: [Followed(moves, [])]}
             warehouse.write_snapshot(database, taken_ms, cuts, [users], 1, '{"number": 1}', {}, **follow)
     monkeypatch.setenv("SEGMENTER_WAREHOUSE_URL", warehouse_url)
     cells = [cell for cell in json.loads(NOTEBOOK.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]

@@ -169,10 +169,11 @@ def test_each_snapshot_removes_what_is_older_than_the_retention(store: Store) ->
             at_ms = clock_ms(store.client) - days * day_ms
             change = warehouse.StoredChange(0, b"u%d" % number, at_ms, 0, "", "low", "behaviour", 1)
             followed = [warehouse.Followed([change], [])] * moved
-            warehouse.write_snapshot(database, at_ms, {}, [], 0, None, {}, follow=lambda _, feeds=followed: feeds)
+            warehouse.write_snapshot(database, at_ms, {}, [], 0, None, {}, follow=lambda *_, feeds=followed: feeds)
         done = snapshot.take_and_keep(settings, None)
         assert (done.snapshot.snapshot_id, done.removed) == (5, [3, 4])
-        kept = {user for user in (b"u1", b"u2", b"u3") if warehouse.read_changes(database, 0, user)}
+        past = warehouse.read_past(database, dict.fromkeys((b"u1", b"u2", b"u3"), 0).items())
+        kept = {user for user, of in past.items() if of.changes}
         assert kept == {b"u1", b"u2"}
         assert snapshot.take_and_keep(store.settings, None).removed == []
 
@@ -196,8 +197,7 @@ def test_what_is_removed_is_unknown_and_the_rest_stays_as_it_was(store: Store, s
         for at, answers in life.asked().items():
             for user, past in zip(USERS, answers, strict=True):
                 assert past.segment in ((life.seen[at].get(user, ""), None) if at >= cut else (None,))
-        assert all(
-            change.at_ms >= cut for user in USERS for change in warehouse.read_changes(database, 0, user.encode())
-        )
+        past = warehouse.read_past(database, [(user.encode(), 0) for user in USERS])
+        assert all(change.at_ms >= cut for of in past.values() for change in of.changes)
     known = [past.segment for at, answers in life.asked().items() if at >= cut for past in answers]
     assert known.count(None) < len(known) / 2

@@ -21,24 +21,26 @@ def follow(store: Store, kept: list[Span], began_ms: int, snapshot_id: int) -> I
     ``began_ms`` is when the reading of the snapshot's rows began, by Redis' clock; it has ended.
     """
     last = {span.part: span for span in kept}
-    for part in read_shards(*store):
+    identity = store_id(*store)
+    for part, state in read_shards(*store).items():
         span = None
-        for followed in follow_shard(store, part, last.get(part), began_ms):
+        for followed in follow_shard(store, part, state.feed, identity, last.get(part), began_ms):
             yield followed
             span = followed.spans[-1] if followed.spans else None
         if span and span.first_ms <= began_ms:
             yield Followed([], [span._replace(snapshot_id=snapshot_id, snapshot_ms=began_ms)])
 
 
-def follow_shard(store: Store, part: int, kept: Span | None, began_ms: int) -> Iterator[Followed]:
-    """The same of one shard; the last span of all is the one that goes up to now."""
-    identity, number = store_id(*store), read_shards(*store)[part].feed
+def follow_shard(
+    store: Store, part: int, number: int, identity: str, kept: Span | None, began_ms: int
+) -> Iterator[Followed]:
+    """The same of one shard, whose feed had come to this ``number``. The last span is the one that goes up to now."""
     span = kept if kept and kept.store_id == identity else None
     until_ms, seen = clock_ms(store.client), False
     for entries in read_feed(*store, part, (span.read_ms, span.read_seq) if span else (0, 0)):
         ended, seen = [], True
         for entry in entries:
-            if span and (entry.n != span.n + 1 or not span.n):
+            if span and entry.n != span.n + 1:
                 ended.append(span)
                 span = None
             span = _after(entry, span or Span(part, entry.at_ms, 0, 0, 0, 0, identity, 0, 0))

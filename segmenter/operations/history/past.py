@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from segmenter import warehouse
@@ -13,19 +14,13 @@ from segmenter.model.history import Covered, Move, Past, segment_at
 from segmenter.operations.history.following import follow_shard
 from segmenter.settings import Settings
 from segmenter.store.connection import Store, clock_ms
-from segmenter.store.meta import open_store
+from segmenter.store.meta import open_store, store_id
 from segmenter.store.rows import read_stored_rows
 from segmenter.store.shards import read_shards
-from segmenter.warehouse import Span, StoredChange, Warehouse
+from segmenter.warehouse import KeptPast, Span, StoredChange
 
-
-class _History(NamedTuple):
-    """What is known of one user: the spans of the shard, the user's changes, and where somebody saw the user."""
-
-    spans: list[Span]
-    changes: list[StoredChange]
-    seen: str | None = None
-    """The segment in the row that was read within the last span, empty if there is none; None if nobody looked."""
+_LIVE = -1
+"""In place of the number of a snapshot: the row in Redis."""
 
 
 class Names(NamedTuple):
@@ -42,56 +37,59 @@ def look_back(settings: Settings, users: Sequence[str], at_ms: int) -> tuple[lis
 
     Redis is asked only about what came after the last snapshot. Raises `UsageError` for a time that is still to come.
     """
+    asked = [user.encode(errors="surrogatepass") for user in users]
+    parts = {user: shard_of(user, settings.partitions) for user in asked}
     with warehouse.connect(settings) as database:
-        spans = warehouse.read_spans(database)
-        model = warehouse.latest_generation(database) if spans else None
-        names = Names({segment.slug: segment.name for segment in model.segments} if model else {})
-        asked = [(user.encode(errors="surrogatepass"), user) for user in users]
-        parts = {user: shard_of(user, settings.partitions) for user, _ in asked}
-        kept = {
-            user: _History(
-                [span for span in spans if span.part == part],
-                warehouse.read_changes(database, part, user) if spans else [],
-            )
-            for user, part in parts.items()
-        }
-        late = [user for user, of in kept.items() if not of.spans or of.spans[-1].last_ms < at_ms]
-        if late:
-            with open_store(settings) as store:
-                if at_ms >= clock_ms(store.client):
-                    raise UsageError("--at is a time to come; allowed is one that has passed.")
-                kept |= {user: _with_live(store, kept[user], parts[user], user) for user in late}
-        return [segment_at(_known(database, kept[user], user), at_ms) for user, _ in asked], names
+        kept = warehouse.read_past(database, parts.items())
+        known = any(past.spans for past in kept.values())
+        model = warehouse.latest_generation(database) if known else None
+    late = {user for user, past in kept.items() if not past.spans or past.spans[-1].last_ms < at_ms}
+    if late:
+        with open_store(settings) as store:
+            if at_ms >= clock_ms(store.client):
+                raise UsageError("--at is a time to come; allowed is one that has passed.")
+            kept |= _with_live(store, {user: kept[user] for user in late}, parts)
+    names = Names({segment.slug: segment.name for segment in model.segments} if model else {})
+    return [segment_at(_covered(kept[user]), at_ms) for user in asked], names
 
 
-def _with_live(store: Store, kept: _History, part: int, user: bytes) -> _History:
-    """The same, with what Redis knows that came later."""
-    if part not in read_shards(*store):
-        return kept
-    began_ms = clock_ms(store.client)
-    stored = read_stored_rows(*store, [user]).get(user)
-    spans, changes = {span.first_ms: span for span in kept.spans}, list(kept.changes)
-    for followed in follow_shard(store, part, kept.spans[-1] if kept.spans else None, began_ms):
-        changes += [change for change in followed.changes if change.user == user]
-        spans |= {span.first_ms: span for span in followed.spans}
-    last = max(spans)
-    if stored is None:
-        seen: str | None = ""
-    else:
-        seen = stored.row.segment if stored.row else None
-    return _History([spans[at] for at in sorted(spans)], changes, seen if last <= began_ms else None)
-
-
-def _known(database: Warehouse, history: _History, user: bytes) -> list[Covered]:
-    found = []
-    for span in history.spans:
-        moves = tuple(
-            Move(change.at_ms, change.before, change.after)
-            for change in history.changes
-            if span.first_ms <= change.at_ms and (change.at_ms, change.at_seq) <= (span.read_ms, span.read_seq)
-        )
-        seen = history.seen if span == history.spans[-1] else None
-        if seen is None and not moves and span.snapshot_id:
-            seen = warehouse.segment_in(database, span.snapshot_id, user)
-        found.append(Covered(span.first_ms, span.last_ms, moves, seen))
+def _with_live(store: Store, kept: Mapping[bytes, KeptPast], parts: Mapping[bytes, int]) -> dict[bytes, KeptPast]:
+    """The same, with what Redis knows that came later. Each feed is read once."""
+    by_shard = defaultdict(list)
+    for user in kept:
+        by_shard[parts[user]].append(user)
+    shards, identity, found = read_shards(*store), store_id(*store), dict(kept)
+    for part in by_shard.keys() & shards.keys():
+        users, began_ms = by_shard[part], clock_ms(store.client)
+        stored = read_stored_rows(*store, users)
+        spans = {span.first_ms: span for span in kept[users[0]].spans}
+        last = spans[max(spans)] if spans else None
+        changes: dict[bytes, list[StoredChange]] = {user: list(kept[user].changes) for user in users}
+        for followed in follow_shard(store, part, shards[part].feed, identity, last, began_ms):
+            for change in followed.changes:
+                if change.user in changes:
+                    changes[change.user].append(change)
+            spans |= {span.first_ms: span for span in followed.spans}
+        newest = spans[max(spans)]
+        if newest.first_ms <= began_ms:
+            spans[newest.first_ms] = newest._replace(snapshot_id=_LIVE)
+        ordered = [spans[at] for at in sorted(spans)]
+        for user in users:
+            row = stored[user].row if user in stored else None
+            live = {} if user in stored and row is None else {_LIVE: row.segment if row else ""}
+            found[user] = KeptPast(ordered, changes[user], kept[user].seen | live)
     return found
+
+
+def _covered(past: KeptPast) -> list[Covered]:
+    return [
+        Covered(span.first_ms, span.last_ms, _moves(past, span), past.seen.get(span.snapshot_id)) for span in past.spans
+    ]
+
+
+def _moves(past: KeptPast, span: Span) -> tuple[Move, ...]:
+    return tuple(
+        Move(change.at_ms, change.before, change.after)
+        for change in past.changes
+        if span.first_ms <= change.at_ms and (change.at_ms, change.at_seq) <= (span.read_ms, span.read_seq)
+    )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, inspect, text
 
-from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, insert, listed, reading, writing
+from segmenter.warehouse.engine import SUMMARY_SECONDS, Warehouse, insert, listed, writing
 
 
 class StoredChange(NamedTuple):
@@ -64,32 +64,29 @@ def write_changes(connection: Connection, feeds: Iterable[Followed]) -> None:
         insert(connection, "change_spans", Span._fields, feed.spans)
 
 
-def read_spans(warehouse: Warehouse, part: int | None = None) -> list[Span]:
-    """The spans of a shard, by default of all, in order of time."""
-    condition = "" if part is None else "WHERE part = :part"
-    query = f"SELECT {', '.join(Span._fields)} FROM change_spans {condition} ORDER BY part, first_ms"
-    with reading(warehouse) as connection:
-        if not inspect(connection).has_table("change_spans"):
-            return []
-        return [Span(*row) for row in connection.execute(text(query), {"part": part})]
+def spans_of(connection: Connection) -> list[Span]:
+    """The spans of all shards, in order of time; none if this is a warehouse of an earlier version."""
+    if not inspect(connection).has_table("change_spans"):
+        return []
+    query = f"SELECT {', '.join(Span._fields)} FROM change_spans ORDER BY part, first_ms"
+    return [Span(*row) for row in connection.execute(text(query))]
 
 
-def read_changes(warehouse: Warehouse, part: int, user: bytes) -> list[StoredChange]:
+def changes_of(connection: Connection, part: int, user: bytes) -> list[StoredChange]:
     """The changes of one user, who is in this shard, in order."""
     query = f"""
         SELECT {listed(_CHANGE_COLUMNS)} FROM segment_changes WHERE part = :part AND user_id = :user
         ORDER BY at_ms, at_seq
     """
-    with reading(warehouse) as connection:
-        found = connection.execute(text(query), {"part": part, "user": user})
-        return [StoredChange(row.part, bytes(row.user_id), *row[2:]) for row in found]
+    found = connection.execute(text(query), {"part": part, "user": user})
+    return [StoredChange(row.part, bytes(row.user_id), *row[2:]) for row in found]
 
 
 def forget_changes(warehouse: Warehouse, before_ms: int) -> None:
     """Remove the changes before a time, and what the spans say of the time before it."""
-    spans = read_spans(warehouse)
-    last = {span.part: span for span in spans}
     with writing(warehouse, SUMMARY_SECONDS) as connection:
+        spans = spans_of(connection)
+        last = {span.part: span for span in spans}
         connection.execute(text("DELETE FROM segment_changes WHERE at_ms < :before"), {"before": before_ms})
         for span in [span for span in spans if span.first_ms < before_ms]:
             _remove(connection, span)

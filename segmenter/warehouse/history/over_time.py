@@ -44,25 +44,28 @@ def read_sizes(warehouse: Warehouse) -> list[SegmentSize]:
         return [SegmentSize(*row) for row in connection.execute(text(query))]
 
 
-def read_moves(warehouse: Warehouse) -> list[SegmentMoves]:
-    """All moves that are known; those of users who came or went are none."""
+def read_moves(warehouse: Warehouse, period: Period | None) -> list[SegmentMoves]:
+    """All moves in this time; those of users who came or went are none."""
+    if period is None:
+        return []
     query = """
-        SELECT from_segment, to_segment, cause, COUNT(*) FROM segment_moves
+        SELECT from_segment, to_segment, cause, COUNT(*) FROM segment_changes
+        WHERE at_ms >= :first_ms AND at_ms <= :last_ms AND from_segment <> '' AND to_segment <> ''
         GROUP BY from_segment, to_segment, cause ORDER BY from_segment, to_segment, cause
     """
+    between = {"first_ms": period.first_ms, "last_ms": period.last_ms}
     with reading(warehouse, SUMMARY_SECONDS) as connection:
-        return [SegmentMoves(*row) for row in connection.execute(text(query))]
+        return [SegmentMoves(*row) for row in connection.execute(text(query), between)]
 
 
 def read_period(warehouse: Warehouse) -> Period | None:
-    """The time that the known moves are of: for which the change feeds were read, else from the first to the last."""
+    """The time in which the change feeds of all shards that have one were read; None if there is no such time."""
     spans = text("SELECT part, first_ms, last_ms FROM change_spans ORDER BY part, first_ms")
-    ends = text("SELECT MIN(at_ms), MAX(at_ms) FROM segment_changes")
-    with reading(warehouse, SUMMARY_SECONDS) as connection:
+    with reading(warehouse) as connection:
         found = [tuple(row) for row in connection.execute(spans)]
-        if not found:
-            first, last = connection.execute(ends).one()
-            return None if first is None else Period(first, last, whole=False)
     by_part = [list(rows) for _, rows in groupby(found, key=lambda row: row[0])]
-    whole = all(after[1] <= before[2] for rows in by_part for before, after in pairwise(rows))
-    return Period(min(row[1] for row in found), max(row[2] for row in found), whole)
+    if not by_part:
+        return None
+    first_ms, last_ms = max(rows[0][1] for rows in by_part), min(rows[-1][2] for rows in by_part)
+    whole = all(after[1] <= before[2] for rows in by_part for before, after in pairwise(rows) if after[1] > first_ms)
+    return Period(first_ms, last_ms, whole) if first_ms <= last_ms else None
