@@ -126,18 +126,22 @@ def test_what_is_read_is_the_same_on_every_database(warehouse_url: str) -> None:
         warehouse.migrate(database, now_ms=1)
         load(database, world(users=30, events=200))
         fill(database)
+        assert warehouse.read_period(database) is None
+        add_spans(database, (0, 100, 1_003), (1, 1_000, 5_000))
         facts = read(settings, now_ms=5)
         assert [tuple(each) for each in facts.moves] == [
             (HIGH, LOW, "repair", 1), (LOW, HIGH, "model", 3), (LOW, MIDDLE, "behaviour", 5),
         ]  # fmt: skip
-        assert facts.period == (1_000, 1_003, False), "from the first to the last change, if nothing else is known"
+        assert facts.period == (1_000, 1_003, True), "what is known of every shard"
         assert facts.verdict is not None and facts.verdict.equal and facts.verdict.reconciled_ms == 2
         assert [each.users for each in facts.sizes if each.segment == LOW] == [0, 10]
         assert [each.silhouette for each in facts.rated[1:]] == [0.9]
-        add_spans(database, (0, 100, 200), (0, 200, 400), (1, 50, 300))
-        assert warehouse.read_period(database) == (50, 400, True)
-        add_spans(database, (1, 301, 500))
-        assert warehouse.read_period(database) == (50, 500, False)
+        add_spans(database, (1, 6_000, 7_000), (2, 50, 900), (2, 950, 2_000))
+        assert warehouse.read_period(database) == (1_000, 1_003, True), "gaps before and after it do not matter"
+        add_spans(database, (3, 1_001, 2_000), (4, 50, 1_002), (4, 1_003, 2_000))
+        period = warehouse.read_period(database)
+        assert period == (1_001, 1_003, False)
+        assert sum(each.moves for each in warehouse.read_moves(database, period)) < 9
 
 
 def run(folder: Path, before: str) -> subprocess.CompletedProcess[str]:

@@ -67,5 +67,6 @@ def read_period(warehouse: Warehouse) -> Period | None:
     if not by_part:
         return None
     first_ms, last_ms = max(rows[0][1] for rows in by_part), min(rows[-1][2] for rows in by_part)
-    whole = all(after[1] <= before[2] for rows in by_part for before, after in pairwise(rows) if after[1] > first_ms)
+    gaps = [(before[2], after[1]) for rows in by_part for before, after in pairwise(rows)]
+    whole = not any(begin < end and begin < last_ms and end > first_ms for begin, end in gaps)
     return Period(first_ms, last_ms, whole) if first_ms <= last_ms else None
