@@ -8,7 +8,7 @@ from segmenter import warehouse
 from segmenter.operations.report import Written, report
 from segmenter.operations.segments.profiles import set_action
 from tests.profiles.world import load, world
-from tests.report.site import HIGH, HOSTILE, fill, hostile, settings_of
+from tests.report.site import HIGH, HOSTILE, add_spans, fill, hostile, settings_of
 
 
 @pytest.fixture(scope="session")
@@ -20,5 +20,6 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
         warehouse.migrate(database, now_ms=1)
         load(database, hostile(world()))
         fill(database)
+        add_spans(database, (0, 1_000, 1_003))
     set_action(settings, HIGH, HOSTILE)
     return report(settings, folder / "report", now_ms=90_000_000)
