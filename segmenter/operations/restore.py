@@ -109,10 +109,11 @@ def _write_all(store: Store, plan: Plan, on_progress: Callable[[int], None]) -> 
         raise _disturbed("a shard")
     if plan.generation is not None and not publish(store.client, settings, plan.generation, None):
         raise _disturbed("the model")
-    first_change = (
-        time.time_ns() // 1_000_000
-    )  # so that the numbers of the change feed jump: it has none of these users
-    states = {number: acquire_shard(store.client, settings, number) for number in range(settings.partitions)}
+    jumped = time.time_ns() // 1_000_000  # the number of the last change, since the feed does not say how users came
+    states = {
+        number: acquire_shard(store.client, settings, number)._replace(feed=jumped)
+        for number in range(settings.partitions)
+    }
     written = 0
     for users in plan.read_users():
         _write_users(store, users, states, plan.generation)
@@ -121,7 +122,7 @@ def _write_all(store: Store, plan: Plan, on_progress: Callable[[int], None]) -> 
     if written != plan.users:
         raise UsageError("the snapshot was removed from the warehouse meanwhile: run this again, for the latest.")
     for number, kept in plan.states.items():
-        after = kept._replace(census=states[number].census, space=states[number].space, feed=first_change)
+        after = kept._replace(census=states[number].census, space=states[number].space)
         _write(store, number, states, Commit([], [], after), plan.generation)
     end_restore(store.client, settings)
 

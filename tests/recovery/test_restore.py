@@ -130,6 +130,7 @@ def test_a_restored_store_is_as_it_was(settings: Settings, client: Redis) -> Non
     plan = bring_back(settings)
     assert (plan.snapshot.users, plan.to_come) == (len(before), 0)
     assert content(settings) == before and read_model(client, settings) == model and model is not None
+    assert all(state.feed > 10**12 for state in read_shards(client, settings).values()), "no feed says how they came"
     assert counts(settings, client) == counted == Counter(folded=1_600, duplicates=0, dead=12)
     assert_consistent(settings, client)
     for number, state in read_shards(client, settings).items():

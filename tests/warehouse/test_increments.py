@@ -13,8 +13,10 @@ from segmenter import warehouse
 from segmenter.operations.reconcile import reconcile
 from segmenter.settings import Settings
 from segmenter.warehouse import UserRow, Warehouse, user_columns
-from segmenter.warehouse.engine import reading
+from segmenter.warehouse.engine import calculating, reading
 from segmenter.warehouse.snapshot_contents import read_users
+from segmenter.warehouse.templates import statements
+from segmenter.warehouse.users_of import _names, insert_increment, users_of
 from tests.defaults import FIELDS, TOPICS
 from tests.warehouse.test_incremental import anywhere, stream
 from tests.warehouse.world import PARTITIONS, WINDOW, Cuts, Log, load, random_log, snapshot, user_row
@@ -98,6 +100,28 @@ def test_only_who_has_changed_is_stored(database: Warehouse) -> None:
     assert snapshot(database, dict.fromkeys(log, 9), rows, 2, incremental=True) == (2, 1_000, 2, 48, 1)
     assert stored(database, 2) == 4
     assert read_users(database, 2)["user_id"].tolist() == sorted(row[0] for row in rows)
+
+
+def test_sqlite_looks_users_up(database: Warehouse) -> None:
+    """It goes through one table, and finds what belongs to a row by keys: otherwise it takes time by their product."""
+    if database.engine.dialect.name != "sqlite":
+        return
+    log = random_log(1, count=0)
+    for _ in range(2):
+        rows = [user_row(b"u%d" % number, (1,) * len(FIELDS), (5, 5, 5)) for number in range(8)]
+        snapshot(database, dict.fromkeys(log, 5), rows, incremental=True)
+    with calculating(database, writes=True) as connection:
+        users = users_of(connection, database.kinds, 2)
+        insert_increment(connection, database.kinds, 2, 1, [])
+        (increment, _) = statements("increment.sql", **_names(connection, database.kinds, 2, 1))
+        for query in (
+            increment,
+            f"SELECT u.segment FROM raw_views e JOIN {users} u ON u.snapshot_id = 2 AND u.user_id = e.user_id",
+            f"SELECT u.segment FROM raw_views e LEFT JOIN {users} u ON u.snapshot_id = 2 AND u.user_id = e.user_id",
+            "SELECT c.segment FROM raw_views v CROSS JOIN current_segments c ON c.user_id = v.user_id",
+        ):
+            plan = [row[3] for row in connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))]
+            assert len([step for step in plan if step.startswith("SCAN")]) == 1, plan
 
 
 def test_it_is_whole_without_one_before_and_once_more_than_half_have_changed(database: Warehouse) -> None:
