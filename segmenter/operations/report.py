@@ -16,6 +16,7 @@ from segmenter.operations.progress import Progress, silent
 from segmenter.operations.segments.profiles import profiles
 from segmenter.report import page
 from segmenter.report.facts import LIVE, Facts, Rated, names_in_order
+from segmenter.report.output import prepare
 from segmenter.report.style import styled
 from segmenter.settings import Settings
 from segmenter.warehouse import ClusterRun
@@ -36,10 +37,11 @@ class Written(NamedTuple):
 def report(settings: Settings, folder: Path, now_ms: int, progress: Progress = silent) -> Written:
     """Write the report of the latest snapshot into a folder; files of the same names are replaced.
 
-    Raises `UsageError` when there is no snapshot, or one without users, or Matplotlib is missing.
+    Raises `UsageError` when there is no snapshot, or one without users, or Matplotlib is missing, or the folder cannot
+    be written to.
     """
     with styled():
-        pass  # without Matplotlib, nothing is read
+        prepare(folder)  # without Matplotlib or a place for the files, nothing is read
     facts = read(settings, now_ms, progress)
     with progress("drawing", None) as advance:
         charts, files = page.write(facts, folder)

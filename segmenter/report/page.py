@@ -16,7 +16,8 @@ from segmenter.report.cards import cards_of
 from segmenter.report.chart import NARROW, WIDE, Chart
 from segmenter.report.charts import charts_of
 from segmenter.report.facts import Facts
-from segmenter.report.pictures import as_svg, write_png
+from segmenter.report.output import put
+from segmenter.report.pictures import as_png, as_svg
 from segmenter.report.status import freshness, verdict
 from segmenter.report.style import styled
 from segmenter.report.words import people, plural
@@ -34,23 +35,22 @@ class Section(NamedTuple):
 def write(facts: Facts, folder: Path) -> tuple[list[Chart], list[Path]]:
     """Write the page and the PNGs into ``folder``; the page is the first of the files.
 
-    Raises `UsageError` without Matplotlib; then nothing is written.
+    PNGs of an earlier report that are not drawn this time are removed. Raises `UsageError` without Matplotlib, or when
+    the files cannot be written; each is there as a whole, or as it was before.
     """
     with styled():
         charts = charts_of(facts)
-        folder.mkdir(parents=True, exist_ok=True)
-        sections, pictures = [], []
+        sections, pictures = [], dict[str, bytes]()
         for chart in charts:
             drawn: list[Markup] = []
             if chart.draw:
                 narrow, wide = chart.draw(NARROW), chart.draw(WIDE)
                 drawn = [Markup(as_svg(wide, chart, WIDE)), Markup(as_svg(narrow, chart, NARROW))]
-                pictures.append(folder / f"{chart.slug}.png")
-                write_png(wide, chart, _of(facts), pictures[-1])
+                pictures[f"{chart.slug}.png"] = as_png(wide, chart, _of(facts))
             sections.append(Section(chart, drawn))
-    page = folder / INDEX
-    page.write_text(render(facts, sections), "utf-8")
-    return charts, [page, *pictures]
+    outdated = [f"{chart.slug}.png" for chart in charts if not chart.draw]
+    *drawings, page = put(folder, pictures | {INDEX: render(facts, sections).encode()}, outdated)
+    return charts, [page, *drawings]
 
 
 def render(facts: Facts, sections: Sequence[Section]) -> str:

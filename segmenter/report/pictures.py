@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 import warnings
-from io import StringIO
-from pathlib import Path
+from io import BytesIO, StringIO
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
@@ -55,11 +54,13 @@ def _value(name: str, value: str, prefix: str) -> str:
     return value
 
 
-def write_png(figure: Figure, chart: Chart, below: str, file: Path) -> None:
-    """The figure as a file, under its finding, and with what it is of below."""
+def as_png(figure: Figure, chart: Chart, below: str) -> bytes:
+    """The figure as a PNG, under its finding, and with what it is of below."""
     _frame(figure, chart, below)
+    written = BytesIO()
     with warnings.catch_warnings(action="ignore"):
-        figure.savefig(file, format="png", dpi=SHARPNESS, facecolor=PAPER, pil_kwargs={"compress_level": 3})
+        figure.savefig(written, format="png", dpi=SHARPNESS, facecolor=PAPER, pil_kwargs={"compress_level": 3})
+    return written.getvalue()
 
 
 def _frame(figure: Figure, chart: Chart, below: str) -> None:

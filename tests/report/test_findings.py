@@ -105,7 +105,9 @@ def test_the_size_that_has_changed_most() -> None:
     grown = sizes.chart(facts(USERS, sizes=sized((1, "low", 0), (2, "low", 1), every_ms=3_600_000)))
     assert grown.finding == "Low grew most: from 0 to 1 user in 1 hour"
     same = sizes.chart(facts(USERS, sizes=sized((1, "low", 5), (2, "low", 5))))
-    assert same.finding == "No segment has changed its size in 1 day"
+    assert same.finding == "Every segment is as large as it was 1 day ago"
+    back = sizes.chart(facts(USERS, sizes=sized((1, "low", 5), (2, "low", 9), (3, "low", 5))))
+    assert back.finding == "Every segment is as large as it was 2 days ago"
     one = sizes.chart(facts(USERS, sizes=sized((1, "low", 5))))
     assert one.draw is None and one.finding.startswith("One snapshot so far")
 

@@ -54,7 +54,7 @@ def _finding(series: Series, names: dict[str, str], times: Sequence[int]) -> str
     slug = max(changes, key=lambda each: abs(changes[each]))
     first, last, lasted = series[slug][0], series[slug][-1], span(times[-1] - times[0])
     if not changes[slug]:
-        return f"No segment has changed its size in {lasted}"
+        return f"Every segment is as large as it was {lasted} ago"
     relative = f" ({changes[slug] / first:+.0%})" if first else ""
     verb = "grew" if last > first else "shrank"
     return f"{names[slug]} {verb} most: from {first:,} to {people(last)}{relative} in {lasted}"
