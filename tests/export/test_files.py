@@ -173,7 +173,7 @@ def test_what_goes_wrong_while_users_are_read_leaves_the_former_file(
 def test_a_folder_that_vanishes_in_the_middle(settings: Settings, database: Warehouse, tmp_path: Path) -> None:
     write(database)
     out = tmp_path / "out"
-    with pytest.raises(UsageError, match=r"snapshot-1.parquet cannot be written: No such file or directory\. Name "):
+    with pytest.raises(UsageError, match=r"snapshot-1.parquet cannot be written: No such file or directory\. Its "):
         export_to_file(settings, str(out), progress=after_the_first(lambda: shutil.rmtree(out)))
     assert not out.exists()
 
@@ -239,6 +239,24 @@ def test_a_filesystem_that_fails_leaves_nothing(
     assert filesystem.find("/") == []
 
 
+def test_a_file_is_on_the_disk_before_it_has_its_name(
+    settings: Settings, database: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(database)
+    file = tmp_path / "users.csv"
+    synced: list[tuple[int, int, bool]] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        state = os.fstat(descriptor)
+        synced.append((state.st_ino, state.st_size, file.exists()))
+
+    monkeypatch.setattr(os, "fsync", noted)
+    size = export_to_file(settings, str(file)).bytes
+    assert synced == [(file.stat().st_ino, size, False)]
+
+
 def test_a_disk_that_is_full_ends_the_command_with_one_line(
     settings: Settings, database: Warehouse, tmp_path: Path
 ) -> None:
@@ -279,7 +297,10 @@ def test_what_cannot_be_a_target_is_said(settings: Settings, database: Warehouse
     (tmp_path / "file").touch()
     (tmp_path / "folder.csv").mkdir()
     for target, words in {
-        f"{tmp_path}/file": "Not a directory",
+        f"{tmp_path}/file": r"Not a directory\. Name another place\.$",
+        "/proc/nothing": r"No such file or directory\. Its folder or bucket is not there and cannot be made",
+        "": r"the target is empty\. Name a folder, a file that ends in \.parquet or \.csv, ",
+        " ": "the target is empty",
         f"{tmp_path}/folder.csv": "Is a directory",
         "nothing://x/y": "Protocol not known: nothing. Name a folder",
         "oracle://me:s3cret@x/y": r"oracle://me:\*\*\*@x/y.* cannot be written: Protocol not known",

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from segmenter import warehouse
 from segmenter.errors import UsageError
-from segmenter.operations.export.files import FORMATS, Format, write_file
+from segmenter.operations.export.files import ALLOWED, FORMATS, Format, write_file
 from segmenter.operations.export.users import columns, frames, taken_at
 from segmenter.operations.progress import Progress, silent
 from segmenter.settings import Settings
 from segmenter.settings.urls import masked
 from segmenter.warehouse import Snapshot
-from segmenter.warehouse.exports import TABLE, ColumnType, replace_table
+from segmenter.warehouse.exports import TABLE, ColumnType, is_same, replace_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +68,8 @@ def export_to_file(
     these do not fit together, and `NothingYet` when there is no snapshot.
     """
     began = time.monotonic()
+    if not target.strip():
+        raise UsageError(f"the target is empty. {ALLOWED}")
     ending = next((each for each in FORMATS if target.endswith(f".{each}")), None)
     if ending and format_ not in (None, ending):
         raise UsageError(f"{masked(target)} ends in .{ending}, but the format is {format_}: leave one of them out.")
@@ -87,11 +89,14 @@ def export_to_table(
 ) -> Exported:
     """Export a snapshot, by default the latest, into a table of the database at a URL, in place of what that held.
 
-    Raises what `replace_table` does, and `NothingYet` when there is no snapshot.
+    Raises what `replace_table` does, `UsageError` when that is the warehouse itself, and `NothingYet` when there is no
+    snapshot.
     """
     began = time.monotonic()
     if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]{0,49}", table):
         raise UsageError(f"the table may not be called {table!r}: up to 50 of A-Z a-z 0-9 _, the first not a digit.")
+    if is_same(target, settings.warehouse_url):
+        raise UsageError(f"{masked(target)} is the warehouse itself, which holds its own tables only: name another.")
     with _source(settings, snapshot_id, USERS_OF_AN_INSERT, progress) as (snapshot, wanted, users):
         rows, left_out = replace_table(target, table, wanted, users)
     seconds = round(time.monotonic() - began, 3)

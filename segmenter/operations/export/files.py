@@ -5,9 +5,11 @@ The libraries come with the extra ``parquet``, and are imported when something i
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 from uuid import uuid4
 
@@ -23,6 +25,15 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 
 MARKED = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 """How text begins that a spreadsheet may take for a formula; and an apostrophe, which marks such text."""
+
+
+ALLOWED = (
+    "Name a folder, a file that ends in .parquet or .csv, a URL of fsspec such as s3://bucket/path, or the URL of a "
+    "PostgreSQL, DuckDB, MySQL, MariaDB or SQLite database."
+)
+"""What a target may be."""
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Written(NamedTuple):
@@ -58,7 +69,7 @@ def write_file(
     try:
         written = _write(filesystem, part, file, _writers()[format_], schema, tables)
         with _explained(file):
-            move = os.replace if isinstance(filesystem, LocalFileSystem) else filesystem.mv
+            move = _replace if isinstance(filesystem, LocalFileSystem) else filesystem.mv
             move(part, path)
     except BaseException:
         with suppress(Exception):
@@ -125,6 +136,13 @@ def _open(filesystem: Any, part: str) -> Any:
         return filesystem.open(part, "wb")
 
 
+def _replace(part: str, path: str) -> None:
+    """On the disk before it has its name, so that there is no empty file under that after a power cut."""
+    with Path(part).open("rb+") as written:
+        os.fsync(written.fileno())
+    Path(part).replace(path)
+
+
 @contextmanager
 def _explained(file: str) -> Iterator[None]:
     try:
@@ -138,12 +156,17 @@ def _explanation(file: str, error: Exception) -> SegmenterError:
     if isinstance(error, ImportError):
         return UsageError(f"{file} needs a package that is not here: {reason}.")
     if isinstance(error, ValueError) and reason.startswith("Protocol not known"):
-        return UsageError(
-            f"{file} cannot be written: {reason}. Name a folder, a file that ends in .parquet or .csv, a URL of "
-            "fsspec such as s3://bucket/path, or the URL of a PostgreSQL, DuckDB, MySQL, MariaDB or SQLite database."
-        )
+        return UsageError(f"{file} cannot be written: {reason}. {ALLOWED}")
     if isinstance(error, PermissionError):
         return Forbidden(f"{file} cannot be written: {reason}. Name a place in which you may write.")
     if isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError):
-        return UsageError(f"{file} cannot be written: {reason}. Name another place, or make room in this one.")
+        return UsageError(f"{file} cannot be written: {reason}. {_advice(error)}")
     return Unreachable(f"{file} cannot be written ({reason}): try again when its filesystem answers.")
+
+
+def _advice(error: OSError) -> str:
+    if error.errno in _NO_ROOM:
+        return "Name another place, or make room in this one."
+    if isinstance(error, FileNotFoundError):
+        return "Its folder or bucket is not there and cannot be made, or has gone meanwhile: name another place."
+    return "Name another place."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from segmenter.warehouse.exports.databases import is_database
+from segmenter.warehouse.exports.databases import is_database, is_same
 from segmenter.warehouse.exports.user_table import TABLE, ColumnType, Copied, replace_table
 
-__all__ = ["TABLE", "ColumnType", "Copied", "is_database", "replace_table"]
+__all__ = ["TABLE", "ColumnType", "Copied", "is_database", "is_same", "replace_table"]

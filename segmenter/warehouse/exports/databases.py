@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -47,6 +48,12 @@ DATABASES = {
 _NO_RIGHT = "42501"
 """What PostgreSQL answers to who may not."""
 
+_NO_DATABASE = 1049
+"""What MySQL answers when there is no such database."""
+
+_CANNOT_OPEN = ("unable to open database file", "Cannot open file", "Could not read from file")
+"""What SQLite and DuckDB say of a file; that another process writes to it is said otherwise."""
+
 
 def is_database(target: str) -> bool:
     """Whether a URL is that of a database.
@@ -56,6 +63,27 @@ def is_database(target: str) -> bool:
     """
     scheme, separator, _ = target.partition("://")
     return bool(separator) and scheme.partition("+")[0] in DATABASES
+
+
+def is_same(one: str, other: str) -> bool:
+    """Whether two URLs lead to the same database, whoever the user is and whatever the options are.
+
+    Names of a host are not looked up. Raises `UsageError` for what is no URL of a database.
+
+    >>> is_same("mysql+pymysql://app@db/clicks", "mariadb+pymysql://root@DB:3306/clicks?charset=utf8mb4")
+    True
+    >>> is_same("sqlite:///here/../x.db", "sqlite:///x.db"), is_same("sqlite:///x.db", "duckdb:///x.db")
+    (True, False)
+    """
+    return _place(_parsed(one)) == _place(_parsed(other))
+
+
+def _place(url: URL) -> tuple[object, ...]:
+    kind = url.get_backend_name()
+    if kind in ("mysql", "mariadb"):
+        host = (url.host or "localhost").lower()
+        return "mysql", "127.0.0.1" if host == "localhost" else host, url.port or 3306, url.database
+    return kind, url.host, url.port, Path(url.database or "").resolve()
 
 
 @contextmanager
@@ -74,11 +102,15 @@ def transaction(target: str) -> Iterator[Connection]:
             engine.dispose()
 
 
-def _engine(target: str) -> Engine:
+def _parsed(target: str) -> URL:
     try:
-        url = make_url(target)
+        return make_url(target)
     except ValueError:
         raise UsageError(f"{masked(target)} is not the URL of a database: the port must be a number.") from None
+
+
+def _engine(target: str) -> Engine:
+    url = _parsed(target)
     if not url.database or url.database == ":memory:":
         raise UsageError(f"{masked(target)} names no database: put it after the last slash.")
     database = DATABASES[url.get_backend_name()]
@@ -115,6 +147,8 @@ def _explanation(target: str, error: SQLAlchemyError) -> SegmenterError:
     where, reason = f"the database at {masked(target)}", _without_secrets(target, str(cause)).rstrip(". \n")
     if getattr(cause, "sqlstate", None) == _NO_RIGHT or (cause.args and cause.args[0] in REFUSALS):
         return Forbidden(f"{where} does not allow that ({reason}): grant it, or name another user in the URL.")
+    if (cause.args and cause.args[0] == _NO_DATABASE) or any(words in reason for words in _CANNOT_OPEN):
+        return UsageError(f"{where} cannot be opened ({reason}): name a database that is there, or a file in a folder.")
     if isinstance(error, ProgrammingError | IntegrityError | DataError):
         return UsageError(f"{where} does not take the table ({reason}). What was there before is as it was.")
     return Unreachable(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from uuid import uuid4
 
 from sqlalchemy import BigInteger, Column, Connection, DateTime, Double, MetaData, String, Table, delete, inspect
 from sqlalchemy import insert as inserting
@@ -45,23 +46,27 @@ def replace_table(target: str, name: str, columns: Mapping[str, ColumnType], fra
     """
     with transaction(target) as connection:
         there = inspect(connection).has_table(name)
-        table = _table(connection, name if there else f"{name}_incomplete", columns)
+        table = _table(connection, name if there else _unique(name), columns)
         if there:
             _empty(connection, table, target)
         else:
-            table.drop(connection, checkfirst=True)
             table.create(connection)
         try:
             copied = _insert_all(connection, table, frames)
+            if not there:
+                quote = connection.dialect.identifier_preparer.quote
+                connection.exec_driver_sql(f"ALTER TABLE {quote(table.name)} RENAME TO {quote(name)}")
         except BaseException:
             if not there:  # MySQL has committed by now that it is there
                 with suppress(SQLAlchemyError):
                     table.drop(connection)
             raise
-        if not there:
-            quote = connection.dialect.identifier_preparer.quote
-            connection.exec_driver_sql(f"ALTER TABLE {quote(table.name)} RENAME TO {quote(name)}")
         return copied
+
+
+def _unique(name: str) -> str:
+    """The name of a table that is not complete: nobody else's, and at most as long as PostgreSQL's 63."""
+    return f"{name[:43]}_incomplete_{uuid4().hex[:8]}"
 
 
 def _table(connection: Connection, name: str, columns: Mapping[str, ColumnType]) -> Table:
