@@ -28,6 +28,7 @@ from segmenter.operations.reconcile import reconcile
 from segmenter.operations.report import report
 from segmenter.operations.status import read_status
 from segmenter.report.facts import Facts
+from segmenter.report.output import prepare
 from segmenter.settings import Settings
 from segmenter.store.connection import connect
 from segmenter.store.models import read_model
@@ -113,6 +114,7 @@ def run(
     If it is known, there is a snapshot half-way too, so that the report can say what has changed. Returns the result,
     and a lookup from each of at most three segments. Raises `UsageError` when nothing was published.
     """
+    prepare(out)
     halves = [source] if total is None or total < 2 else _halves(source, total)
     published, worked = zip(*[_segment(settings, half, progress) for half in halves], strict=True)
     answers = _lookups(settings)
