@@ -59,7 +59,7 @@ def _names(connection: Connection, kinds: tuple[Kind, ...], snapshot_id: int, ba
     return {
         **{"kinds": kinds, "values": list(value_columns(kinds)), "cut_columns": list(cut_columns(kinds))},
         **{"snapshot_id": snapshot_id, "base_id": base_id, "same": dialect(connection).same},
-        **{"generation": generations[snapshot_id], "base_generation": generations[base_id]},
+        **{"generation": generations.get(snapshot_id, 0), "base_generation": generations.get(base_id, 0)},
     }
 
 
