@@ -52,7 +52,8 @@ MODEL = {
     "created_ms": "When it was published, in milliseconds since 1970-01-01 UTC.",
 }
 FEED = {
-    "n": "the running number of the shard's changes; after a jump, entries are missing: cut off, or a script failed",
+    "n": "the running number of the shard's changes; after a jump, entries are missing: cut off, a script failed, or a "
+    "restore came between",
     "user": "the user who moved",
     "from": "the segment before; empty for a new user",
     "to": "the segment after; empty when the row was removed: forget the user",
